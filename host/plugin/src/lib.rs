@@ -1,1 +1,37 @@
-//! Placeholder.
+//! Runtime plugins: WebAssembly components that say what a kind of pod wants to look at, what that
+//! means and what should be done.
+//!
+//! This crate holds the one wasmtime engine. It reads a plugin's manifest by parsing alone, loads the
+//! component with the grants of its host, gives every call a fresh sandbox with limits, checks each step
+//! against the grants while the plugin records it, and hands the recorded steps back. It runs no step:
+//! it knows no process, no socket and no pod directory. Its only effect is the cache of translated code.
+
+mod bindings;
+mod cache;
+mod call;
+mod compile;
+mod declared;
+mod engine;
+mod fault;
+mod grants;
+mod limits;
+mod manifest;
+mod plugin;
+mod recorder;
+mod report;
+mod step;
+mod view;
+
+pub use compile::{CompileInput, CompileOutput, PluginDiagnostic};
+pub use engine::{Engine, EngineError, LoadError};
+pub use fault::{CallError, FaultClass};
+pub use grants::{DirectoryGrant, Grants, ProgramGrant, Token};
+pub use limits::Limits;
+pub use manifest::{Digest, Manifest, ManifestError, Wish};
+pub use plugin::{Planned, Plugin};
+pub use report::{Report, UnitReport};
+pub use step::{Step, StepOptions};
+pub use view::{Answer, Operation, PodView, UnitTruth, View};
+
+/// The version of the contract (`wit/`) that this host speaks.
+pub const CONTRACT: &str = "0.1.0";
