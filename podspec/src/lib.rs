@@ -1,1 +1,25 @@
-//! Placeholder.
+//! `pod.yaml` in, compiled pod or a list of problems with places out.
+//!
+//! The way of a text: [`header`] names the kind → the caller finds the kind's [`Shape`] →
+//! [`preprocess`] replaces variables → [`parse`] reads everything that all kinds share and gives a
+//! [`Draft`] → the kind's plugin resolves its [`Draft::section`] → [`Draft::resolve`] gives the
+//! [`CompiledPod`]. This crate opens no file, knows no kind and prints nothing.
+
+mod compiled;
+mod diagnostic;
+mod draft;
+mod header;
+mod preprocess;
+mod shape;
+
+pub use compiled::{
+    Check, CompiledError, CompiledPod, Expose, FIRST_LINE, FORMAT, HttpCheck, IngressAction,
+    IngressRule, Mount, PluginRef, Probe, Protocol, ProtocolError, ReloadSignal, Restart,
+    RestartError, STOP_GRACE_SECONDS, Shared, StartupCheck, StartupProbe, TcpCheck, Unit, Volume,
+    VolumeKind,
+};
+pub use diagnostic::{Diagnostic, Place, Severity};
+pub use draft::{Draft, parse};
+pub use header::{Header, header};
+pub use preprocess::{Preprocessed, preprocess, variables};
+pub use shape::Shape;
