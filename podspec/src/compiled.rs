@@ -14,7 +14,9 @@ use std::collections::BTreeMap;
 use names::{PodName, PodVersion, ReleaseId, UnitName};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use expose::MAX_CONN;
 pub use expose::{Expose, IngressAction, IngressRule, Protocol, ProtocolError};
+pub(crate) use probe::TIMEOUT_SECONDS;
 pub use probe::{Check, HttpCheck, Probe, StartupCheck, StartupProbe, TcpCheck};
 pub use restart::{ReloadSignal, Restart, RestartError};
 pub use volume::{Mount, Shared, Volume, VolumeKind};

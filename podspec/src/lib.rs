@@ -10,7 +10,11 @@ mod diagnostic;
 mod draft;
 mod header;
 mod preprocess;
+mod read;
+mod reader;
 mod shape;
+mod spelling;
+mod tree;
 
 pub use compiled::{
     Check, CompiledError, CompiledPod, Expose, FIRST_LINE, FORMAT, HttpCheck, IngressAction,
@@ -20,6 +24,6 @@ pub use compiled::{
 };
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use draft::{Draft, parse};
-pub use header::{Header, header};
+pub use header::{Header, header, similar_kind};
 pub use preprocess::{Preprocessed, preprocess, variables};
 pub use shape::Shape;

@@ -1,8 +1,21 @@
 //! Variables and directives: everything that happens to the text before it is read as YAML.
+//!
+//! `${NAME}` becomes its value, and the lines between `#ifdef X`, `#ifndef X`, `#iftrue X` or
+//! `#ifntrue X` and `#endif` stay or go. Directives are recognised in the author's own text only, so
+//! no value can bring one in, and variables of lines that go are never asked for. Where values come
+//! from is the caller's business.
 
-use std::collections::BTreeSet;
+mod directive;
+mod map;
+mod variable;
 
-use crate::Diagnostic;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::header::literal_version;
+use crate::{Diagnostic, Place};
+use directive::{Blocks, Directive};
+use map::PlaceMap;
+use variable::{Piece, pieces};
 
 /// A text whose variables are replaced and whose directives are followed, and the way back from each
 /// of its places to the author's text.
@@ -10,20 +23,265 @@ use crate::Diagnostic;
 pub struct Preprocessed {
     /// The text, ready to be read as YAML.
     pub text: String,
-    /// What was found on the way.
+    /// What was found on the way; [`crate::parse`] hands it on with its own findings.
     pub diagnostics: Vec<Diagnostic>,
+    map: PlaceMap,
 }
 
-/// The names of all variables that the text uses.
+impl Preprocessed {
+    /// The place in the author's text that a place in [`Self::text`] comes from.
+    pub(crate) fn origin(&self, place: Place) -> Place {
+        self.map.origin(place)
+    }
+}
+
+/// The names of all variables that the text uses, also in lines that a directive removes.
 #[must_use]
-pub fn variables(_text: &str) -> BTreeSet<String> {
-    BTreeSet::new()
+pub fn variables(text: &str) -> BTreeSet<String> {
+    let names = pieces(text).into_iter().filter_map(|piece| match piece {
+        Piece::Variable(name) => Some(name.to_owned()),
+        Piece::Text(_) => None,
+    });
+    names.collect()
 }
 
-/// Replaces variables and follows directives.
-pub fn preprocess(text: &str, _value: &mut dyn FnMut(&str) -> Option<String>) -> Preprocessed {
+/// Replaces variables and follows directives. Every variable is asked for once; `podVersion` is taken
+/// from the text itself. A variable without a value becomes empty, with a warning.
+pub fn preprocess(text: &str, value: &mut dyn FnMut(&str) -> Option<String>) -> Preprocessed {
+    let mut values = Values {
+        ask: value,
+        version: literal_version(text),
+        known: BTreeMap::new(),
+        missing: Vec::new(),
+    };
+    let mut out = Output {
+        text: String::with_capacity(text.len()),
+        map: PlaceMap::default(),
+    };
+    let mut blocks = Blocks::default();
+    let last = text.split('\n').count();
+    for (index, line) in text.split('\n').enumerate() {
+        let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
+        let start = Place {
+            line: number,
+            column: 1,
+        };
+        match Directive::recognise(line) {
+            Some(directive) => blocks.follow(directive, start, &mut |argument| {
+                values.fill_in(argument, start)
+            }),
+            None if blocks.keep() => {
+                out.push(line, number, &mut values);
+                if index + 1 < last {
+                    out.end_line(Place {
+                        line: number,
+                        column: 1,
+                    });
+                }
+            }
+            None => {}
+        }
+    }
+    let mut diagnostics = values.missing;
+    diagnostics.extend(blocks.finish());
     Preprocessed {
-        text: text.to_owned(),
-        diagnostics: Vec::new(),
+        text: out.text,
+        diagnostics,
+        map: out.map,
+    }
+}
+
+/// The text that grows, and the map that grows with it.
+struct Output {
+    text: String,
+    map: PlaceMap,
+}
+
+impl Output {
+    fn push(&mut self, line: &str, number: u32, values: &mut Values<'_>) {
+        let mut column: u32 = 1;
+        for piece in pieces(line) {
+            let place = Place {
+                line: number,
+                column,
+            };
+            match piece {
+                Piece::Text(text) => {
+                    self.map.literal(place, text);
+                    self.text.push_str(text);
+                }
+                Piece::Variable(name) => {
+                    let value = values.get(name, place);
+                    self.map.replaced(place, &value);
+                    self.text.push_str(&value);
+                }
+            }
+            column = column.saturating_add(piece.width());
+        }
+    }
+
+    fn end_line(&mut self, place: Place) {
+        self.text.push('\n');
+        self.map.literal(place, "\n");
+    }
+}
+
+/// Every value that was asked for, and the variables that have none.
+struct Values<'a> {
+    ask: &'a mut dyn FnMut(&str) -> Option<String>,
+    version: Option<String>,
+    known: BTreeMap<String, String>,
+    missing: Vec<Diagnostic>,
+}
+
+impl Values<'_> {
+    fn get(&mut self, name: &str, place: Place) -> String {
+        if let Some(value) = self.known.get(name) {
+            return value.clone();
+        }
+        let own = if name == "podVersion" {
+            self.version.clone()
+        } else {
+            None
+        };
+        let value = own.or_else(|| (self.ask)(name)).unwrap_or_else(|| {
+            self.missing.push(
+                Diagnostic::warning(
+                    "",
+                    format!("variable `{name}` has no value and becomes empty"),
+                )
+                .at(Some(place)),
+            );
+            String::new()
+        });
+        self.known.insert(name.to_owned(), value.clone());
+        value
+    }
+
+    fn fill_in(&mut self, text: &str, place: Place) -> String {
+        let pieces = pieces(text).into_iter();
+        pieces
+            .map(|piece| match piece {
+                Piece::Text(text) => text.to_owned(),
+                Piece::Variable(name) => self.get(name, place),
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(name: &str) -> Option<String> {
+        let value = match name {
+            "yes" => "true",
+            "no" => "false",
+            "spaced" => "true and more",
+            "odd" => r"a&b\1${yes}",
+            "two" => "x\ny",
+            "empty" => "",
+            _ => return None,
+        };
+        Some(value.to_owned())
+    }
+
+    fn check(input: &str, expected: &str) {
+        let out = preprocess(input, &mut values);
+        assert_eq!(out.text, expected, "{:?}", out.diagnostics);
+        assert!(out.diagnostics.is_empty(), "{:?}", out.diagnostics);
+    }
+
+    fn check_problem(input: &str, expected: &[&str]) {
+        let out = preprocess(input, &mut values);
+        let found: Vec<_> = out.diagnostics.iter().map(ToString::to_string).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn values_are_put_in_as_they_are() {
+        check("a: ${yes}${no}\n", "a: truefalse\n");
+        check("a: ${odd}", r"a: a&b\1${yes}");
+        check(
+            "podVersion: 1.2.3\nimage: x:${podVersion}",
+            "podVersion: 1.2.3\nimage: x:1.2.3",
+        );
+        check("$yes ${} ${1} ${ yes} ${yes", "$yes ${} ${1} ${ yes} ${yes");
+        check("", "");
+    }
+
+    #[test]
+    fn directives_keep_and_drop_lines() {
+        check("1\n#iftrue ${yes}\n2\n#endif\n3", "1\n2\n3");
+        check("#iftrue ${no}\n2\n#endif  \n3\n", "3\n");
+        check("#iftrue ${spaced}\n2\n#endif\n3\n", "3\n");
+        check("#ifntrue ${spaced}\n2\n#endif\n3\n", "2\n3\n");
+        check("#ifdef ${spaced}\n2\n#endif\n", "2\n");
+        check(
+            "#ifdef ${empty}\n2\n#endif\n#ifndef ${empty}\n3\n#endif\n",
+            "3\n",
+        );
+        check(" #ifdef\n#ifdefined x\n", " #ifdef\n#ifdefined x\n");
+        check("#iftrue ${yes}\r\na\r\n#endif\r\n", "a\r\n");
+    }
+
+    #[test]
+    fn blocks_nest_and_dropped_lines_ask_for_nothing() {
+        check(
+            "#iftrue ${no}\n#iftrue ${unknown}\n1 ${unknown}\n#endif\n2\n#endif\n3",
+            "3",
+        );
+        check(
+            "#iftrue ${yes}\n#iftrue ${no}\n1\n#endif\n2\n#endif\n3",
+            "2\n3",
+        );
+    }
+
+    #[test]
+    fn problems_have_places() {
+        check_problem(
+            "a\n b: ${x}\nc: ${x}",
+            &["2:5: warning: variable `x` has no value and becomes empty"],
+        );
+        check_problem(
+            "\n#ifdef 1\n#ifdef 2\n#endif\n",
+            &[
+                "2:1: error: `#ifdef` is not closed\n  expected: a line `#endif` at the beginning of a line below it",
+            ],
+        );
+        check_problem("#endif\n", &["1:1: error: `#endif` closes nothing"]);
+        check_problem(
+            "#iftrue\n#endif",
+            &["1:1: error: `#iftrue` has no value\n  expected: #iftrue ${NAME}"],
+        );
+    }
+
+    #[test]
+    fn every_place_leads_back() {
+        let out = preprocess(
+            "#ifdef ${empty}\nx\n#endif\na: ${spaced} z\nb: ${two} c\nd",
+            &mut values,
+        );
+        assert_eq!(out.text, "a: true and more z\nb: x\ny c\nd");
+        let origin = |line, column| {
+            let place = out.origin(Place { line, column });
+            (place.line, place.column)
+        };
+        assert_eq!(origin(1, 1), (4, 1));
+        assert_eq!(origin(1, 4), (4, 4));
+        assert_eq!(origin(1, 9), (4, 4));
+        assert_eq!(origin(1, 18), (4, 14));
+        assert_eq!(origin(3, 1), (5, 4));
+        assert_eq!(origin(3, 3), (5, 11));
+        assert_eq!(origin(4, 1), (6, 1));
+        assert_eq!(origin(9, 9), (6, 1));
+    }
+
+    #[test]
+    fn variables_are_listed_once() {
+        let names: Vec<_> = variables("${b} ${a}\n#ifdef ${b}\n${_c1}")
+            .into_iter()
+            .collect();
+        assert_eq!(names, ["_c1", "a", "b"]);
     }
 }

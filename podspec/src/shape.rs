@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Shape {
-    /// What `runtime:` says: `podman`, `native`.
+    /// What `runtime:` says, as in `podman` or `native`.
     pub kind: String,
     /// The key of the list of units: `containers`, `processes`; empty for a kind without units.
     pub units: String,
@@ -32,7 +32,7 @@ impl Shape {
             kind: Self::EXECUTABLE.to_owned(),
             units: String::new(),
             keys: Vec::new(),
-            volume_types: Vec::new(),
+            volume_types: vec!["config".to_owned(), "ramdisk".to_owned()],
             listens_on_host: true,
         }
     }

@@ -1,0 +1,306 @@
+//! Units: what all kinds of them have in common.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use names::{HostPort, UnitName};
+use serde_json::{Map, Value as Json};
+
+use super::{expose, ingress, probe};
+use crate::reader::{Fields, Problems, Value, refuse_repeated};
+use crate::spelling::did_you_mean;
+use crate::{
+    Diagnostic, Mount, Protocol, ReloadSignal, Restart, STOP_GRACE_SECONDS, Shape, Unit, Volume,
+};
+
+/// The keys of a unit that all kinds share.
+const KEYS: [&str; 9] = [
+    "name",
+    "restart",
+    "signal",
+    "mounts",
+    "startupProbe",
+    "readinessProbe",
+    "livenessProbe",
+    "expose",
+    "stopTimeout",
+];
+
+/// Signals that a unit can be sent, without `SIG`.
+const SIGNALS: [&str; 29] = [
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
+    "PIPE", "ALRM", "TERM", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
+    "VTALRM", "PROF", "WINCH", "IO", "SYS",
+];
+
+/// What must be known about the other units while one of them is read.
+pub(super) struct Pod<'a> {
+    pub(super) shape: &'a Shape,
+    volumes: &'a [Volume],
+    /// Host ports that are taken, with the place where they are.
+    pub(super) host_ports: BTreeMap<HostPort, String>,
+    /// What the ingress speaks on each of its ports.
+    pub(super) binds: BTreeMap<u16, Protocol>,
+    names: BTreeSet<UnitName>,
+    /// Units that startup probes signal; whether they exist is known at the end only.
+    pub(super) targets: Vec<(UnitName, Diagnostic)>,
+}
+
+/// Reads the list of units, and the kind's own keys of each.
+pub(super) fn units(
+    top: &Fields<'_>,
+    shape: &Shape,
+    volumes: &[Volume],
+    problems: &mut Problems,
+) -> (Vec<Unit>, Vec<Map<String, Json>>) {
+    let mut pod = Pod {
+        shape,
+        volumes,
+        host_ports: BTreeMap::new(),
+        binds: BTreeMap::new(),
+        names: BTreeSet::new(),
+        targets: Vec::new(),
+    };
+    let list = top.get(&shape.units);
+    let items = list
+        .map(|list| list.list("units", problems))
+        .unwrap_or_default();
+    if items.is_empty() && !problems.iter().any(|problem| problem.path == shape.units) {
+        let problem = top.key_error(
+            &shape.units,
+            format!("the pod has no `{}`, so nothing will run", shape.units),
+        );
+        problems.push(Diagnostic {
+            severity: crate::Severity::Warning,
+            ..problem
+        });
+    }
+    let mut units = Vec::new();
+    let mut settings = Vec::new();
+    for item in items {
+        if let Some((unit, own)) = read_unit(&item, &mut pod, problems) {
+            units.push(unit);
+            settings.push(own);
+        }
+    }
+    refuse_unknown_targets(&pod, problems);
+    (units, settings)
+}
+
+fn read_unit(
+    item: &Value<'_>,
+    pod: &mut Pod<'_>,
+    problems: &mut Problems,
+) -> Option<(Unit, Map<String, Json>)> {
+    let fields = item.open_fields("name and more", problems)?;
+    let kinds_keys: Vec<&str> = pod
+        .shape
+        .keys
+        .iter()
+        .map(String::as_str)
+        .filter(|key| !KEYS.contains(key))
+        .collect();
+    let known: Vec<&str> = KEYS.iter().chain(&kinds_keys).copied().collect();
+    fields.refuse_unknown(&known, problems);
+
+    let name = read_name(&fields, pod, problems);
+    let expose = expose::expose(&fields, pod, problems);
+    let unit = Unit {
+        // A unit without a name stands in with any; the pod has an error by now.
+        restart: read_restart(&fields, problems),
+        signal: fields
+            .get("signal")
+            .and_then(|value| read_signal(&value, problems)),
+        mounts: read_mounts(&fields, pod, problems),
+        startup_probe: fields
+            .get("startupProbe")
+            .and_then(|value| probe::startup(&value, pod, problems)),
+        readiness_probe: fields
+            .get("readinessProbe")
+            .and_then(|value| probe::probe(&value, problems)),
+        liveness_probe: fields
+            .get("livenessProbe")
+            .and_then(|value| probe::probe(&value, problems)),
+        expose,
+        stop_grace_seconds: read_stop_grace(&fields, problems),
+        spec: Json::Null,
+        name: name?,
+    };
+    let own = fields
+        .entries
+        .iter()
+        .filter(|entry| kinds_keys.contains(&entry.key.as_str()));
+    Some((
+        unit,
+        own.map(|entry| (entry.key.clone(), entry.value.to_json()))
+            .collect(),
+    ))
+}
+
+fn read_name(fields: &Fields<'_>, pod: &mut Pod<'_>, problems: &mut Problems) -> Option<UnitName> {
+    let value = fields.require("name", UnitName::RULE, problems)?;
+    let name: UnitName = value.parsed(UnitName::RULE, problems)?;
+    refuse_repeated(&mut pod.names, name.clone(), &value, "name", problems);
+    Some(name)
+}
+
+fn read_restart(fields: &Fields<'_>, problems: &mut Problems) -> Restart {
+    let Some(value) = fields.get("restart") else {
+        return Restart::default();
+    };
+    let Some(text) = value.text(Restart::RULE, problems) else {
+        return Restart::default();
+    };
+    text.parse().unwrap_or_else(|_| {
+        let words = [
+            "never",
+            "always",
+            "on-failure",
+            "on-config",
+            "on-interval:SECONDS",
+        ];
+        problems.push(
+            value
+                .refused(text, Restart::RULE)
+                .hinting(did_you_mean(text, words)),
+        );
+        Restart::default()
+    })
+}
+
+fn read_stop_grace(fields: &Fields<'_>, problems: &mut Problems) -> u32 {
+    let value = fields.get("stopTimeout");
+    value
+        .and_then(|value| value.number(0..=86_400, problems))
+        .unwrap_or(STOP_GRACE_SECONDS)
+}
+
+/// The original writes a list with exactly one item.
+fn read_signal(value: &Value<'_>, problems: &mut Problems) -> Option<ReloadSignal> {
+    const RULE: &str = "one item, `sig: NAME` or `cmd: [..]`";
+    let items = value.list(RULE, problems);
+    let [item] = items.as_slice() else {
+        if !items.is_empty() {
+            problems.push(
+                value
+                    .error(format!("the list has {} items", items.len()))
+                    .expecting(RULE),
+            );
+        }
+        return None;
+    };
+    let fields = item.fields(&["sig", "cmd"], problems)?;
+    match (fields.get("sig"), fields.get("cmd")) {
+        (Some(sig), None) => read_signal_name(&sig, problems).map(ReloadSignal::Signal),
+        (None, Some(cmd)) => cmd.argv(problems).map(ReloadSignal::Command),
+        _ => {
+            problems.push(
+                item.error("a signal is either a name or a command")
+                    .expecting(RULE),
+            );
+            None
+        }
+    }
+}
+
+fn read_signal_name(value: &Value<'_>, problems: &mut Problems) -> Option<String> {
+    const RULE: &str = "the name of a signal, as in HUP, USR1 or TERM";
+    let text = value.text(RULE, problems)?;
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    if SIGNALS.contains(&name) {
+        return Some(name.to_owned());
+    }
+    problems.push(
+        value
+            .refused(text, RULE)
+            .hinting(did_you_mean(name, SIGNALS)),
+    );
+    None
+}
+
+fn read_mounts(fields: &Fields<'_>, pod: &Pod<'_>, problems: &mut Problems) -> Vec<Mount> {
+    let items = fields
+        .get("mounts")
+        .map(|list| list.list("{volume, dest}", problems))
+        .unwrap_or_default();
+    let mut taken = BTreeSet::new();
+    let mounts = items
+        .iter()
+        .filter_map(|item| read_mount(item, pod, &mut taken, problems));
+    mounts.collect()
+}
+
+fn read_mount<'t>(
+    item: &Value<'t>,
+    pod: &Pod<'_>,
+    taken: &mut BTreeSet<&'t str>,
+    problems: &mut Problems,
+) -> Option<Mount> {
+    const DEST_RULE: &str = "an absolute path without `.` and `..`, as in /mnt/conf";
+    let fields = item.fields(&["volume", "dest"], problems)?;
+    let dest = fields.require("dest", DEST_RULE, problems);
+    let dest = dest.and_then(|at| {
+        Some((
+            at.text_that(DEST_RULE, is_inner_path, problems)?
+                .trim_end_matches('/'),
+            at,
+        ))
+    });
+    if let Some((dest, at)) = &dest {
+        refuse_repeated(taken, *dest, at, "path", problems);
+    }
+    let value = fields.require("volume", "the name of a volume of this pod", problems)?;
+    let name = value.text("the name of a volume of this pod", problems)?;
+    let names = || pod.volumes.iter().map(|volume| volume.name.as_str());
+    let Some(volume) = pod
+        .volumes
+        .iter()
+        .find(|volume| volume.name.as_str() == name)
+    else {
+        let message = format!("the pod has no volume `{}`", crate::spelling::shorten(name));
+        let hint =
+            did_you_mean(name, names()).or_else(|| Some("declare it under `volumes`".to_owned()));
+        problems.push(value.error(message).hinting(hint));
+        return None;
+    };
+    Some(Mount {
+        volume: volume.name.clone(),
+        dest: dest?.0.to_owned(),
+    })
+}
+
+/// True for an absolute path below `/` that cannot lead anywhere else.
+fn is_inner_path(path: &str) -> bool {
+    let parts = || path.split('/').filter(|part| !part.is_empty());
+    path.starts_with('/')
+        && parts().next().is_some()
+        && parts().all(|part| part != "." && part != "..")
+        && !path.chars().any(char::is_control)
+}
+
+fn refuse_unknown_targets(pod: &Pod<'_>, problems: &mut Problems) {
+    for (target, problem) in pod
+        .targets
+        .iter()
+        .filter(|(target, _)| !pod.names.contains(target))
+    {
+        let hint = did_you_mean(target.as_str(), pod.names.iter().map(UnitName::as_str));
+        problems.push(problem.clone().hinting(hint));
+    }
+}
+
+/// Remembers what the ingress speaks on a port; two protocols on one port cannot be.
+pub(super) fn claim_bind(pod: &mut Pod<'_>, rule: &ingress::Bind<'_>, problems: &mut Problems) {
+    let first = *pod.binds.entry(rule.port).or_insert(rule.protocol);
+    if first != rule.protocol {
+        let message = format!(
+            "port {} of the ingress speaks {first} in another rule of this pod",
+            rule.port
+        );
+        problems.push(
+            rule.at
+                .error(message)
+                .expecting(format!("protocol {first}, or another `bind`")),
+        );
+    }
+}
