@@ -1,1 +1,24 @@
-//! Placeholder.
+//! What the tests of several crates need: a Cluster Project in a temporary folder, our own programs, a
+//! daemon that never outlives its test, golden files, redaction, soak counts and seeds.
+//!
+//! For tests and `xtask` only; no shipped crate depends on it. It knows the programs from outside and
+//! no crate of the project from inside, so any crate may use it in its tests.
+
+mod cluster;
+mod daemon;
+mod golden;
+mod net;
+mod outcome;
+mod program;
+mod redact;
+pub mod soak;
+mod wait;
+
+pub use cluster::Cluster;
+pub use daemon::Daemon;
+pub use golden::check;
+pub use net::{fetch, free_port};
+pub use outcome::Outcome;
+pub use program::program;
+pub use redact::Redactor;
+pub use wait::wait_until;

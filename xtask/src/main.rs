@@ -1,2 +1,51 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask`: everything that is done with this repository beside `cargo build`.
+//!
+//! One module per task. Nothing here is shipped, so errors are `anyhow` and end the task.
+
+mod packages;
+mod plugins;
+mod program;
+mod tidy;
+mod ui;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+/// Build, try, test and measure Simplenetes.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Build the runtime plugins and lay them beside the programs
+    Plugins(plugins::Options),
+    /// Check the guard rails of the house: floors, lengths, dead files and more
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            ui::say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<()> {
+    let workspace = Workspace::find()?;
+    match task {
+        Task::Plugins(options) => plugins::build(&workspace, &options),
+        Task::Tidy => tidy::run(&workspace),
+    }
+}

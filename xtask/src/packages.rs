@@ -1,0 +1,108 @@
+//! The Debian packages that a task needs, each with its reason, and how they get onto the machine.
+//!
+//! Nothing is called when everything is there; when a package cannot be installed, the error says what
+//! to type.
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::program::{Program, is_installed};
+use crate::ui;
+
+/// A Debian package and why it is needed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Package {
+    name: &'static str,
+    /// A file that is there when the package is, whoever installed it.
+    witness: &'static str,
+    reason: &'static str,
+}
+
+/// Debian's Rust compiler and its library source, for machines where rustup cannot fetch a target.
+pub(crate) const GUEST_COMPILER: [Package; 2] = [
+    Package {
+        name: "rustc-web",
+        witness: "/usr/bin/rustc",
+        reason: "compiles the plugins where rustup cannot fetch the WebAssembly target",
+    },
+    Package {
+        name: "rust-web-src",
+        witness: "/usr/lib/rustlib/src/rust/library/std/Cargo.toml",
+        reason: "the standard library for WebAssembly is built from it",
+    },
+];
+
+/// What the demo and the tests run.
+pub(crate) const RUN: [Package; 2] = [
+    Package {
+        name: "busybox-static",
+        witness: "busybox",
+        reason: "`busybox httpd` is the web server of the demo and of the tests",
+    },
+    Package { name: "git", witness: "git", reason: "a Cluster Project is a git repository" },
+];
+
+/// Installs those that are missing.
+pub(crate) fn install(wanted: &[Package]) -> Result<()> {
+    let missing = wanted.iter().filter(|package| !is_present(package)).collect::<Vec<_>>();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for package in &missing {
+        ui::say(&format!("installing {}: {}", package.name, package.reason));
+    }
+    let names = missing.iter().map(|package| package.name).collect::<Vec<_>>();
+    apt(&names).with_context(|| {
+        format!("cannot install what is missing; do it yourself: apt-get install {}", names.join(" "))
+    })?;
+    match missing.iter().find(|package| !is_present(package)) {
+        None => Ok(()),
+        Some(package) => bail!("{} is installed, but {} is missing", package.name, package.witness),
+    }
+}
+
+fn is_present(package: &Package) -> bool {
+    if package.witness.starts_with('/') {
+        std::path::Path::new(package.witness).exists()
+    } else {
+        is_installed(package.witness)
+    }
+}
+
+fn apt(names: &[&str]) -> Result<()> {
+    if !is_installed("apt-get") {
+        bail!("this is not a Debian system: apt-get is missing");
+    }
+    as_root(&["apt-get", "update", "-qq"])?.run()?;
+    as_root(&["apt-get", "install", "-y", "-qq", "--no-install-recommends"])?.args(names).run()
+}
+
+/// The program itself for root, through sudo for anybody else.
+fn as_root(words: &[&str]) -> Result<Program> {
+    let is_root = Program::new("id").arg("-u").output()?.trim() == "0";
+    let mut line = words.to_vec();
+    if !is_root {
+        if !is_installed("sudo") {
+            bail!("installing packages needs root, and sudo is missing");
+        }
+        line.insert(0, "sudo");
+    }
+    let (program, arguments) = line.split_first().context("an empty command")?;
+    Ok(Program::new(program).args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_not_installed_again() {
+        let shell = Package { name: "no-such-package", witness: "sh", reason: "a test" };
+        install(&[shell]).unwrap();
+    }
+
+    #[test]
+    fn a_missing_witness_is_noticed() {
+        let nothing = Package { name: "x", witness: "/no/such/file", reason: "a test" };
+        assert!(!is_present(&nothing));
+    }
+}
