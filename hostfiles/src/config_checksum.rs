@@ -20,6 +20,12 @@ impl ConfigChecksum {
     }
 }
 
+impl From<[u8; 32]> for ConfigChecksum {
+    fn from(sha256: [u8; 32]) -> Self {
+        Self(sha256.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
 pub(crate) fn is_sha256(text: &str) -> bool {
     text.len() == 64
         && text
