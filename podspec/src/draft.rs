@@ -25,13 +25,18 @@ pub struct Draft {
 /// Reads a pod.yaml.
 ///
 /// # Errors
-/// All problems of the text at once, in its order, those of the preprocessor and warnings included.
+/// All problems of the text at once, in its order, warnings included. Errors of the preprocessor are
+/// among them, so a text with an open directive is never compiled; its warnings stay with it.
 pub fn parse(
     source: &Preprocessed,
     name: &PodName,
     shape: &Shape,
 ) -> Result<Draft, Vec<Diagnostic>> {
-    let mut problems = source.diagnostics.clone();
+    let found_before = source.diagnostics.iter();
+    let mut problems: Vec<Diagnostic> = found_before
+        .filter(|problem| problem.severity == Severity::Error)
+        .cloned()
+        .collect();
     let root = match tree::parse(&source.text, &|place| source.origin(place)) {
         Ok(root) => root,
         Err(found) => {
@@ -79,7 +84,7 @@ impl Draft {
         })
     }
 
-    /// Problems that do not prevent compiling, those of the preprocessor included.
+    /// Problems that do not prevent compiling.
     #[must_use]
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings

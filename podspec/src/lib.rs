@@ -27,3 +27,6 @@ pub use draft::{Draft, parse};
 pub use header::{Header, header, similar_kind};
 pub use preprocess::{Preprocessed, preprocess, variables};
 pub use shape::Shape;
+
+/// A pod.yaml that shows every key, each with its meaning: the manual's chapter about the format.
+pub const EXAMPLE: &str = include_str!("example.yaml");

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::header::literal_version;
 use crate::{Diagnostic, Place};
-use directive::{Blocks, Directive};
+use directive::{Blocks, Condition, Directive};
 use map::PlaceMap;
 use variable::{Piece, pieces};
 
@@ -23,7 +23,7 @@ use variable::{Piece, pieces};
 pub struct Preprocessed {
     /// The text, ready to be read as YAML.
     pub text: String,
-    /// What was found on the way; [`crate::parse`] hands it on with its own findings.
+    /// What was found on the way. [`crate::parse`] repeats the errors and leaves the warnings here.
     pub diagnostics: Vec<Diagnostic>,
     map: PlaceMap,
 }
@@ -46,13 +46,14 @@ pub fn variables(text: &str) -> BTreeSet<String> {
 }
 
 /// Replaces variables and follows directives. Every variable is asked for once; `podVersion` is taken
-/// from the text itself. A variable without a value becomes empty, with a warning.
+/// from the text itself. A variable without a value becomes empty, with a warning unless a comment
+/// or a directive that allows for it names it.
 pub fn preprocess(text: &str, value: &mut dyn FnMut(&str) -> Option<String>) -> Preprocessed {
     let mut values = Values {
         ask: value,
         version: literal_version(text),
         known: BTreeMap::new(),
-        missing: Vec::new(),
+        missing: BTreeMap::new(),
     };
     let mut out = Output {
         text: String::with_capacity(text.len()),
@@ -67,8 +68,8 @@ pub fn preprocess(text: &str, value: &mut dyn FnMut(&str) -> Option<String>) -> 
             column: 1,
         };
         match Directive::recognise(line) {
-            Some(directive) => blocks.follow(directive, start, &mut |argument| {
-                values.fill_in(argument, start)
+            Some(directive) => blocks.follow(directive, start, &mut |condition, argument| {
+                values.fill_in(condition, argument, start)
             }),
             None if blocks.keep() => {
                 out.push(line, number, &mut values);
@@ -82,7 +83,7 @@ pub fn preprocess(text: &str, value: &mut dyn FnMut(&str) -> Option<String>) -> 
             None => {}
         }
     }
-    let mut diagnostics = values.missing;
+    let mut diagnostics = values.finish();
     diagnostics.extend(blocks.finish());
     Preprocessed {
         text: out.text,
@@ -99,6 +100,7 @@ struct Output {
 
 impl Output {
     fn push(&mut self, line: &str, number: u32, values: &mut Values<'_>) {
+        let in_comment = line.trim_start().starts_with('#');
         let mut column: u32 = 1;
         for piece in pieces(line) {
             let place = Place {
@@ -111,7 +113,7 @@ impl Output {
                     self.text.push_str(text);
                 }
                 Piece::Variable(name) => {
-                    let value = values.get(name, place);
+                    let value = values.get(name, place, in_comment);
                     self.map.replaced(place, &value);
                     self.text.push_str(&value);
                 }
@@ -130,42 +132,55 @@ impl Output {
 struct Values<'a> {
     ask: &'a mut dyn FnMut(&str) -> Option<String>,
     version: Option<String>,
-    known: BTreeMap<String, String>,
-    missing: Vec<Diagnostic>,
+    known: BTreeMap<String, Option<String>>,
+    missing: BTreeMap<String, Place>,
 }
 
 impl Values<'_> {
-    fn get(&mut self, name: &str, place: Place) -> String {
-        if let Some(value) = self.known.get(name) {
+    /// The value of a variable; nothing is missing where it `may_lack` one, as in a comment.
+    fn get(&mut self, name: &str, place: Place, may_lack: bool) -> String {
+        if !self.known.contains_key(name) {
+            let own = if name == "podVersion" {
+                self.version.clone()
+            } else {
+                None
+            };
+            let value = own.or_else(|| (self.ask)(name));
+            self.known.insert(name.to_owned(), value);
+        }
+        if let Some(Some(value)) = self.known.get(name) {
             return value.clone();
         }
-        let own = if name == "podVersion" {
-            self.version.clone()
-        } else {
-            None
-        };
-        let value = own.or_else(|| (self.ask)(name)).unwrap_or_else(|| {
-            self.missing.push(
-                Diagnostic::warning(
-                    "",
-                    format!("variable `{name}` has no value and becomes empty"),
-                )
-                .at(Some(place)),
-            );
-            String::new()
-        });
-        self.known.insert(name.to_owned(), value.clone());
-        value
+        if !may_lack {
+            self.missing.entry(name.to_owned()).or_insert(place);
+        }
+        String::new()
     }
 
-    fn fill_in(&mut self, text: &str, place: Place) -> String {
-        let pieces = pieces(text).into_iter();
+    /// The argument of a directive. To ask whether a variable is defined needs no value, and DEVMODE is
+    /// the one that only developers set.
+    fn fill_in(&mut self, condition: Condition, argument: &str, place: Place) -> String {
+        let asks_if_defined = matches!(condition, Condition::Defined | Condition::NotDefined);
+        let pieces = pieces(argument).into_iter();
         pieces
             .map(|piece| match piece {
                 Piece::Text(text) => text.to_owned(),
-                Piece::Variable(name) => self.get(name, place),
+                Piece::Variable(name) => {
+                    self.get(name, place, asks_if_defined || name == "DEVMODE")
+                }
             })
             .collect()
+    }
+
+    fn finish(self) -> Vec<Diagnostic> {
+        let missing = self.missing.into_iter().map(|(name, place)| {
+            Diagnostic::warning(
+                "",
+                format!("variable `${{{name}}}` has no value and becomes empty"),
+            )
+            .at(Some(place))
+        });
+        missing.collect()
     }
 }
 
@@ -241,7 +256,7 @@ mod tests {
     fn problems_have_places() {
         check_problem(
             "a\n b: ${x}\nc: ${x}",
-            &["2:5: warning: variable `x` has no value and becomes empty"],
+            &["2:5: warning: variable `${x}` has no value and becomes empty"],
         );
         check_problem(
             "\n#ifdef 1\n#ifdef 2\n#endif\n",

@@ -278,7 +278,12 @@ impl<'t> Fields<'t> {
             .filter(|entry| !known.contains(&entry.key.as_str()))
         {
             let key = shorten(&entry.key);
-            let hint = did_you_mean(&entry.key, known.iter().copied());
+            let hint = match entry.key.as_str() {
+                "<<" => {
+                    Some("merging maps is not part of the format: write the keys out".to_owned())
+                }
+                word => did_you_mean(word, known.iter().copied()),
+            };
             let problem = Diagnostic::error(self.path(&key), format!("unknown key `{key}`"))
                 .at(Some(entry.place));
             problems.push(problem.expecting(alternatives(known)).hinting(hint));

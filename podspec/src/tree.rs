@@ -50,9 +50,10 @@ pub(crate) struct Entry {
 impl Node {
     /// What the node is, for messages.
     pub(crate) fn describe(&self) -> &'static str {
-        match self.content {
+        match &self.content {
             Content::Null => "nothing",
             Content::Scalar { .. } => "a single value",
+            Content::List(items) if items.is_empty() => "an empty list",
             Content::List(_) => "a list",
             Content::Map(_) => "a map",
         }

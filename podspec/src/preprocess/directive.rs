@@ -74,7 +74,7 @@ impl Blocks {
         &mut self,
         directive: Directive<'_>,
         place: Place,
-        fill_in: &mut dyn FnMut(&str) -> String,
+        fill_in: &mut dyn FnMut(Condition, &str) -> String,
     ) {
         match directive {
             Directive::End => {
@@ -94,7 +94,7 @@ impl Blocks {
                     self.problems
                         .push(problem.expecting(format!("{word} ${{NAME}}")));
                 }
-                let keep = self.keep() && holds(condition, fill_in(argument).trim());
+                let keep = self.keep() && holds(condition, fill_in(condition, argument).trim());
                 self.open.push(Open { word, place, keep });
             }
         }

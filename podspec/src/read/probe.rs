@@ -134,15 +134,13 @@ fn read_targets(fields: &Fields<'_>, pod: &mut Pod<'_>, problems: &mut Problems)
         let Some(fields) = item.fields(&["container", "unit"], problems) else {
             continue;
         };
-        let value = match (fields.get("container"), fields.get("unit")) {
-            (Some(value), None) | (None, Some(value)) => value,
-            _ => {
-                problems.push(
-                    item.error("exactly one unit is named by each item")
-                        .expecting("container: NAME"),
-                );
-                continue;
-            }
+        let named = (fields.get("container"), fields.get("unit"));
+        let ((Some(value), None) | (None, Some(value))) = named else {
+            problems.push(
+                item.error("exactly one unit is named by each item")
+                    .expecting("container: NAME"),
+            );
+            continue;
         };
         if let Some(name) = value.parsed::<UnitName>(RULE, problems) {
             let unknown = value.error(format!("the pod has no unit `{name}` to signal"));

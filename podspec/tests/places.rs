@@ -1,0 +1,53 @@
+//! A plugin's paths become places of the author's text.
+
+use podspec::Severity;
+
+use crate::shapes::draft;
+
+const TEXT: &str = "\
+#iftrue ${devmode}
+# gone
+#endif
+api: 1.0.0-beta2
+runtime: native
+podVersion: 1.0.0
+processes:
+- name: one
+  command: [sleep, '${long}', x]
+- name: two
+  env:
+    - {name: A, value: b}
+## set long=a long value that moves everything behind it
+";
+
+fn check(path: &str, expected: &str) {
+    let draft = draft(TEXT).unwrap();
+    let problem = draft.diagnostic(Severity::Error, path, "no", None);
+    assert_eq!(problem.to_string(), expected);
+}
+
+#[test]
+fn paths_of_a_plugin_lead_to_the_authors_text() {
+    check(
+        "units[0].command[0]",
+        "9:13: error: no (at processes[0].command[0])",
+    );
+    check(
+        "units[0].settings.command[2]",
+        "9:31: error: no (at processes[0].command[2])",
+    );
+    check(
+        "units[1].env[0].value",
+        "12:24: error: no (at processes[1].env[0].value)",
+    );
+    check("units[1].settings", "10:3: error: no (at processes[1])");
+    check("podVersion", "6:13: error: no (at podVersion)");
+}
+
+#[test]
+fn paths_that_lead_to_nothing_stop_at_the_nearest_place() {
+    check("units[1].image", "10:3: error: no (at processes[1].image)");
+    check("units[7]", "8:3: error: no (at processes[7])");
+    check("", "4:1: error: no");
+    check("][.", "4:1: error: no (at ][.)");
+}
