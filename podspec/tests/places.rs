@@ -2,7 +2,7 @@
 
 use podspec::Severity;
 
-use crate::shapes::draft;
+use crate::shapes::{draft, resolve};
 
 const TEXT: &str = "\
 #iftrue ${devmode}
@@ -50,4 +50,19 @@ fn paths_that_lead_to_nothing_stop_at_the_nearest_place() {
     check("units[7]", "8:3: error: no (at processes[7])");
     check("", "4:1: error: no");
     check("][.", "4:1: error: no (at ][.)");
+}
+
+#[test]
+fn line_ends_of_other_systems_change_nothing() {
+    let unix = resolve(draft(TEXT).unwrap());
+    let other = draft(&TEXT.replace('\n', "\r\n")).unwrap();
+    assert_eq!(
+        other
+            .diagnostic(Severity::Error, "units[1].name", "no", None)
+            .place
+            .unwrap()
+            .line,
+        10
+    );
+    assert_eq!(resolve(other), unix);
 }

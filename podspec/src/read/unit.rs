@@ -105,7 +105,6 @@ fn read_unit(
     let name = read_name(&fields, pod, problems);
     let expose = expose::expose(&fields, pod, problems);
     let unit = Unit {
-        // A unit without a name stands in with any; the pod has an error by now.
         restart: read_restart(&fields, problems),
         signal: fields
             .get("signal")
@@ -123,6 +122,7 @@ fn read_unit(
         expose,
         stop_grace_seconds: read_stop_grace(&fields, problems),
         spec: Json::Null,
+        // Last, so that a unit without a name has its other mistakes reported too.
         name: name?,
     };
     let own = fields
