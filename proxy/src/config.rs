@@ -1,0 +1,329 @@
+//! proxy.conf: the settings of one proxy, lines of `KEY value`.
+//!
+//! Pure: text in, settings or *all* the problems of the text out. It must not read files, and it
+//! resolves no path: [`beside`] joins a path of the file to the folder that the file was named in,
+//! and leaves `..` to the kernel, because that folder may be a symbolic link.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::ranges::Ranges;
+
+/// The port on which the proxies of a cluster talk to each other, unless something else is said.
+pub const RELAY_PORT: u16 = 32767;
+
+/// How long a proxy that was told to end waits for its connections, unless something else is said.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// The longest `DRAIN`, in seconds: a service manager has long lost its patience by then.
+const DRAIN_SECONDS_MAX: u64 = 3600;
+
+/// Every key, as it is documented.
+const KEYS: [&str; 8] = [
+    "HOSTSCONF",
+    "PORTSCONF",
+    "CLUSTERPORTSCONF",
+    "HOST",
+    "PORT",
+    "PODHOST",
+    "CLUSTERPORTS",
+    "DRAIN",
+];
+
+/// The settings of one proxy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// `HOSTSCONF`: where hosts.conf is, as written.
+    pub hosts_conf: PathBuf,
+    /// `PORTSCONF`: where portmappings.conf is, as written.
+    pub ports_conf: PathBuf,
+    /// `CLUSTERPORTSCONF`: where clusterports.conf is, as written; `None` when the key is absent.
+    pub cluster_ports_conf: Option<PathBuf>,
+    /// `HOST`: the address to listen on; `None` means the address in the first line of hosts.conf.
+    pub host: Option<IpAddr>,
+    /// `PORT`: the port for other proxies; `None` means the port in the first line of hosts.conf,
+    /// and [`RELAY_PORT`] when there is no such line.
+    pub port: Option<u16>,
+    /// `PODHOST`: the address at which the pods' host ports are; `None` means the same as `HOST`.
+    pub pod_host: Option<IpAddr>,
+    /// `CLUSTERPORTS`: the ports that may be listened on at all.
+    pub cluster_ports: Ranges,
+    /// `DRAIN`: how long to wait for open connections when told to end.
+    pub drain: Duration,
+}
+
+/// One thing that is wrong with a proxy.conf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The line, counted from 1; `None` when it is about the file as a whole.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// What should stand there, or what to do.
+    pub hint: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "{line}: ")?;
+        }
+        write!(f, "error: {}\n  hint: {}", self.message, self.hint)
+    }
+}
+
+/// A path of the file, seen from the folder in which `conf` was named.
+#[must_use]
+pub fn beside(conf: &Path, path: &Path) -> PathBuf {
+    conf.parent()
+        .map_or_else(|| path.to_owned(), |folder| folder.join(path))
+}
+
+/// The value of one key and the line that it came from.
+type Setting<'a> = Option<(usize, &'a str)>;
+
+/// What the lines say, before anything is understood.
+#[derive(Default)]
+struct Lines<'a> {
+    settings: [Setting<'a>; KEYS.len()],
+    problems: Vec<Problem>,
+}
+
+impl Config {
+    /// Reads the text of a proxy.conf.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the text, in the order of its lines.
+    pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
+        let mut lines = Lines::of(text);
+        let hosts_conf = lines.required("HOSTSCONF");
+        let ports_conf = lines.required("PORTSCONF");
+        let cluster_ports_conf = lines
+            .get("CLUSTERPORTSCONF")
+            .map(|(_, path)| PathBuf::from(path));
+        let host = lines.understood("HOST", address);
+        let port = lines.understood("PORT", port);
+        let pod_host = lines.understood("PODHOST", address);
+        let cluster_ports = lines.understood("CLUSTERPORTS", str::parse::<Ranges>);
+        let drain = lines.understood("DRAIN", seconds);
+        match (hosts_conf, ports_conf) {
+            (Some(hosts_conf), Some(ports_conf)) if lines.problems.is_empty() => Ok(Self {
+                hosts_conf,
+                ports_conf,
+                cluster_ports_conf,
+                host,
+                port,
+                pod_host,
+                cluster_ports: cluster_ports.unwrap_or_default(),
+                drain: drain.unwrap_or(DRAIN),
+            }),
+            _ => {
+                // What is missing comes last, everything else as the reader meets it.
+                lines
+                    .problems
+                    .sort_by_key(|problem| problem.line.unwrap_or(usize::MAX));
+                Err(lines.problems)
+            }
+        }
+    }
+}
+
+impl<'a> Lines<'a> {
+    fn of(text: &'a str) -> Self {
+        let mut lines = Self::default();
+        for (index, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if !line.is_empty() && !line.starts_with('#') {
+                lines.take(index + 1, line);
+            }
+        }
+        lines
+    }
+
+    fn take(&mut self, number: usize, line: &'a str) {
+        let (key, value) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        let Some((known, slot)) = KEYS
+            .into_iter()
+            .zip(&mut self.settings)
+            .find(|(known, _)| known.eq_ignore_ascii_case(key))
+        else {
+            return self.complain(number, format!("unknown key `{key}`"), did_you_mean(key));
+        };
+        let value = value.trim();
+        if let Some((first, _)) = slot {
+            let hint = format!("line {first} sets it already: keep one of the two");
+            self.complain(number, format!("{known} is set twice"), hint);
+        } else if value.is_empty() {
+            self.complain(
+                number,
+                format!("{known} has no value"),
+                format!("write `{known} value`"),
+            );
+        } else {
+            *slot = Some((number, value));
+        }
+    }
+
+    fn complain(&mut self, line: usize, message: String, hint: String) {
+        self.problems.push(Problem {
+            line: Some(line),
+            message,
+            hint,
+        });
+    }
+
+    fn get(&self, key: &str) -> Setting<'a> {
+        KEYS.into_iter()
+            .zip(self.settings)
+            .find(|(known, _)| *known == key)
+            .and_then(|(_, found)| found)
+    }
+
+    fn required(&mut self, key: &str) -> Option<PathBuf> {
+        let found = self.get(key).map(|(_, path)| PathBuf::from(path));
+        let complained = self
+            .problems
+            .iter()
+            .any(|problem| problem.message.starts_with(key));
+        if found.is_none() && !complained {
+            self.problems.push(Problem {
+                line: None,
+                message: format!("{key} is missing"),
+                hint: format!(
+                    "write `{key} path`; a relative path begins at the folder of this file"
+                ),
+            });
+        }
+        found
+    }
+
+    fn understood<T, E: ToString>(
+        &mut self,
+        key: &str,
+        read: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let (line, text) = self.get(key)?;
+        read(text)
+            .map_err(|hint| {
+                self.complain(line, format!("{key} cannot be `{text}`"), hint.to_string());
+            })
+            .ok()
+    }
+}
+
+fn did_you_mean(key: &str) -> String {
+    let key = key.to_ascii_uppercase();
+    let best = KEYS
+        .into_iter()
+        .map(|known| (strsim::damerau_levenshtein(&key, known), known))
+        .min()
+        .filter(|(distance, known)| *distance <= 2.max(known.len() / 3));
+    match best {
+        Some((_, known)) => format!("did you mean `{known}`?"),
+        None => format!("the keys are {}", KEYS.join(", ")),
+    }
+}
+
+fn address(text: &str) -> Result<IpAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "write an IP address, such as 10.0.0.5")
+}
+
+fn port(text: &str) -> Result<u16, &'static str> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("write a number from 1 to 65535"),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds) if seconds <= DRAIN_SECONDS_MAX => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!(
+            "write a number of seconds from 0 to {DRAIN_SECONDS_MAX}"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINIMAL: &str = "HOSTSCONF hosts.conf\nPORTSCONF ports.conf\n";
+
+    fn check(text: &str, expected: &[&str]) {
+        let problems = Config::parse(text).expect_err(text);
+        let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, expected, "{text:?}");
+    }
+
+    #[test]
+    fn defaults() {
+        let config = Config::parse(MINIMAL).unwrap();
+        assert_eq!(config.hosts_conf, Path::new("hosts.conf"));
+        assert_eq!(
+            (config.host, config.port, config.pod_host),
+            (None, None, None)
+        );
+        assert_eq!(config.cluster_ports_conf, None);
+        assert_eq!(config.drain, Duration::from_secs(10));
+        assert!(config.cluster_ports.contains(61000) && !config.cluster_ports.contains(30000));
+    }
+
+    #[test]
+    fn every_key_in_any_case() {
+        let config = Config::parse(
+            "# the proxy\r\n hostsconf  a b.conf \r\nPortsConf /p\r\nCLUSTERPORTSCONF c\r\nHOST 10.0.0.1\r\n\
+             PORT 40000\r\nPODHOST ::1\r\nCLUSTERPORTS 61000-62000\r\nDRAIN 0\r\n",
+        )
+        .unwrap();
+        assert_eq!(config.hosts_conf, Path::new("a b.conf"));
+        assert_eq!(config.ports_conf, Path::new("/p"));
+        assert_eq!(config.cluster_ports_conf.as_deref(), Some(Path::new("c")));
+        assert_eq!(config.host, Some("10.0.0.1".parse().unwrap()));
+        assert_eq!(config.port, Some(40000));
+        assert_eq!(config.pod_host, Some("::1".parse().unwrap()));
+        assert!(!config.cluster_ports.contains(60999));
+        assert_eq!(config.drain, Duration::ZERO);
+    }
+
+    #[test]
+    fn all_problems_at_once() {
+        check(
+            "HOSTCONF h\nHOST localhost\nPORT 0\nCLUSTERPORTS 9-1\nDRAIN soon\nHOST 1.2.3.4\nXYZ 1\nPORTSCONF\n",
+            &[
+                "1: error: unknown key `HOSTCONF`\n  hint: did you mean `HOSTSCONF`?",
+                "2: error: HOST cannot be `localhost`\n  hint: write an IP address, such as 10.0.0.5",
+                "3: error: PORT cannot be `0`\n  hint: write a number from 1 to 65535",
+                "4: error: CLUSTERPORTS cannot be `9-1`\n  hint: `9-1` is not a range: write ports from 1 to \
+                 65535 and ranges, such as 1024-29999,61000",
+                "5: error: DRAIN cannot be `soon`\n  hint: write a number of seconds from 0 to 3600",
+                "6: error: HOST is set twice\n  hint: line 2 sets it already: keep one of the two",
+                "7: error: unknown key `XYZ`\n  hint: the keys are HOSTSCONF, PORTSCONF, CLUSTERPORTSCONF, HOST, \
+                 PORT, PODHOST, CLUSTERPORTS, DRAIN",
+                "8: error: PORTSCONF has no value\n  hint: write `PORTSCONF value`",
+                "error: HOSTSCONF is missing\n  hint: write `HOSTSCONF path`; a relative path begins at the \
+                 folder of this file",
+            ],
+        );
+    }
+
+    #[test]
+    fn paths_begin_at_the_folder_of_the_file() {
+        let check = |conf: &str, path: &str, expected: &str| {
+            assert_eq!(
+                beside(Path::new(conf), Path::new(path)),
+                Path::new(expected)
+            );
+        };
+        check(
+            "mnt/conf/proxy.conf",
+            "../../hosts.conf",
+            "mnt/conf/../../hosts.conf",
+        );
+        check("proxy.conf", "hosts.conf", "hosts.conf");
+        check("/a/proxy.conf", "/etc/hosts.conf", "/etc/hosts.conf");
+    }
+}

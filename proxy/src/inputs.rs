@@ -1,0 +1,185 @@
+//! The files that others write for the proxy: hosts.conf, portmappings.conf and clusterports.conf.
+//!
+//! A file that is missing counts as empty until it appears; one that cannot be read or understood
+//! leaves in force what it said before. Each trouble is told once, and once when it is over. This
+//! module must not know what the files are used for, or when to read them.
+
+use std::path::Path;
+
+use hostfiles::{Format, FormatError, PortMappings, Routers};
+use names::ClusterPort;
+
+use crate::event::{Event, Reporter};
+
+/// Which cluster ports exist in the cluster: one per line.
+///
+/// `HOSTHOME/clusterports.conf`, written by sync. Lines beginning with `#` and empty lines are
+/// skipped. (To move to `hostfiles` when sync writes it.)
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClusterPorts(pub Vec<ClusterPort>);
+
+impl Format for ClusterPorts {
+    const NAME: &'static str = "clusterports.conf";
+
+    fn parse(text: &str) -> Result<Self, FormatError> {
+        let mut ports = Vec::new();
+        for (number, line) in (1..).zip(text.lines()) {
+            let line = line.trim();
+            if !line.is_empty() && !line.starts_with('#') {
+                let refused = |_| FormatError {
+                    file: Self::NAME,
+                    line: Some(number),
+                    found: line.escape_debug().take(80).collect(),
+                    expected: format!("a cluster port: {}", ClusterPort::RULE),
+                };
+                ports.push(line.parse().map_err(refused)?);
+            }
+        }
+        Ok(Self(ports))
+    }
+
+    fn to_text(&self) -> String {
+        self.0.iter().map(|port| format!("{port}\n")).collect()
+    }
+}
+
+/// How a file was found when it was last looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Found {
+    /// Nobody has looked yet.
+    Unknown,
+    Fine,
+    Missing,
+    Refused(String),
+}
+
+/// The last good content of one file.
+#[derive(Debug)]
+pub(crate) struct Followed<T> {
+    /// `None` while the file is missing, or was never readable.
+    value: Option<T>,
+    found: Found,
+}
+
+impl<T> Default for Followed<T> {
+    fn default() -> Self {
+        Self {
+            value: None,
+            found: Found::Unknown,
+        }
+    }
+}
+
+impl<T: Format> Followed<T> {
+    /// Looks at the file.
+    fn refresh(&mut self, path: &Path, report: &Reporter) {
+        let found = match hostfiles::read_if_present(path) {
+            Ok(value) => {
+                let found = if value.is_some() {
+                    Found::Fine
+                } else {
+                    Found::Missing
+                };
+                self.value = value;
+                found
+            }
+            Err(error) => Found::Refused(chain(&error)),
+        };
+        if found != self.found {
+            match &found {
+                Found::Fine if self.found == Found::Unknown => {}
+                Found::Fine | Found::Unknown => report(&Event::FileFine(path.to_owned())),
+                Found::Missing => report(&Event::FileMissing(path.to_owned())),
+                Found::Refused(why) => report(&Event::FileRefused(path.to_owned(), why.clone())),
+            }
+            self.found = found;
+        }
+    }
+}
+
+/// An error and what caused it, as one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+/// The last good content of all three files.
+#[derive(Debug, Default)]
+pub(crate) struct Inputs {
+    routers: Followed<Routers>,
+    mappings: Followed<PortMappings>,
+    cluster_ports: Followed<ClusterPorts>,
+}
+
+impl Inputs {
+    #[cfg(test)]
+    pub(crate) fn of(
+        routers: Routers,
+        mappings: PortMappings,
+        ports: Option<ClusterPorts>,
+    ) -> Self {
+        fn fine<T>(value: Option<T>) -> Followed<T> {
+            Followed {
+                value,
+                found: Found::Fine,
+            }
+        }
+        Self {
+            routers: fine(Some(routers)),
+            mappings: fine(Some(mappings)),
+            cluster_ports: fine(ports),
+        }
+    }
+
+    /// Looks at all files. Without a path for clusterports.conf there is no such file.
+    pub(crate) fn refresh(
+        &mut self,
+        hosts: &Path,
+        mappings: &Path,
+        ports: Option<&Path>,
+        report: &Reporter,
+    ) {
+        self.routers.refresh(hosts, report);
+        self.mappings.refresh(mappings, report);
+        match ports {
+            Some(path) => self.cluster_ports.refresh(path, report),
+            None => self.cluster_ports = Followed::default(),
+        }
+    }
+
+    /// The proxies of the cluster.
+    pub(crate) fn routers(&self) -> Routers {
+        self.routers.value.clone().unwrap_or_default()
+    }
+
+    /// The mappings of this host.
+    pub(crate) fn mappings(&self) -> &[hostfiles::PortMapping] {
+        self.mappings
+            .value
+            .as_ref()
+            .map_or(&[], |mappings| &mappings.0)
+    }
+
+    /// The cluster ports of the whole cluster, if somebody says which there are.
+    pub(crate) fn cluster_ports(&self) -> Option<&[ClusterPort]> {
+        self.cluster_ports
+            .value
+            .as_ref()
+            .map(|ports| ports.0.as_slice())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cluster_ports() {
+        let ports = ClusterPorts::parse("# all\n61000\n\n 61001 \n").unwrap();
+        assert_eq!(ports.to_text(), "61000\n61001\n");
+        let error = ClusterPorts::parse("61000\n80\n").unwrap_err();
+        assert_eq!((error.line, error.found.as_str()), (Some(2), "80"));
+    }
+}

@@ -1,0 +1,27 @@
+//! The cluster proxy: a pod reaches any other pod of its cluster at `proxy:clusterPort`.
+//!
+//! One proxy runs on every host. A client's connection goes to a backend on the same host or, if there
+//! is none, through the proxy of another host to a backend there. Start with [`Proxy`]; the parts that
+//! only think are public as well. The library never prints and keeps no state of the process.
+
+pub mod config;
+mod connection;
+mod dial;
+mod doors;
+pub mod event;
+pub mod header;
+pub mod inputs;
+mod listen;
+pub mod opening;
+mod pipe;
+mod proxy;
+pub mod ranges;
+mod relay;
+pub mod route;
+mod socket;
+pub mod table;
+mod watch;
+
+pub use config::Config;
+pub use event::{Event, Level, Reporter};
+pub use proxy::{ConfigError, Proxy, Status, read_config};

@@ -1,0 +1,324 @@
+//! A running proxy: one task that owns the settings, the files and the ports, and decides when to look
+//! again.
+//!
+//! Everything that can wake it is in `Wake`. It must not carry bytes: connections run on their own and
+//! see only the routes that this task publishes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hostfiles::PortMapping;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use crate::config::{Config, Problem, beside};
+use crate::connection::{Context, Entrance};
+use crate::dial::Dialler;
+use crate::doors::Layout;
+use crate::event::{Event, Reporter};
+use crate::inputs::Inputs;
+use crate::listen::Listeners;
+use crate::table::{Routes, Table};
+use crate::watch::FileWatch;
+
+/// How long until the files are looked at without anybody having said that they changed.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// How long until a port that cannot be opened is tried again.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+
+/// Why a proxy.conf could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("cannot read {}", path.display())]
+    Unreadable {
+        /// The proxy.conf.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file says something that cannot be.
+    #[error("{}", shown(path, problems))]
+    Refused {
+        /// The proxy.conf.
+        path: PathBuf,
+        /// Everything that is wrong with it.
+        problems: Vec<Problem>,
+    },
+}
+
+fn shown(path: &Path, problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems
+        .iter()
+        .map(|problem| format!("{}:{problem}", path.display()))
+        .collect();
+    lines.join("\n")
+}
+
+/// Reads a proxy.conf.
+///
+/// # Errors
+/// The file cannot be read, or is wrong somewhere.
+pub fn read_config(path: &Path) -> Result<Config, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    Config::parse(&text).map_err(|problems| ConfigError::Refused {
+        path: path.to_owned(),
+        problems,
+    })
+}
+
+/// What a proxy does right now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Status {
+    /// The open ports of the proxies' own talk.
+    pub relay: Option<SocketAddr>,
+    /// The open cluster ports.
+    pub cluster_ports: BTreeSet<SocketAddr>,
+    /// The ports that cannot be opened, and why.
+    pub failed: BTreeMap<SocketAddr, String>,
+    /// The mappings that are routed by.
+    pub mappings: Vec<PortMapping>,
+    /// The proxies of the other hosts.
+    pub peers: Vec<SocketAddr>,
+    /// How many times proxy.conf was read, with or without success.
+    pub config_reads: u64,
+}
+
+/// A proxy that runs until it is stopped.
+pub struct Proxy {
+    orders: mpsc::Sender<Order>,
+    status: watch::Receiver<Status>,
+    task: JoinHandle<()>,
+}
+
+/// What the owner of a proxy wants.
+enum Order {
+    Reload,
+    Stop,
+}
+
+impl Proxy {
+    /// Starts a proxy in the current tokio runtime.
+    ///
+    /// # Errors
+    /// The proxy.conf cannot be used. Anything else is reported, and tried until it works.
+    pub fn start(conf: &Path, report: Reporter) -> Result<Self, ConfigError> {
+        let config = read_config(conf)?;
+        let (orders, orders_in) = mpsc::channel(4);
+        let (status_out, status) = watch::channel(Status::default());
+        let keeper = Keeper::new(conf.to_owned(), config, report, status_out);
+        Ok(Self {
+            orders,
+            status,
+            task: tokio::spawn(keeper.run(orders_in)),
+        })
+    }
+
+    /// Reads proxy.conf again, and all other files; open connections stay.
+    pub async fn reload(&self) {
+        // A proxy that has ended reads nothing.
+        let _ = self.orders.send(Order::Reload).await;
+    }
+
+    /// What the proxy does, now and in future.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Closes all ports, gives the open connections the time that proxy.conf says, resets the rest.
+    pub async fn stop(self) {
+        let _ = self.orders.send(Order::Stop).await;
+        let _ = self.task.await;
+    }
+}
+
+/// Everything that can wake the keeper.
+enum Wake {
+    /// The files may have changed, or it is time to look.
+    Look,
+    /// proxy.conf is to be read again.
+    Reload,
+    /// The proxy is to end.
+    Stop,
+}
+
+/// Owns what changes while a proxy runs.
+struct Keeper {
+    conf: PathBuf,
+    config: Config,
+    inputs: Inputs,
+    table: Table,
+    routes: watch::Sender<Arc<Routes>>,
+    listeners: Listeners,
+    files: FileWatch,
+    changed: Arc<Notify>,
+    context: Arc<Context>,
+    cut: watch::Sender<bool>,
+    report: Reporter,
+    status: watch::Sender<Status>,
+    config_reads: u64,
+    /// Whether it was told that there is no address.
+    homeless: bool,
+}
+
+impl Keeper {
+    fn new(conf: PathBuf, config: Config, report: Reporter, status: watch::Sender<Status>) -> Self {
+        let (routes, routes_out) = watch::channel(Arc::default());
+        let (cut, cut_out) = watch::channel(false);
+        let context = Arc::new(Context {
+            routes: routes_out,
+            dialler: Dialler::new(Arc::clone(&report)),
+            open: watch::Sender::new(0),
+            cut: cut_out,
+        });
+        let changed = Arc::new(Notify::new());
+        Self {
+            conf,
+            config,
+            inputs: Inputs::default(),
+            table: Table::default(),
+            routes,
+            listeners: Listeners::new(Arc::clone(&context)),
+            files: FileWatch::new(Arc::clone(&changed), Arc::clone(&report)),
+            changed,
+            context,
+            cut,
+            report,
+            status,
+            config_reads: 1,
+            homeless: false,
+        }
+    }
+
+    async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        loop {
+            self.look().await;
+            match self.next(&mut orders).await {
+                Wake::Look => {}
+                Wake::Reload => self.reload(),
+                Wake::Stop => return self.end().await,
+            }
+        }
+    }
+
+    async fn next(&self, orders: &mut mpsc::Receiver<Order>) -> Wake {
+        let pause = if self.listeners.failed().is_empty() {
+            LOOK_EVERY
+        } else {
+            RETRY_EVERY
+        };
+        tokio::select! {
+            order = orders.recv() => match order {
+                Some(Order::Reload) => Wake::Reload,
+                Some(Order::Stop) | None => Wake::Stop,
+            },
+            () = self.changed.notified() => Wake::Look,
+            () = sleep(pause) => Wake::Look,
+        }
+    }
+
+    fn reload(&mut self) {
+        self.config_reads += 1;
+        match read_config(&self.conf) {
+            Ok(config) => {
+                self.config = config;
+                (self.report)(&Event::ConfigRead(self.conf.clone()));
+            }
+            Err(ConfigError::Refused { path, problems }) => {
+                (self.report)(&Event::ConfigRefused(path, problems));
+            }
+            Err(ConfigError::Unreadable { path, source }) => {
+                (self.report)(&Event::FileRefused(path, source.to_string()));
+            }
+        }
+    }
+
+    /// Looks at the files, and does whatever follows from them.
+    async fn look(&mut self) {
+        let hosts = beside(&self.conf, &self.config.hosts_conf);
+        let mappings = beside(&self.conf, &self.config.ports_conf);
+        let ports = self
+            .config
+            .cluster_ports_conf
+            .as_ref()
+            .map(|path| beside(&self.conf, path));
+        // First watch, then read: a change in between is seen twice rather than never.
+        let mut followed = vec![hosts.as_path(), mappings.as_path()];
+        followed.extend(ports.as_deref());
+        self.files.follow(&followed);
+        self.inputs
+            .refresh(&hosts, &mappings, ports.as_deref(), &self.report);
+        let layout = Layout::new(&self.config, &self.inputs);
+        if layout.host.is_none() && !self.homeless {
+            (self.report)(&Event::NoAddress);
+        }
+        self.homeless = layout.host.is_none();
+        self.context.dialler.forget_old();
+        let routes = self
+            .table
+            .routes(self.inputs.mappings(), layout.pod_host, layout.peers);
+        self.publish(routes, &layout.doors).await;
+    }
+
+    /// Puts new routes in force, opens and closes ports, and tells about it.
+    async fn publish(&mut self, routes: Routes, doors: &BTreeMap<SocketAddr, Entrance>) {
+        let (ports, peers) = (routes.ports().count(), routes.peers.clone());
+        // Routes come before ports, so that a new port never lacks its backends.
+        self.routes.send_replace(Arc::new(routes));
+        self.listeners.apply(doors).await;
+        let listening = self.listeners.listening();
+        let relay = listening
+            .iter()
+            .find(|(_, entrance)| **entrance == Entrance::Relay)
+            .map(|(at, _)| *at);
+        let new = Status {
+            relay,
+            cluster_ports: listening
+                .into_keys()
+                .filter(|at| Some(*at) != relay)
+                .collect(),
+            failed: self.listeners.failed().clone(),
+            mappings: self.inputs.mappings().to_vec(),
+            peers,
+            config_reads: self.config_reads,
+        };
+        let old = self.status.borrow().clone();
+        if old.mappings != new.mappings || old.peers != new.peers {
+            (self.report)(&Event::Routes {
+                ports,
+                peers: new.peers.len(),
+            });
+        }
+        if old != new {
+            self.status.send_replace(new);
+        }
+    }
+
+    /// Takes no more connections, and waits for the open ones as long as proxy.conf says.
+    async fn end(mut self) {
+        self.listeners.close_all().await;
+        let mut open = self.context.open.subscribe();
+        let left = *open.borrow();
+        if left > 0 {
+            (self.report)(&Event::Draining(left));
+        }
+        if timeout(self.config.drain, open.wait_for(|open| *open == 0))
+            .await
+            .is_err()
+        {
+            (self.report)(&Event::Cut(*open.borrow()));
+            self.cut.send_replace(true);
+            // Every connection ends as soon as it sees this.
+            let _ = open.wait_for(|open| *open == 0).await;
+        }
+    }
+}

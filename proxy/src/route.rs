@@ -1,0 +1,217 @@
+//! In which order to try the backends of a cluster port, and after them the other hosts.
+//!
+//! Pure: loads, memories, a time and a source of random numbers in, an order out. It must not dial.
+//! Nothing is ever left out of an order: what looks bad only comes late, so an old memory can cost a
+//! moment but never a connection.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// A source of random numbers: called with `n`, it returns a number below `n`.
+pub type Draw<'a> = &'a mut dyn FnMut(usize) -> usize;
+
+/// How busy one backend is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// Connections that it has now.
+    pub active: u32,
+    /// Connections that it may have at most.
+    pub max: u32,
+}
+
+/// What a host said when it was last asked for a cluster port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It has a backend, and gave a connection.
+    Served,
+    /// It has backends, and all were full.
+    Busy,
+    /// It has no backend that answers.
+    Nothing,
+    /// It could not be reached, or answered nonsense.
+    Unreachable,
+}
+
+impl Verdict {
+    /// How long the answer is believed.
+    fn lifetime(self) -> Duration {
+        match self {
+            Self::Busy => Duration::from_secs(1),
+            Self::Served | Self::Nothing | Self::Unreachable => Duration::from_secs(5),
+        }
+    }
+
+    /// Smaller is tried earlier. A host that was not asked lately is as good as one that served, so
+    /// that a new pod is found while an old one still answers.
+    fn rank(known: Option<Self>) -> u8 {
+        match known {
+            None | Some(Self::Served) => 0,
+            Some(Self::Busy) => 1,
+            Some(Self::Nothing) => 2,
+            Some(Self::Unreachable) => 3,
+        }
+    }
+}
+
+/// What the other hosts said lately, by cluster port.
+#[derive(Debug, Default)]
+pub struct Memory(HashMap<(u16, SocketAddr), (Verdict, Instant)>);
+
+impl Memory {
+    /// Keeps what `peer` said about a cluster port.
+    pub fn note(&mut self, port: u16, peer: SocketAddr, verdict: Verdict, now: Instant) {
+        self.0.insert((port, peer), (verdict, now));
+    }
+
+    /// What `peer` said about a cluster port, unless that is too long ago.
+    #[must_use]
+    pub fn recall(&self, port: u16, peer: SocketAddr, now: Instant) -> Option<Verdict> {
+        let (verdict, at) = *self.0.get(&(port, peer))?;
+        (now.saturating_duration_since(at) < verdict.lifetime()).then_some(verdict)
+    }
+
+    /// Drops what is too old to be believed.
+    pub fn forget_old(&mut self, now: Instant) {
+        self.0
+            .retain(|_, (verdict, at)| now.saturating_duration_since(*at) < verdict.lifetime());
+    }
+}
+
+/// The order in which to try the backends of this host: two drawn at random, the less busy of them
+/// first; the others follow, and those that are full come last.
+pub fn backends(loads: &[Load], draw: Draw<'_>) -> Vec<usize> {
+    let mut order = shuffled(loads.len(), draw);
+    let load = |index: usize| {
+        loads
+            .get(index)
+            .copied()
+            .unwrap_or(Load { active: 0, max: 0 })
+    };
+    order.sort_by_key(|index| load(*index).active >= load(*index).max);
+    let free = order
+        .iter()
+        .filter(|index| load(**index).active < load(**index).max)
+        .count();
+    if let [first, second, ..] = order.as_mut_slice()
+        && free >= 2
+        && load(*second).active < load(*first).active
+    {
+        std::mem::swap(first, second);
+    }
+    order
+}
+
+/// The order in which to ask the other hosts: at random, but those that said no lately come late.
+pub fn peers(known: &[Option<Verdict>], draw: Draw<'_>) -> Vec<usize> {
+    let mut order = shuffled(known.len(), draw);
+    order.sort_by_key(|index| Verdict::rank(known.get(*index).copied().flatten()));
+    order
+}
+
+/// The numbers below `count`, in an order that is drawn.
+fn shuffled(count: usize, draw: Draw<'_>) -> Vec<usize> {
+    let mut left: Vec<usize> = (0..count).collect();
+    let mut order = Vec::with_capacity(count);
+    while !left.is_empty() {
+        let drawn = draw(left.len()).min(left.len() - 1);
+        order.push(left.swap_remove(drawn));
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Draws the first of what is left, always.
+    fn first(_: usize) -> usize {
+        0
+    }
+
+    fn loads(active: &[u32], max: u32) -> Vec<Load> {
+        active
+            .iter()
+            .map(|active| Load {
+                active: *active,
+                max,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_less_busy_of_two_comes_first() {
+        let check = |active: &[u32], expected: &[usize]| {
+            assert_eq!(
+                backends(&loads(active, 10), &mut first),
+                expected,
+                "{active:?}"
+            );
+        };
+        check(&[], &[]);
+        check(&[5], &[0]);
+        check(&[5, 3], &[1, 0]);
+        check(&[3, 5], &[0, 1]);
+        check(&[3, 3], &[0, 1]);
+        // The draw gives 0, 2 and 1: the third is not compared.
+        check(&[3, 0, 4], &[0, 2, 1]);
+    }
+
+    #[test]
+    fn full_backends_come_last_and_are_not_left_out() {
+        let check = |active: &[u32], expected: &[usize]| {
+            assert_eq!(
+                backends(&loads(active, 2), &mut first),
+                expected,
+                "{active:?}"
+            );
+        };
+        check(&[2, 1], &[1, 0]);
+        check(&[2, 2], &[0, 1]);
+        check(&[0, 7, 1], &[0, 2, 1]);
+        assert_eq!(backends(&loads(&[0], 0), &mut first), [0]);
+    }
+
+    #[test]
+    fn all_backends_get_their_share() {
+        let (mut seed, mut firsts) = (0_usize, [0; 3]);
+        let mut draw = |count: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) % count
+        };
+        for _ in 0..3000 {
+            firsts[backends(&loads(&[1, 1, 1], 10), &mut draw)[0]] += 1;
+        }
+        assert!(
+            firsts.iter().all(|count| (800..1200).contains(count)),
+            "{firsts:?}"
+        );
+    }
+
+    #[test]
+    fn hosts_that_said_no_come_late() {
+        use Verdict::{Busy, Nothing, Served, Unreachable};
+        let known = [
+            Some(Unreachable),
+            Some(Nothing),
+            Some(Busy),
+            None,
+            Some(Served),
+        ];
+        assert_eq!(peers(&known, &mut first), [4, 3, 2, 1, 0]);
+    }
+
+    #[test]
+    fn memories_fade() {
+        let start = Instant::now();
+        let peer: SocketAddr = "10.0.0.2:32767".parse().unwrap();
+        let mut memory = Memory::default();
+        memory.note(61000, peer, Verdict::Busy, start);
+        let after = |millis| start + Duration::from_millis(millis);
+        assert_eq!(memory.recall(61000, peer, after(999)), Some(Verdict::Busy));
+        assert_eq!(memory.recall(61000, peer, after(1000)), None);
+        assert_eq!(memory.recall(61001, peer, start), None);
+        memory.forget_old(after(1000));
+        assert!(memory.0.is_empty());
+    }
+}

@@ -1,0 +1,195 @@
+//! What the proxy routes by right now: the backends of every cluster port, and the other hosts.
+//!
+//! [`Routes`] is one unchanging picture; [`Table`] makes the next one and carries over how many
+//! connections every backend has, so that `maxConn` holds across any number of reloads. Neither knows
+//! where a mapping was written down.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
+
+use hostfiles::PortMapping;
+
+use crate::route::Load;
+
+/// A backend is the same one as long as it keeps its cluster port and its address.
+type Key = (u16, SocketAddr);
+
+/// One backend of a cluster port on this host.
+#[derive(Debug, Clone)]
+pub struct Slot {
+    /// Where to dial.
+    pub target: SocketAddr,
+    /// How many connections it may have at most.
+    pub max_conn: u32,
+    /// Whether it wants a PROXY header.
+    pub send_proxy: bool,
+    active: Arc<AtomicU32>,
+}
+
+/// The right to hold one connection to a backend; given back when dropped.
+#[derive(Debug)]
+pub struct Lease(Arc<AtomicU32>);
+
+impl Slot {
+    /// How busy it is.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        Load {
+            active: self.active.load(Ordering::Relaxed),
+            max: self.max_conn,
+        }
+    }
+
+    /// Takes one of its connections; `None` when it is full.
+    #[must_use]
+    pub fn lease(&self) -> Option<Lease> {
+        let below = |active| (active < self.max_conn).then_some(active + 1);
+        self.active
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, below)
+            .ok()?;
+        Some(Lease(Arc::clone(&self.active)))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// One picture of the cluster as this host sees it.
+#[derive(Debug, Default)]
+pub struct Routes {
+    slots: BTreeMap<u16, Vec<Slot>>,
+    /// The proxies of the other hosts.
+    pub peers: Vec<SocketAddr>,
+}
+
+impl Routes {
+    /// The backends of a cluster port on this host.
+    #[must_use]
+    pub fn slots(&self, port: u16) -> &[Slot] {
+        self.slots.get(&port).map_or(&[], Vec::as_slice)
+    }
+
+    /// The cluster ports that have a backend on this host, ascending.
+    pub fn ports(&self) -> impl Iterator<Item = u16> {
+        self.slots.keys().copied()
+    }
+}
+
+/// Makes [`Routes`] and remembers the connections of every backend that still has any.
+#[derive(Debug, Default)]
+pub struct Table {
+    active: HashMap<Key, Weak<AtomicU32>>,
+}
+
+impl Table {
+    /// The next picture. `pod_host` is the address of the host ports; without one there is nothing to
+    /// dial on this host. A mapping that stands twice in the file counts once: the first one.
+    pub fn routes(
+        &mut self,
+        mappings: &[PortMapping],
+        pod_host: Option<IpAddr>,
+        peers: Vec<SocketAddr>,
+    ) -> Routes {
+        let mut slots: BTreeMap<u16, Vec<Slot>> = BTreeMap::new();
+        for mapping in mappings.iter().filter(|_| pod_host.is_some()) {
+            let Some(ip) = pod_host else { continue };
+            let target = SocketAddr::new(ip, mapping.host_port.get());
+            let port = mapping.cluster_port.get();
+            let backends = slots.entry(port).or_default();
+            if backends.iter().all(|slot| slot.target != target) {
+                let active = self.active((port, target));
+                let (max_conn, send_proxy) = (mapping.max_conn, mapping.send_proxy);
+                backends.push(Slot {
+                    target,
+                    max_conn,
+                    send_proxy,
+                    active,
+                });
+            }
+        }
+        self.active.retain(|_, active| active.strong_count() > 0);
+        Routes { slots, peers }
+    }
+
+    /// The counter of a backend lives as long as a picture or a connection holds it.
+    fn active(&mut self, key: Key) -> Arc<AtomicU32> {
+        if let Some(active) = self.active.get(&key).and_then(Weak::upgrade) {
+            return active;
+        }
+        let active = Arc::new(AtomicU32::new(0));
+        self.active.insert(key, Arc::downgrade(&active));
+        active
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mapping(cluster_port: u16, host_port: u16, max_conn: u32) -> PortMapping {
+        PortMapping {
+            cluster_port: names::ClusterPort::new(cluster_port).unwrap(),
+            host_port: names::HostPort::new(host_port).unwrap(),
+            max_conn,
+            send_proxy: false,
+        }
+    }
+
+    fn routes(table: &mut Table, mappings: &[PortMapping]) -> Routes {
+        table.routes(mappings, Some(IpAddr::from([10, 0, 0, 1])), Vec::new())
+    }
+
+    #[test]
+    fn no_more_leases_than_connections() {
+        let routes = routes(&mut Table::default(), &[mapping(61000, 30000, 2)]);
+        let slot = &routes.slots(61000)[0];
+        let (first, second) = (slot.lease(), slot.lease());
+        assert!(first.is_some() && second.is_some() && slot.lease().is_none());
+        drop(first);
+        assert_eq!(slot.load(), Load { active: 1, max: 2 });
+        assert!(slot.lease().is_some());
+    }
+
+    #[test]
+    fn connections_are_counted_across_pictures() {
+        let mut table = Table::default();
+        let old = routes(&mut table, &[mapping(61000, 30000, 5)]);
+        let lease = old.slots(61000)[0].lease();
+        drop(old);
+        // The mapping goes away and comes back with another limit while its connection lives.
+        assert_eq!(routes(&mut table, &[]).ports().count(), 0);
+        let new = routes(&mut table, &[mapping(61000, 30000, 1)]);
+        assert_eq!(new.slots(61000)[0].load(), Load { active: 1, max: 1 });
+        assert!(new.slots(61000)[0].lease().is_none());
+        drop(lease);
+        assert!(new.slots(61000)[0].lease().is_some());
+    }
+
+    #[test]
+    fn counters_without_owner_are_dropped() {
+        let mut table = Table::default();
+        drop(routes(
+            &mut table,
+            &[mapping(61000, 30000, 5), mapping(61001, 30000, 5)],
+        ));
+        drop(routes(&mut table, &[]));
+        assert!(table.active.is_empty());
+    }
+
+    #[test]
+    fn a_mapping_counts_once_and_needs_an_address() {
+        let mut table = Table::default();
+        let mappings = [
+            mapping(61000, 30000, 1),
+            mapping(61000, 30000, 9),
+            mapping(61000, 30001, 1),
+        ];
+        assert_eq!(routes(&mut table, &mappings).slots(61000).len(), 2);
+        assert_eq!(table.routes(&mappings, None, Vec::new()).ports().count(), 0);
+    }
+}

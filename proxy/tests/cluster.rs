@@ -1,0 +1,226 @@
+//! What the tests are made of: hosts with a running proxy, backends, and patience.
+
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use hostfiles::{Format, PortMappings, replace};
+use sns_proxy::{Proxy, Reporter, Status};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// The cluster port of most tests.
+pub(crate) const PORT: u16 = 61000;
+
+/// The port between proxies.
+pub(crate) const RELAY: u16 = 32767;
+
+/// Fails a test that hangs; never reached by one that works.
+pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(60), work).await.unwrap()
+}
+
+/// A loopback address that no other test uses, in this process or in one that runs beside it.
+pub(crate) fn address() -> IpAddr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, high | 0x80, low, NEXT.fetch_add(1, Ordering::Relaxed)).into()
+}
+
+/// One host: its files, its running proxy, and what that said.
+pub(crate) struct Host {
+    pub(crate) ip: IpAddr,
+    pub(crate) folder: TempDir,
+    pub(crate) proxy: Proxy,
+    events: mpsc::UnboundedReceiver<String>,
+}
+
+impl Host {
+    /// A host without pods that knows no other host.
+    pub(crate) async fn start() -> Self {
+        Self::with("").await
+    }
+
+    /// A host with more lines in its proxy.conf.
+    pub(crate) async fn with(settings: &str) -> Self {
+        let (ip, folder) = (address(), TempDir::new().unwrap());
+        let conf = configure(&folder, ip, settings);
+        let (told, events) = mpsc::unbounded_channel();
+        // The receiver is gone when the test is over.
+        let report: Reporter = Arc::new(move |event| drop(told.send(event.to_string())));
+        let proxy = Proxy::start(&conf, report).unwrap();
+        let host = Self {
+            ip,
+            folder,
+            proxy,
+            events,
+        };
+        host.until(|status| status.relay.is_some()).await;
+        host
+    }
+
+    /// Writes a file beside proxy.conf.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        replace(&self.folder.path().join(name), text.as_bytes(), 0o644).unwrap();
+    }
+
+    pub(crate) fn configure(&self, settings: &str) {
+        configure(&self.folder, self.ip, settings);
+    }
+
+    /// Waits until the proxy does what is asked for.
+    pub(crate) async fn until(&self, done: impl FnMut(&Status) -> bool) {
+        let mut status = self.proxy.status();
+        within(status.wait_for(done)).await.unwrap();
+    }
+
+    /// Waits until the proxy has said something.
+    pub(crate) async fn said(&mut self, part: &str) {
+        while !within(self.events.recv()).await.unwrap().contains(part) {}
+    }
+
+    /// Gives the host these mappings, and waits until they are routed by.
+    pub(crate) async fn map(&self, mappings: &[String]) {
+        let wanted = PortMappings::parse(&mappings.join("\n")).unwrap();
+        self.write("portmappings.conf", &wanted.to_text());
+        self.until(|status| status.mappings == wanted.0).await;
+    }
+
+    /// Tells the host of the others, and waits until it knows.
+    pub(crate) async fn meet(&self, others: &[SocketAddr]) {
+        let lines: String = others.iter().map(|other| format!("{other}\n")).collect();
+        self.write("hosts.conf", &format!("{}\n{lines}", self.relay()));
+        self.until(|status| status.peers == others).await;
+    }
+
+    pub(crate) fn relay(&self) -> SocketAddr {
+        SocketAddr::new(self.ip, RELAY)
+    }
+
+    /// A client of a cluster port.
+    pub(crate) async fn connect(&self, port: u16) -> TcpStream {
+        within(TcpStream::connect((self.ip, port))).await.unwrap()
+    }
+
+    /// A backend of this host that is not in its mappings yet.
+    pub(crate) async fn backend(&self) -> Backend {
+        Backend(TcpListener::bind((self.ip, 0)).await.unwrap())
+    }
+
+    /// A backend of [`PORT`].
+    pub(crate) async fn mapped(&self, max_conn: u32, send_proxy: bool) -> Backend {
+        let backend = self.backend().await;
+        self.map(&[backend.mapping(max_conn, send_proxy)]).await;
+        backend
+    }
+}
+
+fn configure(folder: &TempDir, ip: IpAddr, settings: &str) -> PathBuf {
+    let conf = folder.path().join("proxy.conf");
+    let text =
+        format!("HOSTSCONF hosts.conf\nPORTSCONF portmappings.conf\nHOST {ip}\n{settings}\n");
+    replace(&conf, text.as_bytes(), 0o644).unwrap();
+    conf
+}
+
+/// A pod.
+pub(crate) struct Backend(pub(crate) TcpListener);
+
+impl Backend {
+    pub(crate) fn mapping(&self, max_conn: u32, send_proxy: bool) -> String {
+        format!(
+            "{PORT}:{}:{max_conn}:{send_proxy}",
+            self.0.local_addr().unwrap().port()
+        )
+    }
+
+    pub(crate) async fn accept(&self) -> TcpStream {
+        within(self.0.accept()).await.unwrap().0
+    }
+
+    /// Answers every connection with a name until the test is over, and does nothing else.
+    pub(crate) fn answering(self, name: &'static str) {
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = self.0.accept().await {
+                // A client may have left.
+                let _ = stream.write_all(name.as_bytes()).await;
+            }
+        });
+    }
+}
+
+/// Sends a text.
+pub(crate) async fn say(stream: &mut TcpStream, text: &str) {
+    within(stream.write_all(text.as_bytes())).await.unwrap();
+}
+
+/// Checks what comes next, and no more than that.
+pub(crate) async fn hear(stream: &mut TcpStream, text: &str) {
+    let mut bytes = vec![0; text.len()];
+    within(stream.read_exact(&mut bytes)).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&bytes), text);
+}
+
+/// Everything that comes until the other side stops talking.
+pub(crate) async fn rest(stream: &mut TcpStream) -> String {
+    let mut text = String::new();
+    within(stream.read_to_string(&mut text)).await.unwrap();
+    text
+}
+
+/// Checks that the other side breaks off, and has nothing more to say.
+pub(crate) async fn breaks(stream: &mut TcpStream) {
+    let error = within(stream.read_u8()).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+/// Breaks off.
+pub(crate) fn break_off(stream: TcpStream) {
+    stream.set_zero_linger().unwrap();
+    drop(stream);
+}
+
+/// A client, the host it is connected to, and the backend that it reached on the same host or on
+/// another one.
+pub(crate) struct Path {
+    pub(crate) client: TcpStream,
+    pub(crate) server: TcpStream,
+    pub(crate) hosts: Vec<Host>,
+}
+
+/// Connects a client with a backend over one or two proxies.
+pub(crate) async fn path(hops: usize, send_proxy: bool) -> Path {
+    let near = Host::start().await;
+    let mut hosts = Vec::new();
+    let backend = if hops == 1 {
+        near.mapped(10, send_proxy).await
+    } else {
+        let far = Host::start().await;
+        let backend = far.mapped(10, send_proxy).await;
+        open_everywhere(&near, &[far.relay()]).await;
+        hosts.push(far);
+        backend
+    };
+    let (client, server) = tokio::join!(near.connect(PORT), backend.accept());
+    hosts.push(near);
+    Path {
+        client,
+        server,
+        hosts,
+    }
+}
+
+/// Makes a host listen on [`PORT`] without a pod of its own, and meet others.
+pub(crate) async fn open_everywhere(host: &Host, others: &[SocketAddr]) {
+    host.configure("CLUSTERPORTSCONF clusterports.conf");
+    host.write("clusterports.conf", &format!("{PORT}\n"));
+    host.proxy.reload().await;
+    host.meet(others).await;
+    host.until(|status| !status.cluster_ports.is_empty()).await;
+}

@@ -1,0 +1,141 @@
+//! PROXY headers: kept, made or stripped, with the real client's address, over one proxy and over two.
+
+use sns_proxy::header::Header;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::cluster::{
+    Host, PORT, Path, address, break_off, hear, open_everywhere, path, rest, say, within,
+};
+
+const OWN: &str = "PROXY TCP4 203.0.113.7 198.51.100.2 50000 443\r\n";
+
+/// The header that a proxy has to make for a client.
+fn made(client: &TcpStream) -> String {
+    Header::of(client.local_addr().unwrap(), client.peer_addr().unwrap()).to_string()
+}
+
+#[tokio::test]
+async fn the_clients_own_header_is_kept_for_those_who_want_one() {
+    for hops in [1, 2] {
+        let Path {
+            mut client,
+            mut server,
+            hosts: _hosts,
+        } = path(hops, true).await;
+        say(&mut client, &format!("{OWN}hello")).await;
+        hear(&mut server, &format!("{OWN}hello")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_header_is_made_with_the_real_address_of_the_client() {
+    for hops in [1, 2] {
+        let Path {
+            mut client,
+            mut server,
+            hosts: _hosts,
+        } = path(hops, true).await;
+        say(&mut client, "hello").await;
+        hear(&mut server, &format!("{}hello", made(&client))).await;
+    }
+}
+
+#[tokio::test]
+async fn a_header_is_made_for_a_client_that_says_nothing() {
+    for hops in [1, 2] {
+        let Path {
+            mut client,
+            mut server,
+            hosts: _hosts,
+        } = path(hops, true).await;
+        hear(&mut server, &made(&client)).await;
+        // Its own one comes too late and must not be taken for what the client has to say.
+        say(&mut client, &format!("{OWN}hello")).await;
+        hear(&mut server, "hello").await;
+    }
+}
+
+#[tokio::test]
+async fn a_header_is_made_for_a_client_that_only_ends() {
+    let Path {
+        mut client,
+        mut server,
+        hosts: _hosts,
+    } = path(1, true).await;
+    client.shutdown().await.unwrap();
+    assert_eq!(rest(&mut server).await, made(&client));
+}
+
+#[tokio::test]
+async fn a_header_is_stripped_for_those_who_want_none() {
+    for hops in [1, 2] {
+        let Path {
+            mut client,
+            mut server,
+            hosts: _hosts,
+        } = path(hops, false).await;
+        let (head, tail) = OWN.split_at(20);
+        say(&mut client, head).await;
+        say(&mut client, &format!("{tail}{OWN}hello")).await;
+        // Only the first one is a header.
+        hear(&mut server, &format!("{OWN}hello")).await;
+    }
+}
+
+#[tokio::test]
+async fn what_only_looks_like_a_header_arrives() {
+    let Path {
+        mut client,
+        mut server,
+        hosts: _hosts,
+    } = path(1, false).await;
+    say(&mut client, "PROXY").await;
+    hear(&mut server, "PROXY").await;
+}
+
+/// The proxy of the original, as far as it can be told apart.
+#[tokio::test]
+async fn another_proxy_is_told_the_client_and_may_speak_at_once() {
+    let near = Host::start().await;
+    let far = TcpListener::bind((address(), 0)).await.unwrap();
+    open_everywhere(&near, &[far.local_addr().unwrap()]).await;
+    let mut client = near.connect(PORT).await;
+    let mut asked = within(far.accept()).await.unwrap().0;
+    hear(&mut asked, &made(&client)).await;
+    // What the server says comes in one piece with the answer, and the client says nothing at all.
+    say(&mut asked, "SENDPROXY=true\r\nfirst ").await;
+    hear(&mut client, "first ").await;
+    say(&mut asked, "second").await;
+    hear(&mut client, "second").await;
+    hear(&mut asked, &made(&client)).await;
+}
+
+#[tokio::test]
+async fn a_proxy_of_the_original_is_served() {
+    let host = Host::start().await;
+    let backend = host.mapped(1, true).await;
+    let asked = format!("PROXY TCP4 1.2.3.4 1.2.3.4 123 {PORT}\r\n");
+
+    let mut asker = within(TcpStream::connect(host.relay())).await.unwrap();
+    // Not waiting for the answer is allowed.
+    say(&mut asker, &format!("{asked}question")).await;
+    hear(&mut asker, "SENDPROXY=true\r\n").await;
+    let mut server = backend.accept().await;
+    hear(&mut server, "question").await;
+
+    let mut second = within(TcpStream::connect(host.relay())).await.unwrap();
+    say(&mut second, &asked).await;
+    assert_eq!(rest(&mut second).await, "BUSY\r\n");
+
+    for nothing in [
+        "PROXY TCP4 1.2.3.4 1.2.3.4 123 61001\r\n",
+        "PROXY UNKNOWN\r\n",
+        "GET / HTTP/1.1\r\n\r\n",
+    ] {
+        let mut asker = within(TcpStream::connect(host.relay())).await.unwrap();
+        say(&mut asker, nothing).await;
+        assert_eq!(rest(&mut asker).await, "", "{nothing:?}");
+    }
+    break_off(server);
+}

@@ -1,0 +1,15 @@
+//! The proxy on real sockets: every test runs whole proxies in this process (and one the program
+//! itself), each on a loopback address of its own, because cluster ports are fixed numbers.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod cluster;
+
+mod ends;
+mod headers;
+mod hosts;
+mod limits;
+mod live;
+mod program;
+mod properties;
+mod stream;

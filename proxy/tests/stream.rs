@@ -1,0 +1,67 @@
+//! A large stream to a reader that takes its time: every byte arrives, and nothing piles up.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::cluster::{Path, path, within};
+
+const TOTAL_BYTES: usize = 64 << 20;
+
+/// More than all the socket buffers on the way can hold, and much less than the whole stream.
+const ON_THE_WAY_BYTES_MAX: usize = 48 << 20;
+
+/// Bytes that do not repeat at any power of two.
+fn piece(number: usize) -> Vec<u8> {
+    (0..65_521)
+        .map(|index: usize| (index.wrapping_mul(31) ^ (index >> 8) ^ number).to_le_bytes()[0])
+        .collect()
+}
+
+#[tokio::test]
+async fn a_slow_reader_gets_every_byte() {
+    for hops in [1, 2] {
+        let Path {
+            mut client,
+            mut server,
+            hosts,
+        } = path(hops, false).await;
+        let sent = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&sent);
+        let sender = tokio::spawn(async move {
+            let mut digest = Sha256::new();
+            for number in 0.. {
+                let piece = piece(number);
+                server.write_all(&piece).await.unwrap();
+                digest.update(&piece);
+                if counted.fetch_add(piece.len(), Ordering::Relaxed) >= TOTAL_BYTES {
+                    break;
+                }
+            }
+            digest.finalize()
+        });
+        let (mut digest, mut received, mut buffer) = (Sha256::new(), 0, vec![0; 16 << 10]);
+        loop {
+            let count = within(client.read(&mut buffer)).await.unwrap();
+            if count == 0 {
+                break;
+            }
+            digest.update(&buffer[..count]);
+            received += count;
+            let on_the_way = sent.load(Ordering::Relaxed).saturating_sub(received);
+            assert!(
+                on_the_way < ON_THE_WAY_BYTES_MAX,
+                "{on_the_way} bytes piled up"
+            );
+            // The sender and the proxies get many turns for one of the reader.
+            for _ in 0..4 {
+                tokio::task::yield_now().await;
+            }
+        }
+        assert!(received >= TOTAL_BYTES);
+        assert_eq!(sender.await.unwrap(), digest.finalize());
+        drop(hosts);
+    }
+}
