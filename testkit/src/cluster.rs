@@ -20,6 +20,10 @@ use crate::{Outcome, program};
 /// The project's name.
 const NAME: &str = "project";
 
+/// What git knows about the person who works in the project.
+const GIT_CONFIG: &str = "[user]\n\tname = Simplenetes test\n\temail = test@example.com\n\
+    [init]\n\tdefaultBranch = main\n";
+
 /// A temporary folder with everything that a cluster of local hosts consists of.
 #[derive(Debug)]
 pub struct Cluster {
@@ -46,6 +50,7 @@ impl Cluster {
         for name in ["pods", "hosts", "home"] {
             fs::create_dir(folder.path().join(name))?;
         }
+        write(&folder.path().join("home/.gitconfig"), GIT_CONFIG)?;
         Ok(Self { folder, programs: programs.to_owned() })
     }
 
@@ -84,10 +89,24 @@ impl Cluster {
         self.folder().join("hosts").join(host)
     }
 
+    /// One of our programs, or one of the system, in the project and with a clean environment.
+    #[must_use]
+    pub fn command(&self, name: &str) -> Command {
+        let ours = self.programs.join(name);
+        let mut command = if ours.is_file() { command(ours) } else { command(name) };
+        command.env_clear().envs(self.environment());
+        if let Ok(path) = self.search_path() {
+            command.env("PATH", path);
+        }
+        let project = self.project();
+        command.current_dir(if project.is_dir() { &project } else { self.folder() });
+        command
+    }
+
     /// `sns` with these arguments, in the project and with a clean environment.
     #[must_use]
     pub fn sns(&self, arguments: &[&str]) -> Command {
-        let mut command = self.program("sns");
+        let mut command = self.command("sns");
         command.args(arguments);
         command
     }
@@ -95,7 +114,7 @@ impl Cluster {
     /// `git` with these arguments, in the project.
     #[must_use]
     pub fn git(&self, arguments: &[&str]) -> Command {
-        let mut command = self.prepare(command("git"));
+        let mut command = self.command("git");
         command.args(arguments);
         command
     }
@@ -103,7 +122,7 @@ impl Cluster {
     /// `simplenetesd` for the home of a local host.
     #[must_use]
     pub fn daemon(&self, host: &str) -> Command {
-        let mut command = self.program("simplenetesd");
+        let mut command = self.command("simplenetesd");
         command.arg(self.host_home(host));
         command
     }
@@ -157,15 +176,9 @@ impl Cluster {
     /// The environment that every started program sees, apart from PATH: nothing of the person's own.
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, String)> {
-        let person = "Simplenetes test";
-        let address = "test@example.com";
         vec![
             ("HOME", self.folder().join("home").display().to_string()),
             ("PODPATH", self.pods().display().to_string()),
-            ("GIT_AUTHOR_NAME", person.into()),
-            ("GIT_AUTHOR_EMAIL", address.into()),
-            ("GIT_COMMITTER_NAME", person.into()),
-            ("GIT_COMMITTER_EMAIL", address.into()),
             ("GIT_CONFIG_NOSYSTEM", "1".into()),
             ("LANG", "C.UTF-8".into()),
             ("TZ", "UTC".into()),
@@ -181,20 +194,6 @@ impl Cluster {
         let inherited = std::env::var_os("PATH").unwrap_or_default();
         let folders = std::iter::once(self.programs.clone()).chain(std::env::split_paths(&inherited));
         Ok(std::env::join_paths(folders)?.to_string_lossy().into_owned())
-    }
-
-    fn program(&self, name: &str) -> Command {
-        self.prepare(command(self.programs.join(name)))
-    }
-
-    fn prepare(&self, mut command: Command) -> Command {
-        command.env_clear().envs(self.environment());
-        if let Ok(path) = self.search_path() {
-            command.env("PATH", path);
-        }
-        let project = self.project();
-        command.current_dir(if project.is_dir() { &project } else { self.folder() });
-        command
     }
 }
 
@@ -225,7 +224,7 @@ mod tests {
     #[test]
     fn nothing_of_the_person_reaches_a_program() {
         let cluster = Cluster::with_programs(Path::new("/no/programs")).unwrap();
-        let mut env = cluster.prepare(command("env"));
+        let mut env = cluster.command("env");
         let text = Outcome::of(&mut env).unwrap().success().unwrap();
         let names = text.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name);
         let known = cluster.environment();

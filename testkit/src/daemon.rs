@@ -1,6 +1,7 @@
 //! A daemon that never outlives its owner, and neither do the units that it started.
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
@@ -22,12 +23,13 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts the prepared command, which is `simplenetesd` with `home` as its argument.
+    /// Starts the prepared command, which is `simplenetesd` with `home` as its argument. A Ctrl-C in
+    /// the terminal does not reach it: its owner decides when it ends.
     ///
     /// # Errors
     /// It cannot be started.
     pub fn start(command: &mut Command, home: &Path) -> Result<Self> {
-        let child = command.spawn().context("cannot start simplenetesd")?;
+        let child = command.process_group(0).spawn().context("cannot start simplenetesd")?;
         Ok(Self { child, home: home.to_owned() })
     }
 

@@ -2,9 +2,11 @@
 //!
 //! One module per task. Nothing here is shipped, so errors are `anyhow` and end the task.
 
+mod demo;
 mod packages;
 mod plugins;
 mod program;
+mod suites;
 mod tidy;
 mod ui;
 mod workspace;
@@ -30,6 +32,14 @@ enum Task {
     Plugins(plugins::Options),
     /// Check the guard rails of the house: floors, lengths, dead files and more
     Tidy,
+    /// Make a cluster of one host in a temporary folder and show it at work
+    Demo(demo::Options),
+    /// Install what the tests need and run every check that a commit must pass
+    Test(suites::Options),
+    /// Run everything that CI runs, the demo included
+    Ci,
+    /// Run the tests with the full counts of their properties and simulations
+    Soak,
 }
 
 fn main() -> ExitCode {
@@ -47,5 +57,9 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Plugins(options) => plugins::build(&workspace, &options),
         Task::Tidy => tidy::run(&workspace),
+        Task::Demo(options) => demo::run(&workspace, &options),
+        Task::Test(options) => suites::test(&workspace, &options),
+        Task::Ci => suites::ci(&workspace),
+        Task::Soak => suites::soak(&workspace),
     }
 }

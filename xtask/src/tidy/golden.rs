@@ -6,7 +6,7 @@ use super::{Problem, Tree};
 
 /// How the files of a golden folder end: the input, and what may be expected of it.
 const INPUT: &str = ".yaml";
-const OUTPUTS: [&str; 6] = [".out", ".err", ".json", ".compiled", ".warnings", ".errors"];
+const OUTPUTS: [&str; 4] = [".out", ".err", ".json", ".compiled"];
 
 /// Reports inputs without an output and outputs without an input.
 pub(crate) fn check(tree: &Tree) -> Vec<Problem> {
