@@ -23,11 +23,12 @@ mod step;
 mod view;
 
 pub use compile::{CompileInput, CompileOutput, PluginDiagnostic};
+pub use cache::CacheError;
 pub use engine::{Engine, EngineError, LoadError};
 pub use fault::{CallError, FaultClass};
-pub use grants::{DirectoryGrant, Grants, ProgramGrant, Token};
+pub use grants::{DirectoryGrant, Grants, ProgramGrant, Usage, UsageError};
 pub use limits::Limits;
-pub use manifest::{Digest, Manifest, ManifestError, Wish};
+pub use manifest::{Digest, DigestError, Manifest, ManifestError};
 pub use plugin::{Planned, Plugin};
 pub use report::{Report, UnitReport};
 pub use step::{Step, StepOptions};

@@ -1,0 +1,163 @@
+//! The one wasmtime engine: its settings, its clock, and loading.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Config, EngineWeak};
+
+use crate::bindings::{Plugin as World, PluginPre};
+use crate::cache::{Cache, CacheError};
+use crate::call::CallState;
+use crate::{CONTRACT, Digest, Grants, Limits, Manifest, ManifestError, Plugin};
+
+/// The period of the clock that ends calls. It runs on a thread of its own, because a guest that spins
+/// would stop the clock of the daemon's runtime.
+pub(crate) const TICK: Duration = Duration::from_millis(10);
+
+/// Loads plugins. Cheap to clone; all clones share one clock and one cache.
+#[derive(Clone)]
+pub struct Engine {
+    engine: wasmtime::Engine,
+    linker: Arc<Linker<CallState>>,
+    cache: Arc<Cache>,
+    limits: Limits,
+}
+
+/// The engine could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// wasmtime refuses the settings on this machine.
+    #[error("cannot set up the WebAssembly engine on this machine")]
+    Settings(#[source] wasmtime::Error),
+    /// The thread of the clock could not be started.
+    #[error("cannot start the clock that ends plugin calls")]
+    Clock(#[source] std::io::Error),
+    /// The directory of translated plugins cannot be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+/// A plugin could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Its manifest is missing or wrong.
+    #[error("cannot use the plugin")]
+    Manifest(#[from] ManifestError),
+    /// It speaks another contract.
+    #[error("plugin {id} {version} was built for contract {contract}, this host speaks {CONTRACT}: install a version of the plugin for {CONTRACT}")]
+    Contract {
+        /// The plugin's id.
+        id: String,
+        /// Its version.
+        version: String,
+        /// The contract it names.
+        contract: String,
+    },
+    /// Its bytes cannot be translated to machine code.
+    #[error("cannot translate plugin {id} {version}")]
+    Translate {
+        /// The plugin's id.
+        id: String,
+        /// Its version.
+        version: String,
+        /// Why.
+        #[source]
+        source: wasmtime::Error,
+    },
+    /// Its imports or exports do not fit.
+    #[error("plugin {id} {version} does not fit the contract {CONTRACT}")]
+    Fit {
+        /// The plugin's id.
+        id: String,
+        /// Its version.
+        version: String,
+        /// What does not fit.
+        #[source]
+        source: wasmtime::Error,
+    },
+    /// The cache cannot be read or written.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+impl Engine {
+    /// An engine with the default limits that keeps translated plugins in `cache_directory`, which is
+    /// made if it is not there and must belong to this user alone.
+    ///
+    /// # Errors
+    /// The machine or the directory cannot be used.
+    pub fn new(cache_directory: &Path) -> Result<Self, EngineError> {
+        Self::with_limits(cache_directory, Limits::default())
+    }
+
+    /// As [`Self::new`], with other limits.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_limits(cache_directory: &Path, limits: Limits) -> Result<Self, EngineError> {
+        let engine = wasmtime::Engine::new(&settings()).map_err(EngineError::Settings)?;
+        start_clock(engine.weak()).map_err(EngineError::Clock)?;
+        let mut linker = Linker::new(&engine);
+        World::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state).map_err(EngineError::Settings)?;
+        let cache = Cache::open(cache_directory, &engine)?;
+        Ok(Self { engine, linker: Arc::new(linker), cache: Arc::new(cache), limits })
+    }
+
+    /// Loads a component with the grants that its host gives it. Nothing of the plugin runs yet.
+    ///
+    /// # Errors
+    /// The bytes are no plugin, the plugin does not fit this host, or the cache fails.
+    pub fn load(&self, component: &[u8], grants: Grants) -> Result<Plugin, LoadError> {
+        let manifest = Manifest::read(component)?;
+        let (id, version) = (manifest.id.clone(), manifest.version.clone());
+        if manifest.contract != CONTRACT {
+            return Err(LoadError::Contract { id, version, contract: manifest.contract });
+        }
+        let digest = Digest::of(component);
+        let translated = match self.cache.find(&self.engine, digest)? {
+            Some(translated) => translated,
+            None => self.translate(&manifest, digest, component)?,
+        };
+        let fit = |source| LoadError::Fit { id: id.clone(), version: version.clone(), source };
+        let linked = self.linker.instantiate_pre(&translated).map_err(fit)?;
+        let world = PluginPre::new(linked).map_err(fit)?;
+        Ok(Plugin { engine: self.engine.clone(), world, manifest, digest, grants: Arc::new(grants), limits: self.limits })
+    }
+
+    fn translate(&self, manifest: &Manifest, digest: Digest, component: &[u8]) -> Result<Component, LoadError> {
+        let refused = |source| LoadError::Translate { id: manifest.id.clone(), version: manifest.version.clone(), source };
+        let code = self.engine.precompile_component(component).map_err(refused)?;
+        Ok(self.cache.keep(&self.engine, digest, &code)?)
+    }
+}
+
+/// Everything that no plugin of ours needs is off: each was the way in of an advisory once.
+fn settings() -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .concurrency_support(false)
+        .wasm_component_model(true)
+        .wasm_tail_call(false)
+        .wasm_relaxed_simd(false)
+        .wasm_memory64(false)
+        .wasm_custom_page_sizes(false)
+        .wasm_wide_arithmetic(false)
+        .wasm_stack_switching(false)
+        .shared_memory(false)
+        .max_wasm_stack(512 * 1024);
+    config
+}
+
+fn start_clock(engine: EngineWeak) -> std::io::Result<()> {
+    let tick = move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            std::thread::sleep(TICK);
+        }
+    };
+    std::thread::Builder::new().name("plugin-clock".to_owned()).spawn(tick).map(drop)
+}

@@ -1,0 +1,50 @@
+//! The host side of the contract: shows the view, records steps and reports, keeps the budgets.
+//!
+//! One file per interface below; each function is thin, because nothing is done here but recording.
+
+mod report;
+mod steps;
+mod view;
+
+use std::sync::Arc;
+
+use crate::call::CallState;
+use crate::{Answer, CompileInput, CompileOutput, Report, Step, StepOptions, View, bindings};
+
+/// A borrowed view.
+pub struct ViewResource {
+    pub(crate) view: Arc<View>,
+    /// What there is to compile; none outside of `compile`.
+    pub(crate) compile: Option<Arc<CompileInput>>,
+}
+
+/// The answer to a look.
+pub struct AnswerResource(pub(crate) Answer);
+
+/// The steps recorded so far.
+#[derive(Default)]
+pub struct StepsResource {
+    pub(crate) steps: Vec<Step>,
+    /// Only looks may be recorded.
+    pub(crate) looks_only: bool,
+}
+
+/// Options under construction.
+#[derive(Default)]
+pub struct OptionsResource(pub(crate) StepOptions);
+
+/// The report so far.
+#[derive(Default)]
+pub struct ReportResource {
+    pub(crate) report: Report,
+    pub(crate) compiled: CompileOutput,
+}
+
+impl bindings::simplenetes::pod::faults::Host for CallState {}
+
+impl bindings::simplenetes::pod::log::Host for CallState {
+    fn write(&mut self, level: String, message: String) -> wasmtime::Result<()> {
+        self.log(&level, &message);
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! `steps`: what a plugin wants done. Each step is checked before it is recorded.
+
+use wasmtime::Result;
+use wasmtime::component::Resource;
+
+use super::{OptionsResource, StepsResource};
+use crate::bindings::simplenetes::pod::steps::{Fault, Host, HostOptions, HostSteps};
+use crate::call::CallState;
+use crate::{FaultClass, Step, StepOptions};
+
+type OptionsHandle = Resource<OptionsResource>;
+type StepsHandle = Resource<StepsResource>;
+type Recorded = Result<std::result::Result<(), Fault>>;
+
+impl Host for CallState {}
+
+impl HostOptions for CallState {
+    fn new(&mut self) -> Result<OptionsHandle> {
+        Ok(self.table.push(OptionsResource::default())?)
+    }
+
+    fn env(&mut self, options: OptionsHandle, name: String, value: String) -> Result<()> {
+        self.spend(name.len() + value.len())?;
+        self.table.get_mut(&options)?.0.env.push((name, value));
+        Ok(())
+    }
+
+    fn inherit(&mut self, options: OptionsHandle, name: String) -> Result<()> {
+        self.spend(name.len())?;
+        self.table.get_mut(&options)?.0.inherit.push(name);
+        Ok(())
+    }
+
+    fn working_directory(&mut self, options: OptionsHandle, path: String) -> Result<()> {
+        self.table.get_mut(&options)?.0.working_directory = Some(path);
+        Ok(())
+    }
+
+    fn timeout(&mut self, options: OptionsHandle, milliseconds: u64) -> Result<()> {
+        self.table.get_mut(&options)?.0.timeout_ms = Some(milliseconds);
+        Ok(())
+    }
+
+    fn user(&mut self, options: OptionsHandle, name: String) -> Result<()> {
+        self.table.get_mut(&options)?.0.user = Some(name);
+        Ok(())
+    }
+
+    fn stdin(&mut self, options: OptionsHandle, content: Vec<u8>) -> Result<()> {
+        self.spend(content.len())?;
+        self.table.get_mut(&options)?.0.stdin = content;
+        Ok(())
+    }
+
+    fn drop(&mut self, options: OptionsHandle) -> Result<()> {
+        self.table.delete(options)?;
+        Ok(())
+    }
+}
+
+impl HostSteps for CallState {
+    fn command(&mut self, steps: StepsHandle, id: String, program: String, args: Vec<String>, options: OptionsHandle) -> Recorded {
+        let options = self.options(&options)?;
+        self.record(&steps, Step::Command { id, program, args, options })
+    }
+
+    fn look(&mut self, steps: StepsHandle, id: String, program: String, args: Vec<String>, options: OptionsHandle) -> Recorded {
+        let options = self.options(&options)?;
+        self.record(&steps, Step::Look { id, program, args, options })
+    }
+
+    fn process(&mut self, steps: StepsHandle, unit: String, program: String, args: Vec<String>, options: OptionsHandle) -> Recorded {
+        let options = self.options(&options)?;
+        self.record(&steps, Step::Process { unit, program, args, options })
+    }
+
+    fn signal(&mut self, steps: StepsHandle, unit: String, signal: String) -> Recorded {
+        self.record(&steps, Step::Signal { unit, signal })
+    }
+
+    fn write(&mut self, steps: StepsHandle, path: String, content: Vec<u8>, mode: u32) -> Recorded {
+        self.record(&steps, Step::Write { path, content, mode })
+    }
+
+    fn link(&mut self, steps: StepsHandle, path: String, target: String) -> Recorded {
+        self.record(&steps, Step::Link { path, target })
+    }
+
+    fn make_directory(&mut self, steps: StepsHandle, path: String) -> Recorded {
+        self.record(&steps, Step::MakeDirectory { path })
+    }
+
+    fn remove(&mut self, steps: StepsHandle, path: String) -> Recorded {
+        self.record(&steps, Step::Remove { path })
+    }
+
+    fn attach(&mut self, steps: StepsHandle, program: String, args: Vec<String>, options: OptionsHandle) -> Recorded {
+        let options = self.options(&options)?;
+        self.record(&steps, Step::Attach { program, args, options })
+    }
+
+    fn drop(&mut self, steps: StepsHandle) -> Result<()> {
+        self.table.delete(steps)?;
+        Ok(())
+    }
+}
+
+impl CallState {
+    fn options(&self, options: &OptionsHandle) -> Result<StepOptions> {
+        Ok(self.table.get(options)?.0.clone())
+    }
+
+    fn record(&mut self, steps: &StepsHandle, step: Step) -> Recorded {
+        self.spend(size(&step))?;
+        let looks_only = self.table.get(steps)?.looks_only;
+        let refusal = if looks_only && !matches!(step, Step::Look { .. }) {
+            Err("`observe` may record looks only".to_owned())
+        } else {
+            self.check(&step)
+        };
+        if let Err(message) = refusal {
+            return Ok(Err(Fault { code: FaultClass::NotGranted.code().to_owned(), message }));
+        }
+        self.table.get_mut(steps)?.steps.push(step);
+        Ok(Ok(()))
+    }
+}
+
+/// Bytes that a step counts for in the output budget: its texts, and something for itself.
+fn size(step: &Step) -> usize {
+    let texts = |args: &[String]| args.iter().map(|arg| arg.len() + 24).sum::<usize>();
+    64 + match step {
+        Step::Command { id, program, args, .. } | Step::Look { id, program, args, .. } => id.len() + program.len() + texts(args),
+        Step::Process { unit, program, args, .. } => unit.len() + program.len() + texts(args),
+        Step::Attach { program, args, .. } => program.len() + texts(args),
+        Step::Signal { unit, signal } => unit.len() + signal.len(),
+        Step::Write { path, content, .. } => path.len() + content.len(),
+        Step::Link { path, target } => path.len() + target.len(),
+        Step::MakeDirectory { path } | Step::Remove { path } => path.len(),
+    }
+}

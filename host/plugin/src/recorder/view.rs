@@ -1,0 +1,105 @@
+//! `view`: what a plugin can see.
+
+use wasmtime::Result;
+use wasmtime::component::Resource;
+
+use super::{AnswerResource, ViewResource};
+use crate::bindings::simplenetes::pod::view::{Host, HostAnswer, HostView};
+use crate::call::CallState;
+
+type ViewHandle = Resource<ViewResource>;
+type AnswerHandle = Resource<AnswerResource>;
+
+impl Host for CallState {}
+
+impl HostAnswer for CallState {
+    fn exit(&mut self, answer: AnswerHandle) -> Result<i32> {
+        Ok(self.table.get(&answer)?.0.exit)
+    }
+
+    fn stdout(&mut self, answer: AnswerHandle) -> Result<Vec<u8>> {
+        Ok(self.table.get(&answer)?.0.stdout.clone())
+    }
+
+    fn stderr(&mut self, answer: AnswerHandle) -> Result<Vec<u8>> {
+        Ok(self.table.get(&answer)?.0.stderr.clone())
+    }
+
+    fn drop(&mut self, answer: AnswerHandle) -> Result<()> {
+        self.table.delete(answer)?;
+        Ok(())
+    }
+}
+
+impl HostView for CallState {
+    fn operation(&mut self, view: ViewHandle) -> Result<String> {
+        Ok(self.table.get(&view)?.view.operation.name.clone())
+    }
+
+    fn cause(&mut self, view: ViewHandle) -> Result<String> {
+        Ok(self.table.get(&view)?.view.operation.cause.clone())
+    }
+
+    fn unit(&mut self, view: ViewHandle) -> Result<Option<String>> {
+        Ok(self.table.get(&view)?.view.operation.unit.clone())
+    }
+
+    fn argument(&mut self, view: ViewHandle, name: String) -> Result<Option<String>> {
+        Ok(self.table.get(&view)?.view.operation.arguments.get(&name).cloned())
+    }
+
+    fn argv(&mut self, view: ViewHandle) -> Result<Vec<String>> {
+        Ok(self.table.get(&view)?.view.operation.argv.clone())
+    }
+
+    fn now(&mut self, view: ViewHandle) -> Result<u64> {
+        Ok(self.table.get(&view)?.view.now_ms)
+    }
+
+    fn fact(&mut self, view: ViewHandle, name: String) -> Result<Option<String>> {
+        Ok(self.table.get(&view)?.view.facts.get(&name).cloned())
+    }
+
+    fn pods(&mut self, view: ViewHandle) -> Result<Vec<String>> {
+        Ok(self.table.get(&view)?.view.pods.iter().map(|pod| pod.id.clone()).collect())
+    }
+
+    fn pod(&mut self, view: ViewHandle, id: String) -> Result<Option<String>> {
+        Ok(self.table.get(&view)?.view.pod(&id).map(|pod| pod.spec.to_string()))
+    }
+
+    fn unit_truth(&mut self, view: ViewHandle, pod: String, unit: String) -> Result<Option<String>> {
+        let view = &self.table.get(&view)?.view;
+        let truth = view.pod(&pod).and_then(|pod| pod.units.iter().find(|truth| truth.unit == unit));
+        Ok(truth.map(serde_json::to_string).transpose()?)
+    }
+
+    fn kept(&mut self, view: ViewHandle, pod: String) -> Result<Vec<u8>> {
+        Ok(self.table.get(&view)?.view.pod(&pod).map(|pod| pod.state.clone()).unwrap_or_default())
+    }
+
+    fn answer(&mut self, view: ViewHandle, id: String) -> Result<Option<AnswerHandle>> {
+        let answer = self.table.get(&view)?.view.answers.get(&id).cloned();
+        Ok(answer.map(|answer| self.table.push(AnswerResource(answer))).transpose()?)
+    }
+
+    fn section(&mut self, view: ViewHandle) -> Result<String> {
+        let compile = &self.table.get(&view)?.compile;
+        Ok(compile.as_ref().map(|input| input.section.to_string()).unwrap_or_default())
+    }
+
+    fn files(&mut self, view: ViewHandle) -> Result<Vec<String>> {
+        let compile = &self.table.get(&view)?.compile;
+        Ok(compile.as_ref().map(|input| input.files.keys().cloned().collect()).unwrap_or_default())
+    }
+
+    fn file(&mut self, view: ViewHandle, path: String) -> Result<Option<String>> {
+        let compile = &self.table.get(&view)?.compile;
+        Ok(compile.as_ref().and_then(|input| input.files.get(&path).cloned()))
+    }
+
+    fn drop(&mut self, view: ViewHandle) -> Result<()> {
+        self.table.delete(view)?;
+        Ok(())
+    }
+}
