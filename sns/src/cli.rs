@@ -1,0 +1,46 @@
+//! The command line: what stands before the verb. The verbs and their options stand in `commands/`,
+//! where their doc comments are the help.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::commands::Command;
+
+/// Operate a Simplenetes cluster from its Cluster Project
+///
+/// A Cluster Project is a git repository with one directory per host. `sns` changes the project;
+/// `sns cluster sync` makes the hosts equal to it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sns",
+    version,
+    propagate_version = false,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    after_long_help = "\
+Examples:
+  sns cluster create laptop-cluster
+  cd laptop-cluster
+  sns host register laptop --address=local --dir-home=simplenetes/host-laptop
+  sns host init laptop
+  sns host attach web@laptop --link=https://example.com/web.git
+  sns pod compile web
+  git add . && git commit -m 'First sync'
+  sns cluster sync
+
+Environment:
+  CLUSTERPATH          the Cluster Project, when it is not the current directory or one above it
+  PODPATH              where the pods' repositories lie; default: _pods in the project
+  SIMPLENETES_PLUGINS  where first-party plugins lie; default: plugins/ beside this program
+
+Exit codes: see docs/EXIT_CODES.md."
+)]
+pub(crate) struct Cli {
+    /// The Cluster Project; default: CLUSTERPATH, or found upwards from the current directory
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) project: Option<PathBuf>,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}

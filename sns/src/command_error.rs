@@ -1,0 +1,263 @@
+//! What can go wrong, as the user sees it: a kind, which alone decides the exit code, a message, what
+//! caused it, and hints. The table of kinds is the manual (`docs/EXIT_CODES.md`, kept equal by a test).
+
+use std::error::Error;
+use std::fmt;
+
+use simplenetes_sync::far::{FarError, LockError};
+use simplenetes_sync::near::NearError;
+
+/// What sort of failure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The answer to a question that was asked is no.
+    No,
+    /// The command line is wrong.
+    CommandLine,
+    /// What was asked for cannot be done as the project stands.
+    Mistake,
+    /// A `pod.yaml` or another file that people write has mistakes.
+    Diagnostics,
+    /// A safety check stopped the command before anything was changed.
+    Refused,
+    /// Some hosts were changed and some were not.
+    Incomplete,
+    /// A file could not be read or written.
+    Files,
+    /// A mistake in sns itself, or in a plugin.
+    Internal,
+}
+
+impl Kind {
+    /// Every kind, in the order of the exit codes.
+    #[cfg(test)]
+    const ALL: [Self; 8] = [
+        Self::No,
+        Self::CommandLine,
+        Self::Mistake,
+        Self::Diagnostics,
+        Self::Refused,
+        Self::Incomplete,
+        Self::Files,
+        Self::Internal,
+    ];
+
+    /// The exit code of the program.
+    pub(crate) fn exit_code(self) -> u8 {
+        match self {
+            Self::No => 1,
+            Self::CommandLine => 2,
+            Self::Mistake => 3,
+            Self::Diagnostics => 4,
+            Self::Refused => 5,
+            Self::Incomplete => 6,
+            Self::Files => 7,
+            Self::Internal => 70,
+        }
+    }
+
+    /// The row of the manual.
+    #[cfg(test)]
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::No => "The answer is no: `sns pod ps -r -q` found no ready replica. Nothing is printed.",
+            Self::CommandLine => "The command line is wrong. Nothing was done.",
+            Self::Mistake => {
+                "What was asked for cannot be done as the project stands: an unknown host or pod, a port clash, a missing plugin."
+            }
+            Self::Diagnostics => {
+                "A file that people write (`pod.yaml`, `cluster-vars.env`, `host.env` …) has mistakes; each is printed with its place."
+            }
+            Self::Refused => {
+                "A safety check said no before anything was changed: uncommitted changes, a project that is behind or has branched, another cluster's host, a held lock. The message names the way out."
+            }
+            Self::Incomplete => {
+                "A sync changed some hosts and failed on others. The output says which; each host is entirely old or entirely new."
+            }
+            Self::Files => "A file or directory could not be read or written.",
+            Self::Internal => "A mistake in sns or in a plugin. Please report it.",
+        }
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) struct CommandError {
+    kind: Kind,
+    message: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+    hints: Vec<String>,
+}
+
+impl CommandError {
+    /// A failure with what was attempted, on what.
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), source: None, hints: Vec::new() }
+    }
+
+    /// What was asked for cannot be done.
+    pub(crate) fn mistake(message: impl Into<String>) -> Self {
+        Self::new(Kind::Mistake, message)
+    }
+
+    /// A safety check said no.
+    pub(crate) fn refused(message: impl Into<String>) -> Self {
+        Self::new(Kind::Refused, message)
+    }
+
+    /// A file could not be read or written.
+    pub(crate) fn files(message: impl Into<String>, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::new(Kind::Files, message).caused_by(cause)
+    }
+
+    /// The answer is no, and nothing needs saying.
+    pub(crate) fn no() -> Self {
+        Self::new(Kind::No, String::new())
+    }
+
+    /// Adds the cause, whose text the message does not repeat.
+    pub(crate) fn caused_by(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(cause.into());
+        self
+    }
+
+    /// Adds what the user can do.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Says where it happened, in front of the message.
+    pub(crate) fn on(mut self, place: &str) -> Self {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+
+    /// Adds a hint when there is one.
+    pub(crate) fn hint_if(self, hint: Option<String>) -> Self {
+        match hint {
+            Some(hint) => self.hint(hint),
+            None => self,
+        }
+    }
+
+    /// What sort of failure it is.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What the user can do.
+    pub(crate) fn hints(&self) -> &[String] {
+        &self.hints
+    }
+
+    /// The message and every cause below it, one text each.
+    pub(crate) fn chain(&self) -> Vec<String> {
+        let mut texts = vec![self.message.clone()];
+        let mut cause = self.source.as_deref().map(|cause| cause as &dyn Error);
+        while let Some(error) = cause {
+            let text = error.to_string();
+            if texts.last() != Some(&text) {
+                texts.push(text);
+            }
+            cause = error.source();
+        }
+        texts
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.chain().join(": "))
+    }
+}
+
+/// A wrong word on the command line, named and explained by its own error.
+macro_rules! from_word_errors {
+    ($($error:ty),+ $(,)?) => {
+        $(impl From<$error> for CommandError {
+            fn from(error: $error) -> Self {
+                Self::new(Kind::CommandLine, error.to_string())
+            }
+        })+
+    };
+}
+
+from_word_errors!(names::NameError, names::VersionError, names::ReleaseError, names::StateError);
+
+impl From<git2::Error> for CommandError {
+    fn from(error: git2::Error) -> Self {
+        Self::files("git could not read or change the repository", error)
+    }
+}
+
+impl From<hostfiles::ReadError> for CommandError {
+    fn from(error: hostfiles::ReadError) -> Self {
+        let path = error.path().display().to_string();
+        match error {
+            hostfiles::ReadError::Io { source, .. } => Self::files(format!("could not read {path}"), source),
+            hostfiles::ReadError::Foreign { .. } => Self::new(Kind::Diagnostics, error.to_string()),
+            hostfiles::ReadError::Format { source, .. } => {
+                Self::new(Kind::Diagnostics, format!("could not understand {path}")).caused_by(source)
+            }
+        }
+    }
+}
+
+impl From<hostfiles::ReplaceError> for CommandError {
+    fn from(error: hostfiles::ReplaceError) -> Self {
+        Self::files(format!("could not change {}", error.path.display()), error.source)
+    }
+}
+
+impl From<NearError> for CommandError {
+    fn from(error: NearError) -> Self {
+        match error {
+            NearError::Io { path, source } => Self::files(format!("could not read {}", path.display()), source),
+            NearError::Format(source) => source.into(),
+            NearError::Config { release, source } => {
+                Self::mistake(format!("a config of {release} cannot be sent")).caused_by(source)
+            }
+            NearError::Changed { .. } => Self::refused(error.to_string()),
+            _ => Self::mistake(error.to_string()),
+        }
+    }
+}
+
+impl From<FarError> for CommandError {
+    fn from(error: FarError) -> Self {
+        match error {
+            FarError::Content(source) => source.into(),
+            FarError::Read(source) => source.into(),
+            FarError::Lock(LockError::Held { .. }) | FarError::OtherCluster { .. } => Self::refused(error.to_string()),
+            FarError::Chain(_) => Self::refused(error.to_string()).hint("force it with --force"),
+            FarError::NoHostHome(_) => Self::mistake(error.to_string()),
+            error => Self::files("not as the project wants it", error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> String {
+        let rows = Kind::ALL.iter().map(|kind| format!("| {} | {} |\n", kind.exit_code(), kind.meaning()));
+        rows.collect()
+    }
+
+    #[test]
+    fn the_manual_has_this_table() {
+        let manual = include_str!("../../docs/EXIT_CODES.md");
+        let table = format!("| code | meaning |\n|---|---|\n| 0 | Done, and everything that was asked for is so. |\n{}", table());
+        assert!(manual.contains(&table), "docs/EXIT_CODES.md must contain\n{table}");
+    }
+
+    #[test]
+    fn every_kind_has_its_own_code() {
+        let mut codes: Vec<u8> = Kind::ALL.iter().map(|kind| kind.exit_code()).collect();
+        codes.dedup();
+        assert_eq!(codes.len(), Kind::ALL.len());
+        assert!(!codes.contains(&0));
+    }
+}

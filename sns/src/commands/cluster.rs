@@ -1,0 +1,34 @@
+//! `sns cluster …`.
+
+mod create;
+mod diff;
+pub(crate) mod importconfig;
+mod ps;
+mod sync;
+
+use clap::Subcommand;
+
+use super::Context;
+use crate::command_error::CommandError;
+
+/// The verbs of a cluster.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    Create(create::CreateArgs),
+    Sync(sync::SyncArgs),
+    Diff(diff::DiffArgs),
+    Ps(ps::PsArgs),
+    #[command(name = "importconfig")]
+    ImportConfig(importconfig::ImportConfigArgs),
+}
+
+/// Runs one of them.
+pub(crate) fn run(context: &Context<'_>, command: &ClusterCommand) -> Result<(), CommandError> {
+    match command {
+        ClusterCommand::Create(args) => create::run(context, args),
+        ClusterCommand::Sync(args) => sync::run(context, args),
+        ClusterCommand::Diff(args) => diff::run(context, args),
+        ClusterCommand::Ps(args) => ps::run(context, args),
+        ClusterCommand::ImportConfig(args) => importconfig::run(context, args),
+    }
+}

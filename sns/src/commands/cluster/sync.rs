@@ -1,0 +1,100 @@
+//! `sns cluster sync`.
+
+use std::collections::BTreeSet;
+
+use clap::Args;
+use names::ReleaseId;
+use simplenetes_sync::Options;
+
+use crate::command_error::{CommandError, Kind};
+use crate::commands::Context;
+use crate::syncing::{self, Became, HostOutcome, Request, Source};
+
+/// Make the hosts equal to the project
+///
+/// Refused while the project has uncommitted changes, ports clash, or a host knows commits that the
+/// project does not have. Each host ends at the old commit or at the new one, never between. Leaves
+/// the project clean; the log lies in _synclogs.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  git add . && git commit -m 'First sync' && sns cluster sync
+  sns cluster sync --pod-to-overwrite=web:1.0.0
+  git checkout HEAD~1 && sns cluster sync --force")]
+pub(crate) struct SyncArgs {
+    /// Sync even if the project is behind the hosts or has branched: what it lacks is taken back
+    #[arg(short, long)]
+    force: bool,
+
+    /// Print results only
+    #[arg(short, long, visible_alias = "quite")]
+    quiet: bool,
+
+    /// Replace the compiled pod of a version that the hosts have already; may be repeated
+    #[arg(long, value_name = "POD:VERSION")]
+    pod_to_overwrite: Vec<ReleaseId>,
+
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Checks, syncs, writes the log, tells the truth about each host.
+pub(crate) fn run(context: &Context<'_>, args: &SyncArgs) -> Result<(), CommandError> {
+    let cluster = context.open()?;
+    syncing::check_ports(&cluster)?;
+    let source = Source::read(&cluster)?;
+    syncing::check_clean(&cluster)?;
+    let request = Request {
+        force: args.force,
+        options: Options { overwrite: args.pod_to_overwrite.iter().cloned().collect::<BTreeSet<_>>() },
+    };
+    let progress = if args.quiet { None } else { Some(context.ui) };
+    let outcomes = syncing::sync(&cluster, &source, &request, progress)?;
+    let log = syncing::write_log(&cluster, source.chain.head().unwrap_or_default(), &outcomes);
+    if args.json {
+        context.ui.json(&outcomes.iter().map(HostOutcome::json).collect());
+    } else {
+        outcomes.iter().for_each(|outcome| show(context, outcome));
+    }
+    let log = log?;
+    if !args.quiet {
+        context.ui.note(&format!("log: {}", cluster.shown(&log)));
+    }
+    summary(&outcomes)
+}
+
+/// One line per host, its changes below it.
+pub(crate) fn show(context: &Context<'_>, outcome: &HostOutcome) {
+    let lines = syncing::change_lines(outcome);
+    let count = match lines.len() {
+        1 => "1 change".to_owned(),
+        count => format!("{count} changes"),
+    };
+    match &outcome.became {
+        Became::Unchanged => context.ui.result(&format!("{}: nothing to do", outcome.host)),
+        Became::Planned if lines.is_empty() => context.ui.result(&format!("{}: nothing to do", outcome.host)),
+        Became::Planned => context.ui.result(&format!("{}: {count} to make", outcome.host)),
+        Became::Updated => context.ui.result(&format!("{}: {count} made", outcome.host)),
+        Became::Failed(error) => {
+            context.ui.result(&format!("{}: failed", outcome.host));
+            context.ui.failure(error);
+            return;
+        }
+    }
+    lines.iter().for_each(|line| context.ui.result(&format!("  {line}")));
+    for release in &outcome.plan.held_back {
+        context.ui.warning(&format!("the compiled {release} differs from the one on host {} and was not sent", outcome.host));
+        context.ui.hint(&format!("raise its podVersion, or name it: --pod-to-overwrite={release}"));
+    }
+}
+
+fn summary(outcomes: &[HostOutcome]) -> Result<(), CommandError> {
+    let failed: Vec<&str> =
+        outcomes.iter().filter(|outcome| outcome.has_failed()).map(|outcome| outcome.host.as_str()).collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{} of {} hosts could not be synced: {}", failed.len(), outcomes.len(), failed.join(", "));
+    Err(CommandError::new(Kind::Incomplete, message).hint("correct the cause and sync again: what is done is not done twice"))
+}

@@ -1,0 +1,36 @@
+//! `sns host …`.
+
+mod attach;
+mod detach;
+mod init;
+mod ls;
+mod register;
+mod state;
+
+use clap::Subcommand;
+
+use super::Context;
+use crate::command_error::CommandError;
+
+/// The verbs of hosts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum HostCommand {
+    Register(register::RegisterArgs),
+    Init(init::InitArgs),
+    Ls(ls::LsArgs),
+    Attach(attach::AttachArgs),
+    Detach(detach::DetachArgs),
+    State(state::StateArgs),
+}
+
+/// Runs one of them.
+pub(crate) fn run(context: &Context<'_>, command: &HostCommand) -> Result<(), CommandError> {
+    match command {
+        HostCommand::Register(args) => register::run(context, args),
+        HostCommand::Init(args) => init::run(context, args),
+        HostCommand::Ls(args) => ls::run(context, args),
+        HostCommand::Attach(args) => attach::run(context, args),
+        HostCommand::Detach(args) => detach::run(context, args),
+        HostCommand::State(args) => state::run(context, args),
+    }
+}

@@ -1,0 +1,82 @@
+//! `sns host init HOST`.
+
+use std::fs;
+
+use clap::Args;
+use hostfiles::{ClusterId, HostHome};
+use names::HostName;
+
+use crate::command_error::CommandError;
+use crate::commands::Context;
+use crate::commands::plugin::install::tell;
+use crate::plugins::{self, Asked, FirstParty};
+use crate::project::{Cluster, Host};
+
+/// Prepare a host for this cluster, and give it the first-party plugins
+///
+/// Makes the host's home with its cluster id, and writes the plugins that come with Simplenetes, with
+/// what they ask for as grants, into the host's plugins.yaml. Plugins that the host has already stay
+/// as they are. Can be repeated.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  sns host init laptop")]
+pub(crate) struct InitArgs {
+    /// The host; in this version it must be on this machine
+    host: HostName,
+
+    /// Take over a home that belongs to another cluster
+    #[arg(short, long)]
+    force: bool,
+}
+
+/// Makes the home, then installs the plugins.
+pub(crate) fn run(context: &Context<'_>, args: &InitArgs) -> Result<(), CommandError> {
+    let cluster = context.open()?;
+    let host = cluster.host(&args.host)?;
+    let home = host.home(context.environment)?.files;
+    check_id(&cluster, &home, args.force)?;
+    let pods = home.pods_dir();
+    fs::create_dir_all(&pods)
+        .map_err(|error| CommandError::files(format!("could not make the directory {}", pods.display()), error))?;
+    hostfiles::write(&home.cluster_id(), &cluster.id)?;
+    install_first_party(context, &cluster, &host)?;
+    context.ui.done(&format!("host {} is ready at {} for cluster {}", host.name, home.path().display(), cluster.id));
+    Ok(())
+}
+
+/// A home of another cluster would lose its pods with the next sync.
+fn check_id(cluster: &Cluster<'_>, home: &HostHome, force: bool) -> Result<(), CommandError> {
+    match hostfiles::read_if_present::<ClusterId>(&home.cluster_id())? {
+        Some(other) if other != cluster.id && !force => Err(CommandError::refused(format!(
+            "{} belongs to cluster {other}, this is {}",
+            home.path().display(),
+            cluster.id
+        ))
+        .hint("choose another HOSTHOME in host.env, or take it over with --force")),
+        _ => Ok(()),
+    }
+}
+
+fn install_first_party(context: &Context<'_>, cluster: &Cluster<'_>, host: &Host) -> Result<(), CommandError> {
+    let found = FirstParty::find(context.environment);
+    found.broken.iter().for_each(|error| context.ui.warning(&error.to_string()));
+    if found.components.is_empty() {
+        context.ui.warning("no first-party plugins were found, so no pod can be compiled for this host yet");
+        context.ui.hint(&found.looked());
+    }
+    let present = host.plugins()?;
+    for component in &found.components {
+        match present.get(&component.manifest.id) {
+            Some(entry) if entry.digest != component.digest.to_string() => {
+                context.ui.note(&format!("host {} keeps its plugin {} {}; {} is available", host.name, entry.name, entry.version, component.name()));
+                context.ui.hint(&format!("upgrade with `sns plugin install {}@{}`", entry.name, host.name));
+            }
+            _ => {
+                let results = plugins::install(cluster, std::slice::from_ref(host), component, Asked::NoMore)?;
+                results.iter().for_each(|result| tell(context, host, component, result));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,232 @@
+//! `sns host register HOST`.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+
+use clap::Args;
+use hostfiles::{Format as _, HostEnv, HostState};
+use names::HostName;
+
+use crate::command_error::{CommandError, Kind};
+use crate::commands::Context;
+use crate::project::{Cluster, home_path};
+
+/// Add a host to the project; nothing is contacted
+///
+/// Writes HOST/host.env and sets the host active. In this version only hosts on this machine
+/// (--address=local) can be initialised and synced; others can be registered already.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  sns host register laptop --address=local --dir-home=simplenetes/host-laptop
+  sns host register laptop --address=local --router-address=192.168.1.5:32767
+  sns host register worker1 --address=10.0.0.5 --jump-host=../backdoor --router-address=10.0.0.5")]
+pub(crate) struct RegisterArgs {
+    /// Name of the host
+    host: HostName,
+
+    /// IP address or name, perhaps with the port of SSH; `local` is this machine
+    #[arg(short, long, value_name = "ADDRESS[:PORT]")]
+    address: String,
+
+    /// Directory of another host, relative to this one's, that SSH goes through
+    #[arg(short, long, value_name = "DIR")]
+    jump_host: Option<String>,
+
+    /// Public TCP ports, separated by spaces; without a jump host the port of SSH is added
+    #[arg(short, long, value_name = "PORTS", value_parser = ports)]
+    expose: Option<String>,
+
+    /// Directory on the host, absolute or below the user's home directory; default: the host's name
+    #[arg(short, long, value_name = "DIR")]
+    dir_home: Option<String>,
+
+    /// Unprivileged user that runs the pods
+    #[arg(short, long, value_name = "USER", default_value = "sns")]
+    user_name: String,
+
+    /// Private key of that user, relative to the host's directory
+    #[arg(short, long, value_name = "FILE", default_value = "id_rsa")]
+    keyfile: String,
+
+    /// User that may administrate the host; not for local hosts
+    #[arg(short, long, value_name = "USER")]
+    super_user_name: Option<String>,
+
+    /// Private key of the super user, relative to the host's directory
+    #[arg(short = 'S', long, value_name = "FILE", requires = "super_user_name")]
+    super_user_keyfile: Option<String>,
+
+    /// Networks that the firewall trusts entirely, separated by spaces
+    #[arg(short, long, value_name = "NETWORKS", default_value = "192.168.0.0/16 10.0.0.0/8 172.16.0.0/12")]
+    internal_networks: String,
+
+    /// Where the host's proxy listens, which is also the address of its pods; the port is 32767
+    /// unless given
+    #[arg(short, long, value_name = "IP[:PORT]", value_parser = router_address)]
+    router_address: Option<SocketAddr>,
+}
+
+/// The port of the proxies.
+const PROXY_PORT: u16 = 32767;
+const SSH_PORT: u16 = 22;
+const SSH_FLAGS: &str = "-oConnectTimeout=30";
+const SUPER_USER_KEY: &str = "id_rsa_super";
+
+/// Writes the files of the host.
+pub(crate) fn run(context: &Context<'_>, args: &RegisterArgs) -> Result<(), CommandError> {
+    let cluster = context.open()?;
+    let directory = cluster.files.host(&args.host);
+    if directory.path().exists() {
+        return Err(CommandError::mistake(format!("{} exists already", directory.path().display()))
+            .hint("choose another name; to change a host, edit its host.env"));
+    }
+    let (env, superuser) = if args.address == "local" { (local(args)?, None) } else { remote(args)? };
+    check_home_is_free(&cluster, &env)?;
+    fs::create_dir_all(directory.path()).map_err(|error| {
+        CommandError::files(format!("could not make the directory {}", directory.path().display()), error)
+    })?;
+    // host.env comes last: it makes the directory a host.
+    hostfiles::write(&directory.host_state(), &HostState::Active)?;
+    if let Some(superuser) = superuser {
+        hostfiles::write(&directory.superuser_env(), &superuser)?;
+    }
+    hostfiles::write(&directory.host_env(), &env)?;
+    cluster.log(&format!("CREATE_HOST {}", args.host))?;
+    context.ui.done(&format!("host {} registered at {}", args.host, directory.path().display()));
+    if args.address == "local" {
+        context.ui.hint(&format!("prepare its home with `sns host init {}`", args.host));
+    } else {
+        context.ui.warning("this version syncs to local hosts only");
+    }
+    Ok(())
+}
+
+/// The settings of a host on this machine: no SSH, no super user.
+fn local(args: &RegisterArgs) -> Result<HostEnv, CommandError> {
+    let for_remote_only = [
+        ("--jump-host", args.jump_host.is_some()),
+        ("--super-user-name", args.super_user_name.is_some()),
+    ];
+    if let Some((option, _)) = for_remote_only.iter().find(|(_, given)| *given) {
+        return Err(CommandError::new(Kind::CommandLine, format!("{option} makes no sense for a host on this machine")));
+    }
+    let mut env = settings(&[("HOST", "local")])?;
+    env.set("EXPOSE", args.expose.as_deref().unwrap_or_default());
+    common(&mut env, args);
+    Ok(env)
+}
+
+/// The settings of a host that is reached by SSH, and of its super user.
+fn remote(args: &RegisterArgs) -> Result<(HostEnv, Option<HostEnv>), CommandError> {
+    let (address, port) = split_address(&args.address)?;
+    let jump_host = args.jump_host.as_deref().unwrap_or_default();
+    let reached = [("HOST", address.as_str()), ("PORT", &port.to_string()), ("JUMPHOST", jump_host)];
+    let mut env = settings(&reached)?;
+    for (key, value) in [("USER", args.user_name.as_str()), ("FLAGS", SSH_FLAGS), ("KEYFILE", &args.keyfile)] {
+        env.set(key, value);
+    }
+    let mut exposed: Vec<String> =
+        args.expose.iter().flat_map(|ports| ports.split_whitespace()).map(str::to_owned).collect();
+    let ssh = port.to_string();
+    if args.jump_host.is_none() && !exposed.contains(&ssh) {
+        exposed.insert(0, ssh);
+    }
+    env.set("EXPOSE", &exposed.join(" "));
+    common(&mut env, args);
+    let superuser = match &args.super_user_name {
+        Some(name) => {
+            let mut superuser = settings(&reached)?;
+            superuser.set("USER", name);
+            superuser.set("KEYFILE", args.super_user_keyfile.as_deref().unwrap_or(SUPER_USER_KEY));
+            Some(superuser)
+        }
+        None => None,
+    };
+    Ok((env, superuser))
+}
+
+fn common(env: &mut HostEnv, args: &RegisterArgs) {
+    env.set("INTERNAL", &args.internal_networks);
+    env.set("HOSTHOME", args.dir_home.as_deref().unwrap_or(args.host.as_str()));
+    env.set("ROUTERADDRESS", &args.router_address.map(|address| address.to_string()).unwrap_or_default());
+}
+
+fn settings(pairs: &[(&str, &str)]) -> Result<HostEnv, CommandError> {
+    let text: String = pairs.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+    HostEnv::parse(&text).map_err(|error| CommandError::new(Kind::CommandLine, error.to_string()))
+}
+
+/// Two hosts in one directory would undo each other's syncs.
+fn check_home_is_free(cluster: &Cluster<'_>, env: &HostEnv) -> Result<(), CommandError> {
+    let place = |env: &HostEnv| {
+        let home = env.host_home();
+        home_path(home, cluster.environment).unwrap_or_else(|_| home.into())
+    };
+    for other in cluster.hosts()? {
+        if other.env.get("HOST") == env.get("HOST") && place(&other.env) == place(env) {
+            return Err(CommandError::mistake(format!("host {} has that home already: {}", other.name, env.host_home()))
+                .hint("give another --dir-home"));
+        }
+    }
+    Ok(())
+}
+
+/// `ADDRESS`, `ADDRESS:PORT`, `[IPV6]:PORT` or a bare IPv6 address.
+fn split_address(text: &str) -> Result<(String, u16), CommandError> {
+    let refused = || {
+        CommandError::new(Kind::CommandLine, format!("`{text}` is not an address: expected `local`, a name or an IP, perhaps with :PORT"))
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        return Ok((ip.to_string(), SSH_PORT));
+    }
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Ok((address.ip().to_string(), address.port()));
+    }
+    let (address, port) = match text.split_once(':') {
+        Some((address, port)) => (address, port.parse().map_err(|_| refused())?),
+        None => (text, SSH_PORT),
+    };
+    let fits = !address.is_empty() && !address.starts_with('-') && address.chars().all(plain);
+    if fits { Ok((address.to_owned(), port)) } else { Err(refused()) }
+}
+
+fn router_address(text: &str) -> Result<SocketAddr, String> {
+    let address = match text.parse::<IpAddr>() {
+        Ok(ip) => SocketAddr::new(ip, PROXY_PORT),
+        Err(_) => text.parse().map_err(|_| "expected IP or IP:PORT, as in 192.168.1.5:32767".to_owned())?,
+    };
+    if address.ip().is_unspecified() {
+        return Err("other hosts must be able to reach it, so it cannot be 0.0.0.0".to_owned());
+    }
+    Ok(address)
+}
+
+fn ports(text: &str) -> Result<String, String> {
+    match text.split_whitespace().find(|word| !matches!(word.parse::<u16>(), Ok(1..))) {
+        Some(word) => Err(format!("`{word}` is not a port: expected numbers from 1 to 65535, separated by spaces")),
+        None => Ok(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        let check = |text: &str, expected: Option<(&str, u16)>| {
+            let found = split_address(text).ok();
+            assert_eq!(found.as_ref().map(|(address, port)| (address.as_str(), *port)), expected, "{text}");
+        };
+        check("10.0.0.5", Some(("10.0.0.5", 22)));
+        check("10.0.0.5:2222", Some(("10.0.0.5", 2222)));
+        check("host.example.com:2222", Some(("host.example.com", 2222)));
+        check("fd00::1", Some(("fd00::1", 22)));
+        check("[fd00::1]:2222", Some(("fd00::1", 2222)));
+        for text in ["", "-oProxyCommand=x", "a b", "host:port", "host:99999"] {
+            check(text, None);
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! `sns pod …`.
+
+mod compile;
+mod delete;
+mod info;
+mod logs;
+pub(crate) mod ls;
+mod ps;
+mod state;
+mod updateconfig;
+
+use clap::Subcommand;
+
+use super::Context;
+use crate::command_error::CommandError;
+
+/// The verbs of pods.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PodCommand {
+    Compile(compile::CompileArgs),
+    Ls(ls::LsArgs),
+    State(state::StateArgs),
+    Ps(ps::PsArgs),
+    Info(info::InfoArgs),
+    Logs(logs::LogsArgs),
+    #[command(name = "updateconfig")]
+    UpdateConfig(updateconfig::UpdateConfigArgs),
+    Delete(delete::DeleteArgs),
+}
+
+/// Runs one of them.
+pub(crate) fn run(context: &Context<'_>, command: &PodCommand) -> Result<(), CommandError> {
+    match command {
+        PodCommand::Compile(args) => compile::run(context, args),
+        PodCommand::Ls(args) => ls::run(context, args),
+        PodCommand::State(args) => state::run(context, args),
+        PodCommand::Ps(args) => ps::run(context, args),
+        PodCommand::Info(args) => info::run(context, args),
+        PodCommand::Logs(args) => logs::run(context, args),
+        PodCommand::UpdateConfig(args) => updateconfig::run(context, args),
+        PodCommand::Delete(args) => delete::run(context, args),
+    }
+}

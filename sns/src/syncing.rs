@@ -1,0 +1,75 @@
+//! Making the hosts equal to the project: the checks before anything is touched, then lock, plan, stage and
+//! apply. What is compared and how a host changes all at once is `simplenetes_sync`'s; what is shown is the
+//! commands'.
+
+mod checks;
+mod cluster_ports;
+mod log;
+mod outcome;
+mod session;
+
+use std::net::SocketAddr;
+
+use hostfiles::{CommitChain, HostHome, HostState};
+use names::HostName;
+use simplenetes_sync::near::routers;
+use simplenetes_sync::{Near, Wanted};
+
+use crate::command_error::{CommandError, Kind};
+use crate::git::Repository;
+use crate::project::{Cluster, Host};
+
+pub(crate) use checks::{check_clean, check_ports};
+pub(crate) use cluster_ports::ClusterPorts;
+pub(crate) use log::write as write_log;
+pub(crate) use outcome::{HostOutcome, Became, change_lines};
+pub(crate) use session::{Request, diff, sync};
+
+/// One host that a sync works on.
+pub(crate) struct Target {
+    /// The host.
+    pub(crate) host: Host,
+    /// Its home.
+    home: HostHome,
+    /// What it should have.
+    wanted: Wanted,
+}
+
+/// Everything that a sync needs to know of the project.
+pub(crate) struct Source {
+    /// The hosts, by name.
+    pub(crate) targets: Vec<Target>,
+    /// Every cluster port of the cluster.
+    pub(crate) cluster_ports: ClusterPorts,
+    /// The commits of the project, oldest first.
+    pub(crate) chain: CommitChain,
+}
+
+impl Source {
+    /// Reads the project: every active or inactive host, each with all that it should have.
+    pub(crate) fn read(cluster: &Cluster<'_>) -> Result<Self, CommandError> {
+        let hosts = cluster.hosts()?;
+        let addresses: Vec<(HostName, HostState, Option<SocketAddr>)> =
+            hosts.iter().map(|host| (host.name.clone(), host.state, host.env.router_address())).collect();
+        let near = Near::new(cluster.files.clone());
+        let mut targets = Vec::new();
+        for host in hosts.iter().filter(|host| !host.is_disabled()) {
+            let home = host.home(cluster.environment)?.files;
+            let wanted = near.wanted(&host.name, &routers(&host.name, &addresses))?;
+            targets.push(Target { host: host.clone(), home, wanted });
+        }
+        if targets.is_empty() {
+            return Err(CommandError::mistake("no host of the project takes part in syncs")
+                .hint("`sns host ls -a` lists all hosts, `sns host register` adds one"));
+        }
+        Ok(Self { cluster_ports: ClusterPorts::read(cluster)?, chain: chain(cluster)?, targets })
+    }
+}
+
+/// The commits that HEAD contains.
+fn chain(cluster: &Cluster<'_>) -> Result<CommitChain, CommandError> {
+    let hashes = Repository::open(cluster.path())?.history(hostfiles::COMMITS_MAX)?;
+    CommitChain::new(hashes).map_err(|error| {
+        CommandError::new(Kind::Internal, "git named a commit in an impossible way").caused_by(error)
+    })
+}

@@ -1,0 +1,120 @@
+//! The terminal: the only file that prints. Results go to stdout, everything else to stderr; colours
+//! appear only on a terminal.
+
+use std::cell::RefCell;
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+
+use crate::command_error::{CommandError, Kind};
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const HINT: Style = AnsiColor::Cyan.on_default();
+const DONE: Style = AnsiColor::Green.on_default();
+
+/// Where a command says what it found and did.
+#[derive(Debug, Default)]
+pub(crate) struct Ui {
+    /// The first failure to write a result; a message that cannot be shown is no failure.
+    stdout_failure: RefCell<Option<io::Error>>,
+}
+
+impl Ui {
+    /// The terminal of this process.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// One line of the result.
+    pub(crate) fn result(&self, line: &str) {
+        let written = writeln!(anstream::stdout().lock(), "{line}");
+        self.keep_failure(written);
+    }
+
+    /// The result as JSON.
+    pub(crate) fn json(&self, value: &serde_json::Value) {
+        let written = writeln!(anstream::stdout().lock(), "{value:#}");
+        self.keep_failure(written);
+    }
+
+    /// Bytes of the result as they are.
+    pub(crate) fn raw(&self, bytes: &[u8]) {
+        let written = anstream::stdout().lock().write_all(bytes);
+        self.keep_failure(written);
+    }
+
+    /// Something was done.
+    pub(crate) fn done(&self, message: &str) {
+        say(&format!("{DONE}ok{DONE:#}: {message}"));
+    }
+
+    /// What is going on, while it takes long, or what follows from what was done.
+    pub(crate) fn note(&self, message: &str) {
+        say(message);
+    }
+
+    /// Something that is likely not as the user wants it.
+    pub(crate) fn warning(&self, message: &str) {
+        say(&format!("{WARNING}warning{WARNING:#}: {message}"));
+    }
+
+    /// What the user can do about the message before.
+    pub(crate) fn hint(&self, hint: &str) {
+        say(&format!("{HINT}hint{HINT:#}: {hint}"));
+    }
+
+    /// A mistake in a file that people write: its lines, the first of which says `error` or `warning`.
+    pub(crate) fn diagnostic(&self, lines: &[String]) {
+        for (number, line) in lines.iter().enumerate() {
+            let coloured = if number == 0 {
+                let line = line.replacen(": error: ", &format!(": {ERROR}error{ERROR:#}: "), 1);
+                line.replacen(": warning: ", &format!(": {WARNING}warning{WARNING:#}: "), 1)
+            } else {
+                line.clone()
+            };
+            say(&coloured);
+        }
+    }
+
+    /// Why the command failed.
+    pub(crate) fn failure(&self, error: &CommandError) {
+        if error.kind() == Kind::No {
+            return;
+        }
+        let chain = error.chain();
+        let mut texts = chain.iter();
+        if let Some(message) = texts.next() {
+            say(&format!("{ERROR}error{ERROR:#}: {message}"));
+        }
+        for cause in texts {
+            say(&format!("  because: {cause}"));
+        }
+        for hint in error.hints() {
+            self.hint(hint);
+        }
+    }
+
+    /// Tells whether all results could be written. A reader that went away early is no failure.
+    pub(crate) fn finish(&self) -> Result<(), CommandError> {
+        match self.stdout_failure.take() {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                let failure = CommandError::files("could not write the result", error);
+                self.failure(&failure);
+                Err(failure)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn keep_failure(&self, written: io::Result<()>) {
+        if let Err(error) = written {
+            self.stdout_failure.borrow_mut().get_or_insert(error);
+        }
+    }
+}
+
+/// One message. There is nobody to tell when stderr is gone.
+fn say(message: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{message}");
+}

@@ -1,0 +1,76 @@
+//! `sns cluster create`, and finding a project.
+
+use insta::assert_snapshot;
+use testkit::Outcome;
+
+use crate::bench::{Bench, write};
+
+#[test]
+fn a_new_project_is_a_clean_repository_with_one_commit() {
+    let bench = Bench::empty();
+    let arguments = ["cluster", "create", "project"];
+    let outcome = bench.run_in(bench.cluster.folder(), &arguments);
+    let id = bench.read("cluster-id.txt");
+    let number = id.trim().strip_prefix("project-").unwrap().parse::<u32>().unwrap();
+    assert!((1..=65535).contains(&number));
+    assert_snapshot!(bench.shown(&arguments, &outcome).replace(id.trim(), "[CLUSTER]"), @"");
+    assert_eq!(bench.git_status(), "");
+    assert_snapshot!(Outcome::of(&mut bench.cluster.git(&["ls-files"])).unwrap().success().unwrap(), @"");
+    assert!(bench.read("log.txt").contains(" tester CREATED-CLUSTER-PROJECT project-"));
+}
+
+#[test]
+fn without_a_git_identity_the_account_signs_the_first_commit() {
+    let bench = Bench::empty();
+    std::fs::remove_file(bench.cluster.folder().join("home/.gitconfig")).unwrap();
+    let arguments = ["cluster", "create", "project"];
+    let outcome = bench.run_in(bench.cluster.folder(), &arguments);
+    let id = bench.read("cluster-id.txt");
+    assert_snapshot!(bench.shown(&arguments, &outcome).replace(id.trim(), "[CLUSTER]"), @"");
+}
+
+#[test]
+fn bad_names_and_taken_places() {
+    let bench = Bench::new();
+    let folder = bench.cluster.folder().to_owned();
+    let show = |name: &str| {
+        let arguments = ["cluster", "create", name];
+        bench.shown(&arguments, &bench.run_in(&folder, &arguments))
+    };
+    assert_snapshot!(show("my cluster"), @"");
+    assert_snapshot!(show("project"), @"");
+    assert_snapshot!(show("project/inner"), @"");
+}
+
+#[test]
+fn outside_a_project_every_command_says_so() {
+    let bench = Bench::empty();
+    let folder = bench.cluster.folder().to_owned();
+    let arguments = ["host", "ls"];
+    assert_snapshot!(bench.shown(&arguments, &bench.run_in(&folder, &arguments)), @"");
+    let arguments = ["--project", "nowhere", "host", "ls"];
+    assert_snapshot!(bench.shown(&arguments, &bench.run_in(&folder, &arguments)), @"");
+}
+
+#[test]
+fn a_project_is_found_from_below_and_by_name() {
+    let bench = Bench::with_host();
+    assert_eq!(bench.run_in(&bench.cluster.project().join("laptop"), &["host", "ls"]).stdout, "laptop active\n");
+    assert_eq!(bench.run_in(bench.cluster.folder(), &["--project", "project", "host", "ls"]).stdout, "laptop active\n");
+    let mut command = bench.cluster.sns(&["host", "ls"]);
+    command.current_dir("/").env("CLUSTERPATH", bench.cluster.project());
+    assert_eq!(Outcome::of(&mut command).unwrap().stdout, "laptop active\n");
+}
+
+#[test]
+fn damaged_files_are_named_with_the_line() {
+    let bench = Bench::with_host();
+    let env = bench.read("laptop/host.env");
+    bench.write("laptop/host.env", &env.replace("127.0.0.1:32767", "somewhere"));
+    assert_snapshot!(bench.show(&["host", "ls"]), @"");
+    bench.write("laptop/host.env", &env);
+    bench.write("laptop/host.state", "asleep\n");
+    assert_snapshot!(bench.show(&["host", "ls"]), @"");
+    write(&bench.cluster.project().join("cluster-id.txt"), "two words\n");
+    assert_snapshot!(bench.show(&["host", "ls"]), @"");
+}

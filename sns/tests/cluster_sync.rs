@@ -1,0 +1,160 @@
+//! `sns cluster sync · diff`.
+
+use insta::assert_snapshot;
+use testkit::Outcome;
+
+use crate::bench::{Bench, PROGRAM, RUN};
+
+/// A project with one compiled and committed pod.
+fn committed() -> Bench {
+    let bench = Bench::with_host();
+    bench.attach("web", "laptop", &[("pod.yaml", PROGRAM), ("run.sh", RUN), ("config/conf/a", "1\n")]);
+    bench.ok(&["pod", "compile", "web"]);
+    bench.commit();
+    bench
+}
+
+/// The outcome without the name of the log file, which has a time and a process in it.
+fn show(bench: &Bench, arguments: &[&str]) -> String {
+    let text = bench.show(arguments);
+    let lines = text.lines().map(|line| match line.split_once("_synclogs/") {
+        Some((before, _)) => format!("{before}_synclogs/[LOG]"),
+        None => line.to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_first_sync_the_second_and_a_change() {
+    let bench = committed();
+    assert_snapshot!(show(&bench, &["cluster", "diff"]), @"");
+    assert_snapshot!(show(&bench, &["cluster", "sync"]), @"");
+    assert_eq!(bench.git_status(), "", "a sync leaves the project clean");
+    let release = "pods/web/release/1.0.0";
+    assert_eq!(bench.read_home("laptop", &format!("{release}/pod")), RUN);
+    assert_eq!(bench.read_home("laptop", &format!("{release}/config/conf/a")), "1\n");
+    assert_eq!(bench.read_home("laptop", "hosts.conf"), "127.0.0.1:32767\n");
+    let head = Outcome::of(&mut bench.cluster.git(&["rev-parse", "HEAD"])).unwrap().success().unwrap();
+    assert!(bench.read_home("laptop", "commit-chain.txt").trim().ends_with(head.trim()));
+    assert_snapshot!(show(&bench, &["cluster", "sync"]), @"");
+
+    bench.ok(&["pod", "state", "web", "-s", "stopped"]);
+    bench.write("_config/web/conf/a", "2\n");
+    bench.ok(&["pod", "updateconfig", "web"]);
+    bench.commit();
+    assert_snapshot!(show(&bench, &["cluster", "sync", "-q"]), @"");
+    assert_eq!(bench.read_home("laptop", &format!("{release}/pod.state")), "stopped\n");
+    assert_eq!(bench.read_home("laptop", &format!("{release}/config/conf/a")), "2\n");
+    assert_eq!(bench.git_status(), "");
+}
+
+#[test]
+fn a_log_is_kept_outside_git() {
+    let bench = committed();
+    bench.ok(&["cluster", "sync"]);
+    let logs = std::fs::read_dir(bench.cluster.project().join("_synclogs")).unwrap();
+    let names: Vec<String> = logs.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    let log = names.iter().find(|name| name.ends_with(".sync.log.txt")).unwrap();
+    let text = bench.read(&format!("_synclogs/{log}"));
+    assert!(text.contains("laptop: updated\n") && text.contains(" tester SYNC_DONE\n"), "{text}");
+}
+
+#[test]
+fn an_unclean_project_is_refused() {
+    let bench = committed();
+    bench.write("laptop/notes.txt", "x\n");
+    bench.write("cluster-vars.env", "A=1\n");
+    assert_snapshot!(show(&bench, &["cluster", "sync"]), @"");
+    assert!(!bench.cluster.host_home("laptop").join("hosts.conf").exists(), "nothing was touched");
+}
+
+#[test]
+fn a_project_that_is_behind_or_has_branched_is_refused_unless_forced() {
+    let bench = committed();
+    let git = |arguments: &[&str]| Outcome::of(&mut bench.cluster.git(arguments)).unwrap().success().unwrap();
+    bench.write("README.md", "one\n");
+    bench.commit();
+    bench.ok(&["cluster", "sync"]);
+    git(&["checkout", "-q", "-b", "back", "HEAD~1"]);
+    assert_snapshot!(show(&bench, &["cluster", "sync"]), @"");
+    bench.write("README.md", "two\n");
+    bench.commit();
+    let branched = bench.run(&["cluster", "sync"]);
+    assert_eq!(branched.code, 5, "{branched}");
+    assert!(branched.stderr.contains("branched off"), "{branched}");
+    assert_eq!(bench.run(&["cluster", "sync", "--force"]).code, 0);
+    // A merge contains both lines, so it is ahead of whatever was synced from either.
+    git(&["checkout", "-q", "-"]);
+    git(&["merge", "-q", "-s", "ours", "-m", "Merge", "back"]);
+    assert_eq!(bench.run(&["cluster", "sync"]).code, 0);
+}
+
+#[test]
+fn hosts_that_are_not_ready_belong_to_others_or_are_far_away() {
+    let bench = committed();
+    bench.write_home("laptop", "cluster-id.txt", "other-1\n");
+    assert_snapshot!(show(&bench, &["cluster", "sync"]), @"");
+    std::fs::remove_file(bench.cluster.host_home("laptop").join("cluster-id.txt")).unwrap();
+    assert_snapshot!(show(&bench, &["cluster", "sync"]), @"");
+    bench.ok(&["host", "register", "worker1", "-a", "10.0.0.5"]);
+    bench.commit();
+    assert_snapshot!(show(&bench, &["cluster", "sync"]), @"");
+    for host in ["laptop", "worker1"] {
+        bench.ok(&["host", "state", host, "-s", "disabled"]);
+    }
+    bench.commit();
+    assert_snapshot!(show(&bench, &["cluster", "sync"]), @"");
+}
+
+#[test]
+fn ports_that_clash_are_named() {
+    let bench = committed();
+    for (pod, ports) in [("a", "61000:8080:10:false"), ("b", "61001:8080:10:false")] {
+        let release = format!("laptop/pods/{pod}/release/1.0.0");
+        bench.write(&format!("{release}/pod"), RUN);
+        bench.write(&format!("{release}/pod.state"), "removed\n");
+        bench.write(&format!("{release}/pod.portmappings.conf"), &format!("{ports}\n"));
+    }
+    bench.commit();
+    assert_snapshot!(show(&bench, &["cluster", "sync"]), @"");
+}
+
+#[test]
+fn a_changed_pod_of_a_delivered_version_waits_for_its_name() {
+    let bench = committed();
+    bench.ok(&["cluster", "sync"]);
+    bench.write("laptop/pods/web/release/1.0.0/pod", "#!/bin/sh\nexit 1\n");
+    bench.commit();
+    assert_snapshot!(show(&bench, &["cluster", "sync", "-q"]), @"");
+    assert_snapshot!(show(&bench, &["cluster", "sync", "-q", "--pod-to-overwrite=web:1.0.0"]), @"");
+}
+
+#[test]
+fn a_detached_pod_is_removed_and_cluster_ports_follow_the_running_releases() {
+    let bench = committed();
+    bench.write("laptop/pods/web/release/1.0.0/pod.portmappings.conf", "61000:30000:10:false\n");
+    bench.commit();
+    bench.ok(&["cluster", "sync"]);
+    assert_eq!(bench.read_home("laptop", "clusterports.conf"), "61000\n");
+    bench.ok(&["host", "detach", "web"]);
+    bench.commit();
+    let outcome: serde_json::Value = serde_json::from_str(&bench.ok(&["cluster", "sync", "--json"])).unwrap();
+    assert_eq!(outcome[0]["result"], "updated");
+    assert_eq!(bench.read_home("laptop", "clusterports.conf"), "");
+    assert_eq!(bench.read_home("laptop", "pods/web/release/1.0.0/pod.state"), "removed\n");
+}
+
+#[test]
+fn a_host_that_cannot_be_changed_stops_the_sync_of_all() {
+    let bench = committed();
+    bench.cluster.add_host("second", "127.0.0.2:32767".parse().unwrap()).unwrap();
+    bench.commit();
+    // A file where a directory belongs: whoever runs the test, root included, cannot write below it.
+    let sync = bench.cluster.host_home("second").join(".sync");
+    std::fs::remove_dir_all(&sync).unwrap_or_default();
+    crate::bench::write(&sync, "in the way\n");
+    let outcome = bench.run(&["cluster", "sync"]);
+    assert_eq!(outcome.code, 7, "{outcome}");
+    assert!(outcome.stderr.contains("host second:"), "{outcome}");
+    assert!(!bench.cluster.host_home("laptop").join("hosts.conf").exists(), "no host was touched");
+}

@@ -1,0 +1,63 @@
+//! The help of every command, kept as one file, so that every change of it is seen in review.
+
+use std::path::Path;
+
+use crate::bench::Bench;
+
+const COMMANDS: &[&[&str]] = &[
+    &[],
+    &["cluster"],
+    &["cluster", "create"],
+    &["cluster", "sync"],
+    &["cluster", "diff"],
+    &["cluster", "ps"],
+    &["cluster", "importconfig"],
+    &["host"],
+    &["host", "register"],
+    &["host", "init"],
+    &["host", "ls"],
+    &["host", "attach"],
+    &["host", "detach"],
+    &["host", "state"],
+    &["pod"],
+    &["pod", "compile"],
+    &["pod", "ls"],
+    &["pod", "state"],
+    &["pod", "ps"],
+    &["pod", "info"],
+    &["pod", "logs"],
+    &["pod", "updateconfig"],
+    &["pod", "delete"],
+    &["plugin"],
+    &["plugin", "install"],
+    &["plugin", "ls"],
+    &["completions"],
+];
+
+#[test]
+fn the_help_of_every_command_is_reviewed() {
+    let bench = Bench::empty();
+    let mut text = String::new();
+    for command in COMMANDS {
+        let arguments: Vec<&str> = command.iter().copied().chain(["--help"]).collect();
+        let help = bench.ok(&arguments);
+        text.push_str(&format!("### sns {}\n\n{}\n", command.join(" "), help.trim_end()));
+        text.push('\n');
+    }
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/help.txt");
+    testkit::check(&golden, &text).unwrap();
+}
+
+#[test]
+fn every_verb_has_an_example_and_is_in_the_list() {
+    let bench = Bench::empty();
+    for noun in ["cluster", "host", "pod", "plugin"] {
+        let help = bench.ok(&[noun, "--help"]);
+        let verbs = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+        for verb in verbs.filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next()).filter(|verb| *verb != "help") {
+            assert!(COMMANDS.contains(&&[noun, verb][..]), "{noun} {verb} is missing in the list");
+            let help = bench.ok(&[noun, verb, "--help"]);
+            assert!(help.contains("Example"), "{noun} {verb} has no example");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! `sns` from outside: what a person types, and what stdout, stderr and the exit status say. One module per
+//! command; the environment is cleared and folders, times and digests are redacted.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected should stop at once"
+)]
+
+mod bench;
+mod cluster_create;
+mod cluster_sync;
+mod completions;
+mod help;
+mod host;
+mod plugin;
+mod pod;
+mod pod_compile;
+mod status;

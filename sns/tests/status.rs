@@ -1,0 +1,87 @@
+//! `sns cluster ps`, `sns pod ps · info · logs`: what is read from the homes of local hosts.
+
+use insta::assert_snapshot;
+
+use crate::bench::{Bench, PROGRAM, RUN};
+
+const RELEASE: &str = "pods/web/release/1.0.0";
+
+fn compiled() -> Bench {
+    let bench = Bench::with_host();
+    bench.attach("web", "laptop", &[("pod.yaml", PROGRAM), ("run.sh", RUN)]);
+    bench.ok(&["pod", "compile", "web"]);
+    bench
+}
+
+/// A status file; its driver is this test, which lives.
+fn status(readiness: u8, pid: u32) -> String {
+    format!(
+        "pod: web-1.0.0\npodVersion: 1.0.0\nhostPorts: 30000\ncreated: 1700000000\nstarted: 1700000001\n\
+         updated: 1700000002\nstatus: running\npid: {pid}\nreadiness: {readiness}\nmessage: all is well\ncontainers:\n    \
+         - name: main\n      container: main-web-1.0.0\n      restart: always\n      startCount: 3\n      status: running\n"
+    )
+}
+
+#[test]
+fn a_pod_that_never_ran() {
+    let bench = compiled();
+    assert_snapshot!(bench.show(&["pod", "ps", "web"]), @"");
+    assert_snapshot!(bench.show(&["cluster", "ps"]), @"");
+    assert_snapshot!(bench.show(&["pod", "ps", "web", "-r"]), @"");
+    assert_snapshot!(bench.show(&["pod", "ps", "web", "-r", "-q"]), @"");
+}
+
+#[test]
+fn a_pod_that_runs() {
+    let bench = compiled();
+    bench.write_home("laptop", &format!("{RELEASE}/.pod.status"), &status(1, std::process::id()));
+    let shown = bench.show(&["pod", "ps", "web"]).replace(&format!("pid: {}", std::process::id()), "pid: [PID]");
+    assert_snapshot!(shown, @"");
+    assert_snapshot!(bench.show(&["cluster", "ps"]), @"");
+    assert_snapshot!(bench.show(&["pod", "ps", "web", "-r"]), @"");
+    assert_eq!(bench.run(&["pod", "ps", "web", "-r", "-q"]).code, 0);
+    let json: serde_json::Value = serde_json::from_str(&bench.ok(&["cluster", "ps", "--json"])).unwrap();
+    assert_eq!((&json[0]["ready"], &json[0]["restarts"]), (&true.into(), &2.into()));
+}
+
+#[test]
+fn a_status_whose_driver_is_gone_is_not_believed() {
+    let bench = compiled();
+    // No process has the largest number that a pid can be.
+    bench.write_home("laptop", &format!("{RELEASE}/.pod.status"), &status(1, 4_194_304));
+    assert_snapshot!(bench.show(&["pod", "ps", "web"]), @"");
+    assert_eq!(bench.run(&["pod", "ps", "web", "-r", "-q"]).code, 1);
+}
+
+#[test]
+fn a_damaged_status_is_named() {
+    let bench = compiled();
+    bench.write_home("laptop", &format!("{RELEASE}/.pod.status"), "pod: web-1.0.0\nstatus: dancing\n");
+    assert_snapshot!(bench.show(&["pod", "ps", "web"]), @"");
+}
+
+#[test]
+fn logs_are_merged_and_filtered() {
+    let bench = compiled();
+    let log = |name: &str| format!("{RELEASE}/log/{name}");
+    bench.write_home("laptop", &log("main-web-1.0.0-stdout.log"), "1700000002 0 third\n1700000003 0 fourth\n");
+    bench.write_home("laptop", &log("main-web-1.0.0-stdout.log.1700000001"), "1700000000 0 first\n");
+    bench.write_home("laptop", &log("main-web-1.0.0-stderr.log"), "1700000000 1 second\n");
+    bench.write_home("laptop", &log("web-1.0.0-stdout.log"), "1700000004 0 pod started\n");
+    assert_snapshot!(bench.show(&["pod", "logs", "web", "-d", "name,stream"]), @"");
+    assert_snapshot!(bench.show(&["pod", "logs", "web", "main", "-l", "-2", "-d", "none"]), @"");
+    assert_snapshot!(bench.show(&["pod", "logs", "web", "-s", "stderr", "-d", "name"]), @"");
+    assert_snapshot!(bench.show(&["pod", "logs", "web", "-p", "-d", "name"]), @"");
+    assert_snapshot!(bench.show(&["pod", "logs", "web", "-t", "1700000003", "-d", "none"]), @"");
+    assert_snapshot!(bench.show(&["pod", "logs", "web", "mian"]), @"");
+}
+
+#[test]
+fn a_remote_host_is_shown_and_not_asked() {
+    let bench = compiled();
+    bench.ok(&["host", "register", "worker1", "-a", "10.0.0.5"]);
+    bench.attach("web", "worker1", &[]);
+    bench.ok(&["pod", "compile", "web"]);
+    assert_snapshot!(bench.show(&["cluster", "ps"]), @"");
+    assert_snapshot!(bench.show(&["pod", "logs", "web@worker1"]), @"");
+}
