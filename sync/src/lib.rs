@@ -1,1 +1,19 @@
-//! Placeholder.
+//! Makes a host home equal to a Cluster Project: one plan, all of it or nothing.
+//!
+//! Two ends that share nothing but plain data. [`near`] reads the folder of a host in the project into
+//! the [`Tree`] that is wanted; [`far`] owns one host home: its lock, the tree that is present, the
+//! stage, the journal. [`plan`] compares two trees, purely. Today both ends are in one process
+//! (`HOST=local`); nothing here knows SSH, git or a terminal.
+
+pub mod chain;
+mod digest;
+pub mod far;
+pub mod near;
+pub mod plan;
+mod tree;
+
+pub use digest::{Digest, NotADigest};
+pub use far::{Far, journal_open, recover};
+pub use near::{Near, Wanted};
+pub use plan::{Options, Plan, Step};
+pub use tree::{Config, Mark, Release, Tree, TreeError};

@@ -1,0 +1,266 @@
+//! The far end: owns one host home while it has its lock.
+//!
+//! Says what is present, stages what is missing, and applies all of it or nothing. The order that makes a
+//! crash harmless: everything new is written below `.sync/stage` and brought to disk; then the journal
+//! appears, in one rename, which is the point of no return; then the journal's operations run, each of
+//! which may run twice; then the journal goes. Must not know the project.
+
+mod digests;
+mod effects;
+mod init;
+mod journal;
+mod layout;
+mod lock;
+mod present;
+mod stage;
+mod staged;
+
+use std::path::{Path, PathBuf};
+
+use hostfiles::{ClusterId, CommitChain, HostHome, ReadError, ReplaceError, read, read_if_present};
+use names::ReleaseId;
+
+use crate::chain::{ChainRefusal, Relation, relate};
+use crate::near::NearError;
+use crate::{Options, Plan, Tree, TreeError, Wanted, plan};
+
+pub use effects::{Effect, EffectError, Gate};
+pub use init::{InitError, init};
+pub use journal::JournalError;
+pub use lock::{Holder, LockError};
+pub use present::present;
+pub use staged::Staged;
+
+use digests::Digests;
+use effects::{Effects, Unhindered};
+use journal::{Journal, SyncDir};
+use lock::Lock;
+
+/// Why the far end could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum FarError {
+    /// Someone else has the host home, or it cannot be locked.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// Not a host home.
+    #[error("{} is no host home: it has no cluster-id.txt; make it one with `sns host init`", .0.display())]
+    NoHostHome(PathBuf),
+    /// A file of the host home cannot be read.
+    #[error("cannot read the state of the host home")]
+    Read(#[from] ReadError),
+    /// The host belongs to another cluster.
+    #[error("{} belongs to cluster {found}, not to {expected}: correct HOST or HOSTHOME in host.env", home.display())]
+    OtherCluster {
+        /// The host home.
+        home: PathBuf,
+        /// The cluster it belongs to.
+        found: ClusterId,
+        /// The cluster of the project.
+        expected: ClusterId,
+    },
+    /// The project is behind or branched.
+    #[error(transparent)]
+    Chain(#[from] ChainRefusal),
+    /// What is present cannot be listed.
+    #[error("cannot list what is on the host")]
+    Present(#[from] TreeError),
+    /// The near end cannot give what is missing.
+    #[error("cannot get what the host lacks")]
+    Content(#[from] NearError),
+    /// The plan was made for something else than what is wanted.
+    #[error("the plan changes {0}, which is not part of what is wanted")]
+    Misfit(ReleaseId),
+    /// The host could not be changed. The former state is whole.
+    #[error("the host was not changed")]
+    Unchanged(#[source] EffectError),
+    /// The commits could not be written down; there was nothing else to change.
+    #[error("the host has what is wanted, but its commits could not be written down")]
+    CommitChain(#[from] ReplaceError),
+    /// The host could be changed only in part, and the journal says how to go on.
+    #[error(
+        "the host is changed in part, and stays unchanged for its daemon until the rest is done: correct the cause, then sync again"
+    )]
+    Unfinished(#[source] EffectError),
+    /// A journal of an earlier sync cannot be finished.
+    #[error("an earlier sync of this host could not be finished")]
+    Journal(#[from] JournalError),
+}
+
+/// What became of an interrupted sync.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recovered {
+    /// There was none.
+    Nothing,
+    /// It had not come to the point of no return; the host is as before it.
+    Undone,
+    /// It had; the host is as the sync wanted it.
+    Finished,
+    /// A sync is at work now; here is who. Ask again when it is done.
+    Busy(String),
+}
+
+/// True while a sync has passed the point of no return and is not done: no new desired state may be taken
+/// from the host home until [`recover`] says that it is finished.
+#[must_use]
+pub fn journal_open(home: &HostHome) -> bool {
+    SyncDir::of(home).journal().exists()
+}
+
+/// Finishes or undoes what an interrupted sync left behind. Cheap when there is nothing; to be called before
+/// any desired state is read.
+///
+/// # Errors
+/// The host home cannot be locked or changed, or the journal is no journal.
+pub fn recover(home: &HostHome) -> Result<Recovered, FarError> {
+    recover_through(home, Box::new(Unhindered))
+}
+
+/// As [`recover`], with every effect passing a gate first: for tests of what a crash leaves behind.
+///
+/// # Errors
+/// As [`recover`].
+pub fn recover_through(home: &HostHome, gate: Box<dyn Gate>) -> Result<Recovered, FarError> {
+    let directory = SyncDir::of(home);
+    if !directory.journal().exists() && !directory.stage().exists() {
+        return Ok(Recovered::Nothing);
+    }
+    match Lock::take(home, &Holder::recovering()) {
+        Ok(_lock) => recover_locked(home, &mut Effects::new(gate)),
+        Err(LockError::Held { holder, .. }) => Ok(Recovered::Busy(holder)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn recover_locked(home: &HostHome, effects: &mut Effects) -> Result<Recovered, FarError> {
+    let directory = SyncDir::of(home);
+    if let Some(journal) = Journal::read(home)? {
+        journal.run(home, effects).map_err(FarError::Unfinished)?;
+        return Ok(Recovered::Finished);
+    }
+    if directory.stage().exists() {
+        effects
+            .remove_tree(&directory.stage())
+            .map_err(FarError::Unchanged)?;
+        return Ok(Recovered::Undone);
+    }
+    Ok(Recovered::Nothing)
+}
+
+/// One host home, locked. The lock ends with the value.
+#[derive(Debug)]
+pub struct Far {
+    home: HostHome,
+    effects: Effects,
+    recovered: Recovered,
+    _lock: Lock,
+}
+
+impl Far {
+    /// Locks a host home and finishes or undoes what an interrupted sync left there.
+    ///
+    /// # Errors
+    /// It is no host home, someone else has the lock, or an earlier sync cannot be finished.
+    pub fn open(home: HostHome, holder: &Holder) -> Result<Self, FarError> {
+        Self::open_through(home, holder, Box::new(Unhindered))
+    }
+
+    /// As [`Far::open`], with every effect passing a gate first: for tests of faults.
+    ///
+    /// # Errors
+    /// As [`Far::open`].
+    pub fn open_through(
+        home: HostHome,
+        holder: &Holder,
+        gate: Box<dyn Gate>,
+    ) -> Result<Self, FarError> {
+        if !home.cluster_id().exists() {
+            return Err(FarError::NoHostHome(home.path().to_owned()));
+        }
+        let lock = Lock::take(&home, holder)?;
+        let mut effects = Effects::new(gate);
+        let recovered = recover_locked(&home, &mut effects)?;
+        Ok(Self {
+            home,
+            effects,
+            recovered,
+            _lock: lock,
+        })
+    }
+
+    /// What [`Far::open`] found of an interrupted sync.
+    #[must_use]
+    pub fn recovered(&self) -> &Recovered {
+        &self.recovered
+    }
+
+    /// The host home's directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Refuses a project of another cluster, and one that is behind or branched unless `forced`. `chain` has
+    /// the commits of the project, oldest first, as many as are known.
+    ///
+    /// # Errors
+    /// The sync must not go on.
+    pub fn check(
+        &self,
+        cluster: &ClusterId,
+        chain: &[String],
+        forced: bool,
+    ) -> Result<Relation, FarError> {
+        let found: ClusterId = read(&self.home.cluster_id())?;
+        if found != *cluster {
+            return Err(FarError::OtherCluster {
+                home: self.path().to_owned(),
+                found,
+                expected: cluster.clone(),
+            });
+        }
+        let relation = relate(chain, &self.commit_chain()?);
+        relation.clone().allow(forced)?;
+        Ok(relation)
+    }
+
+    /// The commits that the host was last synced from; empty if it never was.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn commit_chain(&self) -> Result<CommitChain, FarError> {
+        Ok(read_if_present(&self.home.commit_chain())?.unwrap_or_default())
+    }
+
+    /// What the host has.
+    ///
+    /// # Errors
+    /// It cannot be listed.
+    pub fn present(&self) -> Result<Tree, FarError> {
+        let mut digests = Digests::read(&self.home);
+        let present = present::present_through(&self.home, &mut digests)?;
+        digests.write(&self.home);
+        Ok(present)
+    }
+
+    /// What would have to happen for the host to have what is wanted.
+    ///
+    /// # Errors
+    /// What the host has cannot be listed.
+    pub fn plan(&self, wanted: &Tree, options: &Options) -> Result<Plan, FarError> {
+        Ok(plan::plan(wanted, &self.present()?, options))
+    }
+
+    /// Writes everything new beside the host's files. Nothing changes until [`Staged::apply`]; a stage that
+    /// is dropped is thrown away.
+    ///
+    /// # Errors
+    /// The host is as before, also on a full disk; the error names the path.
+    pub fn stage(
+        &mut self,
+        plan: &Plan,
+        wanted: &Wanted,
+        chain: &CommitChain,
+    ) -> Result<Staged<'_>, FarError> {
+        staged::stage(self, plan, wanted, chain)
+    }
+}

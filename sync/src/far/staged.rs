@@ -1,0 +1,85 @@
+//! What is staged for one host, between the last moment at which nothing has changed and the first at which
+//! all of it will.
+//!
+//! Must not know how the stage was filled.
+
+use std::path::PathBuf;
+
+use hostfiles::{CommitChain, write};
+
+use super::journal::{Journal, SyncDir};
+use super::stage::{JOURNAL, Stager};
+use super::{Far, FarError};
+use crate::{Plan, Wanted};
+
+/// What is staged for one host, ready to be applied. Dropped, it is thrown away.
+#[derive(Debug)]
+pub struct Staged<'far> {
+    far: &'far mut Far,
+    chain: CommitChain,
+    journal: Option<Journal>,
+    plugins: Vec<PathBuf>,
+}
+
+pub(super) fn stage<'far>(
+    far: &'far mut Far,
+    plan: &Plan,
+    wanted: &Wanted,
+    chain: &CommitChain,
+) -> Result<Staged<'far>, FarError> {
+    let mut staged = Staged {
+        far,
+        chain: chain.clone(),
+        journal: None,
+        plugins: Vec::new(),
+    };
+    if !plan.is_empty() {
+        // From here on a failure drops `staged`, which throws the stage away.
+        let (journal, plugins) = Stager::new(staged.far, wanted)?.stage(plan, chain)?;
+        staged.journal = Some(journal);
+        staged.plugins = plugins;
+    }
+    Ok(staged)
+}
+
+impl Staged<'_> {
+    /// The plugin components that arrive, where they lie now: the caller tries them before it applies.
+    #[must_use]
+    pub fn plugins(&self) -> &[PathBuf] {
+        &self.plugins
+    }
+
+    /// Puts everything into its place, the commits last.
+    ///
+    /// # Errors
+    /// [`FarError::Unchanged`]: the host is as before. [`FarError::Unfinished`]: the journal stays open, and
+    /// [`super::recover`] or the next sync goes on from there.
+    pub fn apply(mut self) -> Result<(), FarError> {
+        let home = self.far.home.clone();
+        let Some(journal) = self.journal.take() else {
+            write(&home.commit_chain(), &self.chain)?;
+            return Ok(());
+        };
+        let directory = SyncDir::of(&home);
+        let effects = &mut self.far.effects;
+        let opened = effects.rename(&directory.stage().join(JOURNAL), &directory.journal());
+        if let Err(error) = opened {
+            self.journal = Some(journal);
+            return Err(FarError::Unchanged(error));
+        }
+        effects
+            .sync(directory.path())
+            .map_err(FarError::Unfinished)?;
+        journal.run(&home, effects).map_err(FarError::Unfinished)
+    }
+}
+
+impl Drop for Staged<'_> {
+    fn drop(&mut self) {
+        let directory = SyncDir::of(&self.far.home);
+        if !directory.journal().exists() && directory.stage().exists() {
+            // What cannot be removed now is removed by the next sync.
+            let _ = self.far.effects.remove_tree(&directory.stage());
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! The near end: reads the folder of a host in the Cluster Project into what the host should have.
+//!
+//! Refuses a project that cannot be carried whole: a plugin that is missing or has another digest than
+//! `plugins.yaml` says, a release without its pod, a file that its reader would refuse. Must not know what
+//! the host has, and writes nothing.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use hostfiles::{
+    Format, HostDir, HostState, IngressConf, PluginsYaml, PortMappings, Project, ReadError,
+    ReleaseDir, Routers, read_if_present,
+};
+use names::{HostName, PodState, ReleaseId, VolumeName};
+
+use crate::{Config, Digest, Release, Tree, TreeError};
+
+/// What one host should have, and where the contents are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// What the host should have.
+    pub tree: Tree,
+    contents: BTreeMap<Digest, Content>,
+}
+
+/// Where a content is: small ones are kept, so that they are read once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Content {
+    Bytes(Vec<u8>),
+    File(PathBuf),
+}
+
+/// Largest content that is kept in memory, in bytes.
+const KEPT_BYTES_MAX: usize = 64 * 1024;
+
+/// The project does not hold what the host should have.
+#[derive(Debug, thiserror::Error)]
+pub enum NearError {
+    /// The file system said no.
+    #[error("cannot read {}", path.display())]
+    Io {
+        /// What was read.
+        path: PathBuf,
+        /// What the file system said.
+        source: io::Error,
+    },
+    /// A file that the host would refuse.
+    #[error("the project has a file that the host would refuse")]
+    Format(#[from] ReadError),
+    /// A config that cannot be carried.
+    #[error("a config of {release} cannot be carried")]
+    Config {
+        /// The release.
+        release: ReleaseId,
+        /// What is wrong with it.
+        source: TreeError,
+    },
+    /// A name that no config has.
+    #[error("{} is no name of a config: {}", path.display(), VolumeName::RULE)]
+    ConfigName {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A release that was not compiled to its end.
+    #[error("{} is missing, so {release} was never compiled to its end: compile it again, or remove it with `sns pod delete`", path.display())]
+    NoPod {
+        /// The release.
+        release: ReleaseId,
+        /// Its `pod`.
+        path: PathBuf,
+    },
+    /// A plugin that is named but not there.
+    #[error("plugins.yaml of host {host} names plugin {name}, but {} is missing: install it with `sns plugin install`", path.display())]
+    NoPlugin {
+        /// The host.
+        host: HostName,
+        /// The plugin.
+        name: String,
+        /// Its component.
+        path: PathBuf,
+    },
+    /// A plugin that is not the one that was granted.
+    #[error("{} has the digest {found}, but plugins.yaml of host {host} grants {expected}: nobody knows what this component does; install the plugin again with `sns plugin install`", path.display())]
+    PluginDigest {
+        /// The host.
+        host: HostName,
+        /// The component.
+        path: PathBuf,
+        /// What it is.
+        found: Digest,
+        /// What it should be.
+        expected: String,
+    },
+    /// The project was changed meanwhile.
+    #[error("{} changed while it was read: sync again", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// The addresses for `hosts.conf` of the host `own`: its own first, then those of the other active hosts,
+/// in the order given. A host without an address of its own gets none: the first line *is* the own one.
+#[must_use]
+pub fn routers(own: &HostName, hosts: &[(HostName, HostState, Option<SocketAddr>)]) -> Routers {
+    let address_of = |name: &HostName| {
+        hosts
+            .iter()
+            .find(|(host, ..)| host == name)
+            .and_then(|(.., address)| *address)
+    };
+    let Some(first) = address_of(own) else {
+        return Routers::default();
+    };
+    let others = hosts
+        .iter()
+        .filter(|(host, state, _)| host != own && *state == HostState::Active)
+        .filter_map(|(.., address)| *address);
+    Routers(std::iter::once(first).chain(others).collect())
+}
+
+/// Reads hosts of one project, several at a time if the caller likes. Plugins that they share are read once.
+#[derive(Debug)]
+pub struct Near {
+    project: Project,
+    components: Mutex<BTreeMap<PathBuf, Digest>>,
+}
+
+impl Near {
+    /// The near end of a project.
+    #[must_use]
+    pub fn new(project: Project) -> Self {
+        Self {
+            project,
+            components: Mutex::default(),
+        }
+    }
+
+    /// What the host should have. `routers` is its `hosts.conf` (see [`routers`]).
+    ///
+    /// # Errors
+    /// The project does not hold it whole; see [`NearError`].
+    pub fn wanted(&self, host: &HostName, routers: &Routers) -> Result<Wanted, NearError> {
+        let mut wanted = Wanted {
+            tree: Tree::default(),
+            contents: BTreeMap::new(),
+        };
+        wanted.tree.hosts_conf = Some(wanted.keep(routers.to_text().into_bytes()));
+        let directory = self.project.host(host);
+        self.plugins(&mut wanted, host, &directory)?;
+        let releases = directory.releases().map_err(io_at(&directory.pods_dir()))?;
+        for id in releases {
+            let release = read_release(&mut wanted, &id, &directory.release(&id))?;
+            wanted.tree.releases.insert(id, release);
+        }
+        Ok(wanted)
+    }
+
+    fn plugins(
+        &self,
+        wanted: &mut Wanted,
+        host: &HostName,
+        directory: &HostDir,
+    ) -> Result<(), NearError> {
+        let Some(plugins) = read_if_present::<PluginsYaml>(&directory.plugins_yaml())? else {
+            return Ok(());
+        };
+        for entry in &plugins.plugins {
+            let path = self.project.plugins_dir().join(entry.file_name());
+            let no_plugin = || NearError::NoPlugin {
+                host: host.clone(),
+                name: entry.name.clone(),
+                path: path.clone(),
+            };
+            let found = self.component(&path)?.ok_or_else(no_plugin)?;
+            if found.to_string() != entry.digest {
+                let expected = entry.digest.clone();
+                return Err(NearError::PluginDigest {
+                    host: host.clone(),
+                    path,
+                    found,
+                    expected,
+                });
+            }
+            wanted.contents.insert(found, Content::File(path));
+            wanted.tree.plugins.insert(entry.file_name(), found);
+        }
+        wanted.tree.plugins_yaml = wanted.file(&directory.plugins_yaml())?;
+        Ok(())
+    }
+
+    fn component(&self, path: &Path) -> Result<Option<Digest>, NearError> {
+        // Held while a component is read, so that of two hosts only one reads it.
+        let mut components = self
+            .components
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(digest) = components.get(path) {
+            return Ok(Some(*digest));
+        }
+        let Some(bytes) = read_bytes(path)? else {
+            return Ok(None);
+        };
+        let digest = Digest::of(&bytes);
+        components.insert(path.to_owned(), digest);
+        Ok(Some(digest))
+    }
+}
+
+impl Wanted {
+    /// A content of the tree.
+    ///
+    /// # Errors
+    /// It cannot be read any more, or the project was changed meanwhile.
+    pub fn content(&self, digest: &Digest) -> Result<Vec<u8>, NearError> {
+        match self.contents.get(digest) {
+            Some(Content::Bytes(bytes)) => Ok(bytes.clone()),
+            Some(Content::File(path)) => {
+                let bytes = fs::read(path).map_err(io_at(path))?;
+                if Digest::of(&bytes) == *digest {
+                    Ok(bytes)
+                } else {
+                    Err(NearError::Changed { path: path.clone() })
+                }
+            }
+            None => {
+                let source = io::Error::new(
+                    io::ErrorKind::NotFound,
+                    "the content is not part of what is wanted",
+                );
+                Err(NearError::Io {
+                    path: PathBuf::from(digest.to_string()),
+                    source,
+                })
+            }
+        }
+    }
+
+    fn keep(&mut self, bytes: Vec<u8>) -> Digest {
+        let digest = Digest::of(&bytes);
+        self.contents.insert(digest, Content::Bytes(bytes));
+        digest
+    }
+
+    /// Reads a file that may be absent.
+    fn file(&mut self, path: &Path) -> Result<Option<Digest>, NearError> {
+        Ok(read_bytes(path)?.map(|bytes| self.keep(bytes)))
+    }
+
+    /// Reads a file that may be absent, if the host would understand it.
+    fn checked<F: Format>(&mut self, path: &Path) -> Result<Option<Digest>, NearError> {
+        read_if_present::<F>(path)?;
+        self.file(path)
+    }
+
+    fn config(&mut self, directory: &Path) -> Result<Config, TreeError> {
+        Config::read_through(directory, &mut |path| {
+            let bytes = fs::read(path)?;
+            if bytes.len() <= KEPT_BYTES_MAX {
+                return Ok(self.keep(bytes));
+            }
+            let digest = Digest::of(&bytes);
+            self.contents.insert(digest, Content::File(path.to_owned()));
+            Ok(digest)
+        })
+    }
+}
+
+fn read_release(
+    wanted: &mut Wanted,
+    id: &ReleaseId,
+    directory: &ReleaseDir,
+) -> Result<Release, NearError> {
+    let state = read_if_present::<PodState>(&directory.state())?;
+    let pod = wanted.file(&directory.pod())?;
+    if pod.is_none() && matches!(state, Some(PodState::Running | PodState::Stopped)) {
+        return Err(NearError::NoPod {
+            release: id.clone(),
+            path: directory.pod(),
+        });
+    }
+    let mut configs = BTreeMap::new();
+    for (name, path) in config_directories(&directory.configs_dir())? {
+        let config = wanted.config(&path);
+        configs.insert(
+            name,
+            config.map_err(|source| NearError::Config {
+                release: id.clone(),
+                source,
+            })?,
+        );
+    }
+    let portmappings = wanted.checked::<PortMappings>(&directory.portmappings())?;
+    let routes = wanted.checked::<IngressConf>(&directory.ingress())?;
+    let routes_inactive = wanted.checked::<IngressConf>(&directory.ingress_inactive())?;
+    // Routes are in force or not; with both files, those in force count.
+    let routes_inactive = routes_inactive.filter(|_| routes.is_none());
+    Ok(Release {
+        state,
+        pod,
+        portmappings,
+        routes,
+        routes_inactive,
+        configs,
+    })
+}
+
+/// The configs of a release. Hidden ones and those that begin with `_` stay in the project.
+fn config_directories(directory: &Path) -> Result<Vec<(VolumeName, PathBuf)>, NearError> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        listed => listed.map_err(io_at(directory))?,
+    };
+    let mut configs = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(io_at(directory))?;
+        let path = entry.path();
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let stays = name.starts_with(['.', '_']);
+        if !stays && entry.file_type().map_err(io_at(&path))?.is_dir() {
+            let name = name
+                .parse()
+                .map_err(|_| NearError::ConfigName { path: path.clone() })?;
+            configs.push((name, path));
+        }
+    }
+    Ok(configs)
+}
+
+fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, NearError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(NearError::Io {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+fn io_at(path: &Path) -> impl FnOnce(io::Error) -> NearError + '_ {
+    |source| NearError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}

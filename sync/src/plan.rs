@@ -1,0 +1,266 @@
+//! What has to happen on a host, found by comparing what is wanted with what is present.
+//!
+//! Pure: two trees in, steps out, in an order that depends on nothing else. `sns cluster diff` prints the
+//! steps, a sync takes them. A step says *what* changes for a person; how it is done is the far end's.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use names::{PodState, ReleaseId, VolumeName};
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, Release, Tree};
+
+/// What the operator decided for this sync.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Options {
+    /// Releases whose compiled pod may be replaced though their version stays.
+    pub overwrite: BTreeSet<ReleaseId>,
+}
+
+/// Whether the routes to a release are in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RoutesState {
+    /// They are in force.
+    Active,
+    /// They are kept, but not in force.
+    Inactive,
+    /// There are none.
+    Absent,
+}
+
+/// One change on a host. Its `Display` is one line for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Step {
+    /// `hosts.conf` gets new content.
+    Hosts,
+    /// A plugin component arrives or is replaced.
+    Plugin {
+        /// Its file name.
+        file_name: String,
+        /// Its content.
+        digest: Digest,
+    },
+    /// `plugins.yaml` gets new content, or goes.
+    Grants {
+        /// False if the project has none any more.
+        wanted: bool,
+    },
+    /// A release arrives, with all that belongs to it.
+    Add {
+        /// The release.
+        release: ReleaseId,
+        /// What should become of it.
+        state: PodState,
+    },
+    /// A config gets new content.
+    Config {
+        /// The release.
+        release: ReleaseId,
+        /// The config.
+        name: VolumeName,
+    },
+    /// The compiled pod and its port mappings are replaced.
+    Pod {
+        /// The release.
+        release: ReleaseId,
+    },
+    /// The routes change.
+    Routes {
+        /// The release.
+        release: ReleaseId,
+        /// What they are afterwards.
+        to: RoutesState,
+    },
+    /// The wanted state changes.
+    State {
+        /// The release.
+        release: ReleaseId,
+        /// What the host has; none if it cannot be read.
+        from: Option<PodState>,
+        /// What should become of the release.
+        to: PodState,
+        /// Whether the project has the release at all.
+        in_project: bool,
+    },
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hosts => write!(f, "~ hosts.conf"),
+            Self::Plugin { file_name, digest } => {
+                write!(f, "+ plugin {file_name} (sha256 {})", digest.short())
+            }
+            Self::Grants { wanted: true } => write!(f, "~ plugins.yaml"),
+            Self::Grants { wanted: false } => write!(f, "- plugins.yaml"),
+            Self::Add { release, state } => write!(f, "+ {release} {state}"),
+            Self::Config { release, name } => write!(f, "~ {release} config {name}"),
+            Self::Pod { release } => write!(f, "~ {release} pod"),
+            Self::Routes {
+                release,
+                to: RoutesState::Active,
+            } => write!(f, "~ {release} routes, active"),
+            Self::Routes {
+                release,
+                to: RoutesState::Inactive,
+            } => write!(f, "~ {release} routes, inactive"),
+            Self::Routes {
+                release,
+                to: RoutesState::Absent,
+            } => write!(f, "- {release} routes"),
+            Self::State {
+                release,
+                from,
+                to,
+                in_project,
+            } => {
+                let mark = if *to == PodState::Removed { '-' } else { '~' };
+                let from = from.map_or("unknown", PodState::as_str);
+                let why = if *in_project {
+                    ""
+                } else {
+                    " (not in the project)"
+                };
+                write!(f, "{mark} {release} {from} -> {to}{why}")
+            }
+        }
+    }
+}
+
+/// All changes on one host.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Plan {
+    /// What happens, in order.
+    pub steps: Vec<Step>,
+    /// Releases whose compiled pod differs from the host's and is not sent, because a version that was
+    /// delivered does not change unless the operator names it.
+    pub held_back: Vec<ReleaseId>,
+}
+
+impl Plan {
+    /// True if the host already has what is wanted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+}
+
+impl fmt::Display for Plan {
+    /// One line per step, then one per pod that is held back; nothing if there is nothing to say.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for step in &self.steps {
+            writeln!(f, "{step}")?;
+        }
+        for release in &self.held_back {
+            writeln!(
+                f,
+                "! {release} pod differs and is not sent: give it a new version, or overwrite it by name"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// The changes that lead from `present` to `wanted`.
+#[must_use]
+pub fn plan(wanted: &Tree, present: &Tree, options: &Options) -> Plan {
+    let mut plan = Plan::default();
+    if wanted.hosts_conf != present.hosts_conf {
+        plan.steps.push(Step::Hosts);
+    }
+    for (file_name, digest) in &wanted.plugins {
+        if present.plugins.get(file_name) != Some(digest) {
+            plan.steps.push(Step::Plugin {
+                file_name: file_name.clone(),
+                digest: *digest,
+            });
+        }
+    }
+    if wanted.plugins_yaml != present.plugins_yaml {
+        plan.steps.push(Step::Grants {
+            wanted: wanted.plugins_yaml.is_some(),
+        });
+    }
+    let all: BTreeSet<&ReleaseId> = wanted
+        .releases
+        .keys()
+        .chain(present.releases.keys())
+        .collect();
+    for id in all {
+        match (wanted.releases.get(id), present.releases.get(id)) {
+            (Some(wanted), Some(present)) => change(&mut plan, id, wanted, present, options),
+            (Some(wanted), None) => add(&mut plan, id, wanted),
+            (None, Some(present)) => {
+                set_state(&mut plan, id, present.state, PodState::Removed, false);
+            }
+            (None, None) => {}
+        }
+    }
+    plan
+}
+
+/// What the project says should become of a release; a release without a state is removed.
+fn wanted_state(wanted: &Release) -> PodState {
+    wanted.state.unwrap_or(PodState::Removed)
+}
+
+fn add(plan: &mut Plan, id: &ReleaseId, wanted: &Release) {
+    let state = wanted_state(wanted);
+    if state != PodState::Removed {
+        plan.steps.push(Step::Add {
+            release: id.clone(),
+            state,
+        });
+    }
+}
+
+fn change(plan: &mut Plan, id: &ReleaseId, wanted: &Release, present: &Release, options: &Options) {
+    for (name, config) in &wanted.configs {
+        if present.configs.get(name) != Some(config) {
+            plan.steps.push(Step::Config {
+                release: id.clone(),
+                name: name.clone(),
+            });
+        }
+    }
+    if (wanted.pod, wanted.portmappings) != (present.pod, present.portmappings) {
+        // A host that lost the pod, or got half of it from the original's sync, gets it in any case.
+        if present.pod.is_none() || options.overwrite.contains(id) {
+            plan.steps.push(Step::Pod {
+                release: id.clone(),
+            });
+        } else {
+            plan.held_back.push(id.clone());
+        }
+    }
+    if (wanted.routes, wanted.routes_inactive) != (present.routes, present.routes_inactive) {
+        let to = match (wanted.routes, wanted.routes_inactive) {
+            (Some(_), _) => RoutesState::Active,
+            (None, Some(_)) => RoutesState::Inactive,
+            (None, None) => RoutesState::Absent,
+        };
+        plan.steps.push(Step::Routes {
+            release: id.clone(),
+            to,
+        });
+    }
+    set_state(plan, id, present.state, wanted_state(wanted), true);
+}
+
+fn set_state(
+    plan: &mut Plan,
+    id: &ReleaseId,
+    from: Option<PodState>,
+    to: PodState,
+    in_project: bool,
+) {
+    if from != Some(to) {
+        plan.steps.push(Step::State {
+            release: id.clone(),
+            from,
+            to,
+            in_project,
+        });
+    }
+}

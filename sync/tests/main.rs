@@ -1,0 +1,14 @@
+//! A sync from outside: real projects and host homes in temporary directories.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test says what is wrong by stopping; clippy sees only the bodies of test functions as tests"
+)]
+
+mod chain;
+mod faults;
+mod near;
+mod plan;
+mod random;
+mod whole;
+mod world;
