@@ -51,7 +51,10 @@ impl Cluster {
             fs::create_dir(folder.path().join(name))?;
         }
         write(&folder.path().join("home/.gitconfig"), GIT_CONFIG)?;
-        Ok(Self { folder, programs: programs.to_owned() })
+        Ok(Self {
+            folder,
+            programs: programs.to_owned(),
+        })
     }
 
     /// A project without hosts, made by `sns cluster create`.
@@ -60,7 +63,11 @@ impl Cluster {
     /// As [`Cluster::empty`], or the program failed.
     pub fn create() -> Result<Self> {
         let cluster = Self::empty()?;
-        let made = Outcome::of(cluster.sns(&["cluster", "create", NAME]).current_dir(cluster.folder()));
+        let made = Outcome::of(
+            cluster
+                .sns(&["cluster", "create", NAME])
+                .current_dir(cluster.folder()),
+        );
         made?.success()?;
         Ok(cluster)
     }
@@ -93,13 +100,21 @@ impl Cluster {
     #[must_use]
     pub fn command(&self, name: &str) -> Command {
         let ours = self.programs.join(name);
-        let mut command = if ours.is_file() { command(ours) } else { command(name) };
+        let mut command = if ours.is_file() {
+            command(ours)
+        } else {
+            command(name)
+        };
         command.env_clear().envs(self.environment());
         if let Ok(path) = self.search_path() {
             command.env("PATH", path);
         }
         let project = self.project();
-        command.current_dir(if project.is_dir() { &project } else { self.folder() });
+        command.current_dir(if project.is_dir() {
+            &project
+        } else {
+            self.folder()
+        });
         command
     }
 
@@ -157,7 +172,11 @@ impl Cluster {
     /// # Errors
     /// git failed.
     pub fn make_repository(&self, folder: &Path) -> Result<()> {
-        for arguments in [&["init", "-q"][..], &["add", "."], &["commit", "-q", "-m", "First"]] {
+        for arguments in [
+            &["init", "-q"][..],
+            &["add", "."],
+            &["commit", "-q", "-m", "First"],
+        ] {
             Outcome::of(self.git(arguments).current_dir(folder))?.success()?;
         }
         Ok(())
@@ -192,8 +211,11 @@ impl Cluster {
     /// The folder of the programs has a `:` in its name.
     pub fn search_path(&self) -> Result<String> {
         let inherited = std::env::var_os("PATH").unwrap_or_default();
-        let folders = std::iter::once(self.programs.clone()).chain(std::env::split_paths(&inherited));
-        Ok(std::env::join_paths(folders)?.to_string_lossy().into_owned())
+        let folders =
+            std::iter::once(self.programs.clone()).chain(std::env::split_paths(&inherited));
+        Ok(std::env::join_paths(folders)?
+            .to_string_lossy()
+            .into_owned())
     }
 }
 
@@ -226,7 +248,10 @@ mod tests {
         let cluster = Cluster::with_programs(Path::new("/no/programs")).unwrap();
         let mut env = cluster.command("env");
         let text = Outcome::of(&mut env).unwrap().success().unwrap();
-        let names = text.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name);
+        let names = text
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, _)| name);
         let known = cluster.environment();
         let foreign =
             names.filter(|name| *name != "PATH" && known.iter().all(|(ours, _)| ours != name));
@@ -236,7 +261,12 @@ mod tests {
     #[test]
     fn a_pod_is_a_repository_below_podpath() {
         let cluster = Cluster::with_programs(Path::new("/no/programs")).unwrap();
-        cluster.add_pod("web", &[("pod.yaml", "api: 1.0.0\n"), ("config/conf/a", "b")]).unwrap();
+        cluster
+            .add_pod(
+                "web",
+                &[("pod.yaml", "api: 1.0.0\n"), ("config/conf/a", "b")],
+            )
+            .unwrap();
         let mut log = cluster.git(&["ls-files"]);
         let listed = Outcome::of(log.current_dir(cluster.pods().join("web"))).unwrap();
         assert_eq!(listed.success().unwrap(), "config/conf/a\npod.yaml\n");

@@ -29,8 +29,14 @@ impl Daemon {
     /// # Errors
     /// It cannot be started.
     pub fn start(command: &mut Command, home: &Path) -> Result<Self> {
-        let child = command.process_group(0).spawn().context("cannot start simplenetesd")?;
-        Ok(Self { child, home: home.to_owned() })
+        let child = command
+            .process_group(0)
+            .spawn()
+            .context("cannot start simplenetesd")?;
+        Ok(Self {
+            child,
+            home: home.to_owned(),
+        })
     }
 
     /// The daemon's process.
@@ -84,7 +90,9 @@ fn records(home: &Path) -> Vec<Value> {
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
     entries.flatten().map(|entry| entry.path()).collect()
 }
 

@@ -31,12 +31,16 @@ pub fn fetch(address: SocketAddr, path: &str) -> Result<String> {
     stream.set_read_timeout(Some(LIMIT))?;
     stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).with_context(|| format!("no answer from {address}"))?;
+    stream
+        .read_to_end(&mut answer)
+        .with_context(|| format!("no answer from {address}"))?;
     body(&String::from_utf8_lossy(&answer)).with_context(|| format!("http://{address}{path}"))
 }
 
 fn body(answer: &str) -> Result<String> {
-    let (head, body) = answer.split_once("\r\n\r\n").context("the answer is not HTTP")?;
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .context("the answer is not HTTP")?;
     let status = head.lines().next().unwrap_or_default();
     if status.split(' ').nth(1) != Some("200") {
         bail!("the server answered `{status}`");
@@ -50,9 +54,15 @@ mod tests {
 
     #[test]
     fn only_a_200_has_a_body() {
-        assert_eq!(body("HTTP/1.1 200 OK\r\nA: b\r\n\r\nhello\r\n").unwrap(), "hello\r\n");
+        assert_eq!(
+            body("HTTP/1.1 200 OK\r\nA: b\r\n\r\nhello\r\n").unwrap(),
+            "hello\r\n"
+        );
         let refused = body("HTTP/1.0 404 Not Found\r\n\r\nno").unwrap_err();
-        assert_eq!(refused.to_string(), "the server answered `HTTP/1.0 404 Not Found`");
+        assert_eq!(
+            refused.to_string(),
+            "the server answered `HTTP/1.0 404 Not Found`"
+        );
         assert!(body("SSH-2.0-OpenSSH").is_err());
     }
 
@@ -60,6 +70,9 @@ mod tests {
     fn nobody_listens_on_a_free_port() {
         let port = free_port().unwrap();
         let error = fetch(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), "/").unwrap_err();
-        assert_eq!(error.to_string(), format!("cannot connect to 127.0.0.1:{port}"));
+        assert_eq!(
+            error.to_string(),
+            format!("cannot connect to 127.0.0.1:{port}")
+        );
     }
 }

@@ -23,7 +23,9 @@ impl Outcome {
     /// The program cannot be started. That it fails is an outcome, not an error.
     pub fn of(command: &mut Command) -> Result<Self> {
         let program = command.get_program().to_owned();
-        let output = command.output().with_context(|| format!("cannot start {}", program.display()))?;
+        let output = command
+            .output()
+            .with_context(|| format!("cannot start {}", program.display()))?;
         Ok(Self::from(&output))
     }
 
@@ -49,8 +51,15 @@ impl From<&Output> for Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { code, stdout, stderr } = self;
-        writeln!(f, "exit status: {code}\n--- stdout\n{stdout}--- stderr\n{stderr}---")
+        let Self {
+            code,
+            stdout,
+            stderr,
+        } = self;
+        writeln!(
+            f,
+            "exit status: {code}\n--- stdout\n{stdout}--- stderr\n{stderr}---"
+        )
     }
 }
 
@@ -60,8 +69,15 @@ mod tests {
 
     #[test]
     fn an_outcome_shows_status_and_both_streams() {
-        let outcome = Outcome { code: 2, stdout: "out\n".into(), stderr: "err\n".into() };
-        assert_eq!(outcome.to_string(), "exit status: 2\n--- stdout\nout\n--- stderr\nerr\n---\n");
+        let outcome = Outcome {
+            code: 2,
+            stdout: "out\n".into(),
+            stderr: "err\n".into(),
+        };
+        assert_eq!(
+            outcome.to_string(),
+            "exit status: 2\n--- stdout\nout\n--- stderr\nerr\n---\n"
+        );
         assert!(outcome.success().unwrap_err().to_string().contains("err"));
     }
 }

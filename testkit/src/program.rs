@@ -12,7 +12,10 @@ pub fn program(name: &str) -> Result<PathBuf> {
     let test = std::env::current_exe().context("cannot tell where this test lies")?;
     let path = beside(&test).join(name);
     if !path.is_file() {
-        bail!("{} is missing; build it with `cargo build --workspace`", path.display());
+        bail!(
+            "{} is missing; build it with `cargo build --workspace`",
+            path.display()
+        );
     }
     Ok(path)
 }
@@ -40,6 +43,9 @@ mod tests {
     #[test]
     fn a_missing_program_is_an_error_with_the_way_out() {
         let error = program("no-such-program").unwrap_err().to_string();
-        assert!(error.ends_with("build it with `cargo build --workspace`"), "{error}");
+        assert!(
+            error.ends_with("build it with `cargo build --workspace`"),
+            "{error}"
+        );
     }
 }

@@ -25,7 +25,8 @@ impl Redactor {
     #[must_use]
     pub fn text(mut self, text: &str, name: &str) -> Self {
         self.names.push((text.to_owned(), format!("[{name}]")));
-        self.names.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
+        self.names
+            .sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
         self
     }
 
@@ -46,7 +47,9 @@ fn words(text: &str) -> String {
     let mut rest = text;
     while let Some(start) = rest.find(|c: char| c.is_ascii_alphanumeric()) {
         let (gap, tail) = rest.split_at(start);
-        let end = tail.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(tail.len());
+        let end = tail
+            .find(|c: char| !c.is_ascii_alphanumeric())
+            .unwrap_or(tail.len());
         let (word, after) = tail.split_at(end);
         out.push_str(gap);
         let is_port = out.ends_with("127.0.0.1:") && word.chars().all(|c| c.is_ascii_digit());
@@ -72,15 +75,22 @@ mod tests {
     use super::*;
 
     fn check(input: &str, expected: &str) {
-        let redactor =
-            Redactor::new().folder(Path::new("/tmp/a"), "HOME").folder(Path::new("/tmp/a/p"), "PROJECT");
+        let redactor = Redactor::new()
+            .folder(Path::new("/tmp/a"), "HOME")
+            .folder(Path::new("/tmp/a/p"), "PROJECT");
         assert_eq!(redactor.redact(input), expected);
     }
 
     #[test]
     fn what_differs_between_runs_is_replaced() {
-        check("wrote /tmp/a/p/x and /tmp/a/y", "wrote [PROJECT]/x and [HOME]/y");
-        check("listening on 127.0.0.1:41234.", "listening on 127.0.0.1:[PORT].");
+        check(
+            "wrote /tmp/a/p/x and /tmp/a/y",
+            "wrote [PROJECT]/x and [HOME]/y",
+        );
+        check(
+            "listening on 127.0.0.1:41234.",
+            "listening on 127.0.0.1:[PORT].",
+        );
         check("started: 1700000000\n", "started: [TIME]\n");
         check(&format!("commit {}", "0a".repeat(20)), "commit [DIGEST]");
     }

@@ -20,12 +20,16 @@ pub fn count(full: u32) -> u32 {
 /// The seed of this run: `SOAK_SEED`, or a random one. Print it when the test fails.
 #[must_use]
 pub fn seed() -> u64 {
-    let asked = std::env::var("SOAK_SEED").ok().and_then(|text| text.trim().parse().ok());
+    let asked = std::env::var("SOAK_SEED")
+        .ok()
+        .and_then(|text| text.trim().parse().ok());
     asked.unwrap_or_else(|| RandomState::new().build_hasher().finish())
 }
 
 fn scaled(full: u32, percent: Option<&str>) -> u32 {
-    let percent = percent.and_then(|text| text.trim().parse().ok()).unwrap_or(DEFAULT_PERCENT);
+    let percent = percent
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(DEFAULT_PERCENT);
     let part = u64::from(full) * u64::from(percent) / 100;
     u32::try_from(part).unwrap_or(u32::MAX).max(LEAST)
 }

@@ -40,8 +40,22 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 /// Builds the plugins and the programs with their progress in the terminal.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     ui::say("building the plugins and the programs; the first time takes some minutes");
-    let beside = plugins::Options { profile: Some(Profile::Debug), ..plugins::Options::default() };
+    let beside = plugins::Options {
+        profile: Some(Profile::Debug),
+        ..plugins::Options::default()
+    };
     plugins::build(workspace, &beside)?;
-    let cargo = Program::cargo().directory(&workspace.root).args(["build", "--bins"]);
-    cargo.args(["--package", "sns", "--package", "simplenetesd", "--package", "sns-proxy"]).run()
+    let cargo = Program::cargo()
+        .directory(&workspace.root)
+        .args(["build", "--bins"]);
+    cargo
+        .args([
+            "--package",
+            "sns",
+            "--package",
+            "simplenetesd",
+            "--package",
+            "sns-proxy",
+        ])
+        .run()
 }

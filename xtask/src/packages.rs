@@ -38,25 +38,42 @@ pub(crate) const RUN: [Package; 2] = [
         witness: "busybox",
         reason: "`busybox httpd` is the web server of the demo and of the tests",
     },
-    Package { name: "git", witness: "git", reason: "a Cluster Project is a git repository" },
+    Package {
+        name: "git",
+        witness: "git",
+        reason: "a Cluster Project is a git repository",
+    },
 ];
 
 /// Installs those that are missing.
 pub(crate) fn install(wanted: &[Package]) -> Result<()> {
-    let missing = wanted.iter().filter(|package| !is_present(package)).collect::<Vec<_>>();
+    let missing = wanted
+        .iter()
+        .filter(|package| !is_present(package))
+        .collect::<Vec<_>>();
     if missing.is_empty() {
         return Ok(());
     }
     for package in &missing {
         ui::say(&format!("installing {}: {}", package.name, package.reason));
     }
-    let names = missing.iter().map(|package| package.name).collect::<Vec<_>>();
+    let names = missing
+        .iter()
+        .map(|package| package.name)
+        .collect::<Vec<_>>();
     apt(&names).with_context(|| {
-        format!("cannot install what is missing; do it yourself: apt-get install {}", names.join(" "))
+        format!(
+            "cannot install what is missing; do it yourself: apt-get install {}",
+            names.join(" ")
+        )
     })?;
     match missing.iter().find(|package| !is_present(package)) {
         None => Ok(()),
-        Some(package) => bail!("{} is installed, but {} is missing", package.name, package.witness),
+        Some(package) => bail!(
+            "{} is installed, but {} is missing",
+            package.name,
+            package.witness
+        ),
     }
 }
 
@@ -73,7 +90,9 @@ fn apt(names: &[&str]) -> Result<()> {
         bail!("this is not a Debian system: apt-get is missing");
     }
     as_root(&["apt-get", "update", "-qq"])?.run()?;
-    as_root(&["apt-get", "install", "-y", "-qq", "--no-install-recommends"])?.args(names).run()
+    as_root(&["apt-get", "install", "-y", "-qq", "--no-install-recommends"])?
+        .args(names)
+        .run()
 }
 
 /// The program itself for root, through sudo for anybody else.
@@ -87,7 +106,9 @@ fn as_root(words: &[&str]) -> Result<Program> {
         line.insert(0, "sudo");
     }
     let (program, arguments) = line.split_first().context("an empty command")?;
-    Ok(Program::new(program).args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
+    Ok(Program::new(program)
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive"))
 }
 
 #[cfg(test)]
@@ -96,13 +117,21 @@ mod tests {
 
     #[test]
     fn what_is_there_is_not_installed_again() {
-        let shell = Package { name: "no-such-package", witness: "sh", reason: "a test" };
+        let shell = Package {
+            name: "no-such-package",
+            witness: "sh",
+            reason: "a test",
+        };
         install(&[shell]).unwrap();
     }
 
     #[test]
     fn a_missing_witness_is_noticed() {
-        let nothing = Package { name: "x", witness: "/no/such/file", reason: "a test" };
+        let nothing = Package {
+            name: "x",
+            witness: "/no/such/file",
+            reason: "a test",
+        };
         assert!(!is_present(&nothing));
     }
 }

@@ -41,14 +41,22 @@ pub(crate) fn build(workspace: &Workspace, options: &Options) -> Result<()> {
         let bytes = component(workspace, package)?;
         for profile in profiles(workspace, options.profile) {
             let folder = workspace.programs(profile).join("plugins");
-            place(&folder, &format!("{}-{}.wasm", package.name, package.version), &bytes)?;
+            place(
+                &folder,
+                &format!("{}-{}.wasm", package.name, package.version),
+                &bytes,
+            )?;
         }
     }
     Ok(())
 }
 
 fn plugin_packages(workspace: &Workspace) -> Vec<&Package> {
-    workspace.packages.iter().filter(|package| package.folder.starts_with("plugins")).collect()
+    workspace
+        .packages
+        .iter()
+        .filter(|package| package.folder.starts_with("plugins"))
+        .collect()
 }
 
 /// One cargo call for all plugins, in a target directory of their own: the flags differ from those of
@@ -105,7 +113,11 @@ fn profiles(workspace: &Workspace, asked: Option<Profile>) -> Vec<Profile> {
         return vec![profile];
     }
     let exists = workspace.programs(Profile::Release).is_dir();
-    if exists { vec![Profile::Debug, Profile::Release] } else { vec![Profile::Debug] }
+    if exists {
+        vec![Profile::Debug, Profile::Release]
+    } else {
+        vec![Profile::Debug]
+    }
 }
 
 /// Writes beside, then renames, and only if different: a running test never sees half a component.
@@ -119,10 +131,18 @@ fn place(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
         .with_context(|| format!("cannot make the directory {}", folder.display()))?;
     let mut beside = tempfile::NamedTempFile::new_in(folder)
         .with_context(|| format!("cannot write in {}", folder.display()))?;
-    beside.write_all(bytes).and_then(|()| beside.as_file().sync_all())?;
+    beside
+        .write_all(bytes)
+        .and_then(|()| beside.as_file().sync_all())?;
     set_readable(beside.path())?;
-    beside.persist(&path).with_context(|| format!("cannot replace {}", path.display()))?;
-    ui::say(&format!("plugins: wrote {} ({} KB)", path.display(), bytes.len() / 1024));
+    beside
+        .persist(&path)
+        .with_context(|| format!("cannot replace {}", path.display()))?;
+    ui::say(&format!(
+        "plugins: wrote {} ({} KB)",
+        path.display(),
+        bytes.len() / 1024
+    ));
     Ok(())
 }
 
@@ -148,7 +168,11 @@ mod tests {
         assert_eq!(inode(&before), inode(&after));
         place(folder.path(), "a.wasm", b"two").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"two");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside");
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "nothing is left beside"
+        );
     }
 
     fn inode(metadata: &std::fs::Metadata) -> u64 {

@@ -66,7 +66,10 @@ impl Program {
 
     /// Runs the program in this terminal and insists that it succeeds.
     pub(crate) fn run(mut self) -> Result<()> {
-        let status = self.0.status().with_context(|| format!("cannot start `{}`", self.line()))?;
+        let status = self
+            .0
+            .status()
+            .with_context(|| format!("cannot start `{}`", self.line()))?;
         if !status.success() {
             bail!("`{}` ended with {status}", self.line());
         }
@@ -83,25 +86,22 @@ impl Program {
             .with_context(|| format!("cannot start `{}`", self.line()))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
-            bail!("`{}` ended with {}: {}", self.line(), output.status, said.trim());
+            bail!(
+                "`{}` ended with {}: {}",
+                self.line(),
+                output.status,
+                said.trim()
+            );
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    }
-
-    /// True if the program could be started and succeeded; its output is not shown.
-    pub(crate) fn succeeds(self) -> bool {
-        self.output().is_ok()
-    }
-
-    /// The prepared command, for callers that keep the child.
-    pub(crate) fn into_command(self) -> Command {
-        self.0
     }
 }
 
 /// True if a program of this name lies on the search path.
 pub(crate) fn is_installed(name: &str) -> bool {
-    let Some(path) = std::env::var_os("PATH") else { return false };
+    let Some(path) = std::env::var_os("PATH") else {
+        return false;
+    };
     std::env::split_paths(&path).any(|directory| directory.join(name).is_file())
 }
 
@@ -127,8 +127,13 @@ mod tests {
 
     #[test]
     fn a_failure_names_the_command_and_what_it_said() {
-        let error = Program::new("sh").args(["-c", "echo no such luck >&2; exit 3"]).output();
+        let error = Program::new("sh")
+            .args(["-c", "echo no such luck >&2; exit 3"])
+            .output();
         let text = error.unwrap_err().to_string();
-        assert!(text.contains("exit 3") && text.contains("no such luck"), "{text}");
+        assert!(
+            text.contains("exit 3") && text.contains("no such luck"),
+            "{text}"
+        );
     }
 }

@@ -33,8 +33,14 @@ pub(crate) enum Suite {
 }
 
 /// What `cargo xtask test` runs, cheap and telling first.
-const TEST: [Suite; 6] =
-    [Suite::Fmt, Suite::Tidy, Suite::Build, Suite::Clippy, Suite::Tests, Suite::Docs];
+const TEST: [Suite; 6] = [
+    Suite::Fmt,
+    Suite::Tidy,
+    Suite::Build,
+    Suite::Clippy,
+    Suite::Tests,
+    Suite::Docs,
+];
 
 /// What CI runs.
 const CI: [Suite; 8] = [
@@ -58,7 +64,11 @@ pub(crate) struct Options {
 
 /// Runs the named suites, or all that a developer runs before a commit.
 pub(crate) fn test(workspace: &Workspace, options: &Options) -> Result<()> {
-    let asked = if options.suite.is_empty() { &TEST[..] } else { &options.suite };
+    let asked = if options.suite.is_empty() {
+        &TEST[..]
+    } else {
+        &options.suite
+    };
     run(workspace, asked, None)
 }
 
@@ -89,7 +99,11 @@ fn run(workspace: &Workspace, suites: &[Suite], soak: Option<&str>) -> Result<()
         if let Err(error) = &outcome {
             ui::say(&format!("error: {error:#}"));
         }
-        rows.push(Row { suite: *suite, took: start.elapsed(), outcome });
+        rows.push(Row {
+            suite: *suite,
+            took: start.elapsed(),
+            outcome,
+        });
     }
     ui::say(&table(&rows));
     let failed = rows.iter().filter(|row| row.outcome.is_err()).count();
@@ -101,9 +115,18 @@ fn run(workspace: &Workspace, suites: &[Suite], soak: Option<&str>) -> Result<()
 
 fn table(rows: &[Row]) -> String {
     let mut text = "\nsuite     minutes  result\n".to_owned();
-    for Row { suite, took, outcome } in rows {
+    for Row {
+        suite,
+        took,
+        outcome,
+    } in rows
+    {
         let word = if outcome.is_ok() { "passed" } else { "FAILED" };
-        text += &format!("{:8} {:8.1}  {word}\n", suite.name(), took.as_secs_f64() / 60.0);
+        text += &format!(
+            "{:8} {:8.1}  {word}\n",
+            suite.name(),
+            took.as_secs_f64() / 60.0
+        );
     }
     let failed = rows.iter().filter(|row| row.outcome.is_err()).count();
     text + &format!("suites: {} passed, {failed} failed", rows.len() - failed)
@@ -130,7 +153,15 @@ impl Suite {
             Self::Tidy => tidy::run(workspace),
             Self::Build => build(workspace),
             Self::Clippy => cargo()
-                .args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])
+                .args([
+                    "clippy",
+                    "--workspace",
+                    "--all-targets",
+                    "--quiet",
+                    "--",
+                    "-D",
+                    "warnings",
+                ])
                 .run(),
             Self::Tests => tests(workspace, soak),
             Self::Docs => docs(workspace),
@@ -143,7 +174,10 @@ impl Suite {
 /// Tests start the built programs and load the built plugins, so both are built first.
 fn build(workspace: &Workspace) -> Result<()> {
     plugins::build(workspace, &plugins::Options::default())?;
-    Program::cargo().directory(&workspace.root).args(["build", "--workspace", "--bins"]).run()
+    Program::cargo()
+        .directory(&workspace.root)
+        .args(["build", "--workspace", "--bins"])
+        .run()
 }
 
 fn tests(workspace: &Workspace, soak: Option<&str>) -> Result<()> {
@@ -160,12 +194,24 @@ fn tests(workspace: &Workspace, soak: Option<&str>) -> Result<()> {
 }
 
 fn docs(workspace: &Workspace) -> Result<()> {
-    let cargo = || Program::cargo().directory(&workspace.root).env("RUSTDOCFLAGS", "-D warnings");
+    let cargo = || {
+        Program::cargo()
+            .directory(&workspace.root)
+            .env("RUSTDOCFLAGS", "-D warnings")
+    };
     cargo()
-        .args(["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"])
+        .args([
+            "doc",
+            "--workspace",
+            "--no-deps",
+            "--document-private-items",
+            "--quiet",
+        ])
         .run()
         .context("the documentation does not build")?;
-    cargo().args(["test", "--workspace", "--doc", "--quiet"]).run()
+    cargo()
+        .args(["test", "--workspace", "--doc", "--quiet"])
+        .run()
 }
 
 /// cargo-deny is no requirement: building it takes longer than all suites together.
@@ -175,7 +221,9 @@ fn deny(workspace: &Workspace) -> Result<()> {
         return Ok(());
     }
     let cargo = Program::cargo().directory(&workspace.root);
-    cargo.args(["deny", "check", "bans", "licenses", "sources"]).run()
+    cargo
+        .args(["deny", "check", "bans", "licenses", "sources"])
+        .run()
 }
 
 #[cfg(test)]
@@ -184,7 +232,11 @@ mod tests {
 
     #[test]
     fn the_table_ends_with_the_sum() {
-        let row = |suite, seconds, outcome| Row { suite, took: Duration::from_secs(seconds), outcome };
+        let row = |suite, seconds, outcome| Row {
+            suite,
+            took: Duration::from_secs(seconds),
+            outcome,
+        };
         let rows = [
             row(Suite::Fmt, 3, Ok(())),
             row(Suite::Tests, 90, Err(anyhow::anyhow!("two tests failed"))),

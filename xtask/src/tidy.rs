@@ -34,7 +34,11 @@ pub(crate) struct Problem {
 
 impl Problem {
     fn new(path: &str, line: usize, message: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), line, message: message.into() }
+        Self {
+            path: path.to_owned(),
+            line,
+            message: message.into(),
+        }
     }
 }
 
@@ -79,7 +83,10 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 }
 
 fn problems(tree: &Tree, exceptions: &[(&str, &str)]) -> Vec<Problem> {
-    let all = CHECKS.iter().flat_map(|(_, check)| check(tree)).collect::<Vec<_>>();
+    let all = CHECKS
+        .iter()
+        .flat_map(|(_, check)| check(tree))
+        .collect::<Vec<_>>();
     let is_stale = |path: &str| all.iter().all(|problem| problem.path != path);
     let stale = exceptions.iter().filter(|(path, _)| is_stale(path));
     let mut found = stale
@@ -97,17 +104,29 @@ mod tests {
 
     #[test]
     fn the_repository_is_tidy() {
-        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .unwrap();
         let problems = problems(&Tree::read(root).unwrap(), &EXCEPTIONS);
-        let text = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        let text = problems
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n");
         assert!(problems.is_empty(), "\n{text}\n");
     }
 
     #[test]
     fn an_exception_is_used_or_reported() {
-        let tree = Tree::of(&[("docs/ARCHITECTURE.md", floors::EMPTY_TABLE), ("a/mod.rs", "")]);
+        let tree = Tree::of(&[
+            ("docs/ARCHITECTURE.md", floors::EMPTY_TABLE),
+            ("a/mod.rs", ""),
+        ]);
         let found = |exceptions: &[(&str, &str)]| {
-            problems(&tree, exceptions).iter().map(|one| one.path.clone()).collect::<Vec<_>>()
+            problems(&tree, exceptions)
+                .iter()
+                .map(|one| one.path.clone())
+                .collect::<Vec<_>>()
         };
         assert!(found(&[]).contains(&"a/mod.rs".to_owned()));
         assert!(!found(&[("a/mod.rs", "a test")]).contains(&"a/mod.rs".to_owned()));

@@ -33,7 +33,13 @@ impl Workspace {
     /// Asks `cargo metadata`.
     pub(crate) fn find() -> Result<Self> {
         let text = Program::cargo()
-            .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
+            .args([
+                "metadata",
+                "--no-deps",
+                "--format-version",
+                "1",
+                "--offline",
+            ])
             .arg("--manifest-path")
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
             .output()?;
@@ -45,10 +51,16 @@ impl Workspace {
         let root = PathBuf::from(metadata.get("workspace_root")?.as_str()?);
         let target = PathBuf::from(metadata.get("target_directory")?.as_str()?);
         let listed = metadata.get("packages")?.as_array()?;
-        let mut packages =
-            listed.iter().map(|one| package(one, &root)).collect::<Option<Vec<_>>>()?;
+        let mut packages = listed
+            .iter()
+            .map(|one| package(one, &root))
+            .collect::<Option<Vec<_>>>()?;
         packages.sort_by(|a, b| a.name.cmp(&b.name));
-        Some(Self { root, target, packages })
+        Some(Self {
+            root,
+            target,
+            packages,
+        })
     }
 
     /// The directory into which a profile's programs are built.
@@ -83,14 +95,6 @@ impl Profile {
             Self::Release => "release",
         }
     }
-
-    /// The profile's name for cargo's `--profile`.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Debug => "dev",
-            Self::Release => "release",
-        }
-    }
 }
 
 #[cfg(test)]
@@ -107,8 +111,15 @@ mod tests {
             ],
         });
         let workspace = Workspace::from_metadata(&metadata).unwrap();
-        let folders = workspace.packages.iter().map(|p| p.folder.as_path()).collect::<Vec<_>>();
+        let folders = workspace
+            .packages
+            .iter()
+            .map(|p| p.folder.as_path())
+            .collect::<Vec<_>>();
         assert_eq!(folders, [Path::new("a"), Path::new("plugins/b")]);
-        assert_eq!(workspace.programs(Profile::Release), Path::new("/t/release"));
+        assert_eq!(
+            workspace.programs(Profile::Release),
+            Path::new("/t/release")
+        );
     }
 }

@@ -28,16 +28,29 @@ fn title(text: &str) {
 fn make_cluster(stage: &Stage, router: SocketAddr) -> Result<()> {
     title("A Cluster Project with one host: this machine");
     let project = stage.cluster.project();
-    let name = project.file_name().context("the project has no name")?.to_string_lossy();
+    let name = project
+        .file_name()
+        .context("the project has no name")?
+        .to_string_lossy();
     stage.run(&["sns", "cluster", "create", &name])?;
     let home = format!("--dir-home={}", stage.cluster.host_home(HOST).display());
     let router = format!("--router-address={router}");
-    stage.run(&["sns", "host", "register", HOST, "--address=local", &home, &router])?;
+    stage.run(&[
+        "sns",
+        "host",
+        "register",
+        HOST,
+        "--address=local",
+        &home,
+        &router,
+    ])?;
     stage.run(&["sns", "host", "init", HOST])
 }
 
 fn add_pods(stage: &Stage) -> Result<()> {
-    title("Two pods: a website (a git repository in PODPATH) and the cluster proxy (sns carries it)");
+    title(
+        "Two pods: a website (a git repository in PODPATH) and the cluster proxy (sns carries it)",
+    );
     let website = stage.cluster.pods().join("website");
     copy(&stage.examples.join("website"), &website)?;
     stage.cluster.make_repository(&website)?;
@@ -63,17 +76,26 @@ fn commit_and_sync(stage: &Stage, message: &str) -> Result<()> {
 
 /// The cluster port that compiling has assigned to the website.
 fn cluster_port(stage: &Stage) -> Result<u16> {
-    let release = stage.cluster.project().join(HOST).join("pods/website/release/1.0.0");
+    let release = stage
+        .cluster
+        .project()
+        .join(HOST)
+        .join("pods/website/release/1.0.0");
     let file = release.join("pod.portmappings.conf");
     let text = std::fs::read_to_string(&file)
         .with_context(|| format!("cannot read {}", file.display()))?;
-    let port = text.split(':').next().and_then(|port| port.trim().parse().ok());
+    let port = text
+        .split(':')
+        .next()
+        .and_then(|port| port.trim().parse().ok());
     port.with_context(|| format!("{} names no cluster port", file.display()))
 }
 
 fn show_page(stage: &mut Stage, page: SocketAddr, expected: &str) -> Result<()> {
     let what = format!("http://{page}/ to say {expected:?}");
-    let text = stage.wait(&what, |_| fetch(page, "/").ok().filter(|text| text.contains(expected)))?;
+    let text = stage.wait(&what, |_| {
+        fetch(page, "/").ok().filter(|text| text.contains(expected))
+    })?;
     ui::print(&format!("\n$ curl http://{page}/"));
     ui::print(text.trim_end());
     Ok(())
@@ -81,7 +103,12 @@ fn show_page(stage: &mut Stage, page: SocketAddr, expected: &str) -> Result<()> 
 
 fn reload(stage: &mut Stage, page: SocketAddr) -> Result<()> {
     title("A changed configuration is a commit; the running server reads it at a signal");
-    let edit = ["sed", "-i", "s/index.html/news.html/", "_config/website/conf/httpd.conf"];
+    let edit = [
+        "sed",
+        "-i",
+        "s/index.html/news.html/",
+        "_config/website/conf/httpd.conf",
+    ];
     stage.run(&edit)?;
     stage.run(&["sns", "pod", "updateconfig", "website"])?;
     commit_and_sync(stage, "Show the news")?;
@@ -107,7 +134,10 @@ struct Server {
 fn server(stage: &Stage) -> Option<Server> {
     let replica = stage.replica("website")?;
     let unit = replica.get("units")?.get(0)?;
-    Some(Server { pid: unit.get("pid")?.as_u64()?, starts: unit.get("startCount")?.as_u64()? })
+    Some(Server {
+        pid: unit.get("pid")?.as_u64()?,
+        starts: unit.get("startCount")?.as_u64()?,
+    })
 }
 
 /// What to try next, as lines to paste.
@@ -115,7 +145,10 @@ pub(super) fn invite(stage: &Stage) {
     title("It is yours until Ctrl-C. In another terminal:");
     ui::print(&format!("  cd {}", stage.cluster.project().display()));
     ui::print(&format!("  export PATH={}:$PATH", stage.programs.display()));
-    ui::print(&format!("  export PODPATH={}", stage.cluster.pods().display()));
+    ui::print(&format!(
+        "  export PODPATH={}",
+        stage.cluster.pods().display()
+    ));
     for line in [
         "sns pod ps website                     # what runs, since when, how often started",
         "sns pod logs website                   # what it said",

@@ -43,7 +43,13 @@ impl Stage {
         let programs = workspace.programs(Profile::Debug);
         let cluster = Cluster::with_programs(&programs)?;
         let examples = workspace.root.join("examples");
-        Ok(Self { daemon: None, cluster, programs, examples, interrupted })
+        Ok(Self {
+            daemon: None,
+            cluster,
+            programs,
+            examples,
+            interrupted,
+        })
     }
 
     /// Shows a command line and runs it in the project.
@@ -72,7 +78,10 @@ impl Stage {
         ui::print(&format!("\n$ simplenetesd {} &", home.display()));
         let log = File::create(self.log()).context("cannot make the daemon's log")?;
         let mut command = self.cluster.daemon(HOST);
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
         self.daemon = Some(Daemon::start(&mut command, &home)?);
         Ok(())
     }
@@ -109,14 +118,21 @@ impl Stage {
         let log = std::fs::read_to_string(self.log()).unwrap_or_default();
         let lines = log.lines().collect::<Vec<_>>();
         let last = lines.split_at(lines.len().saturating_sub(LOG_LINES)).1;
-        format!("the demo failed; the daemon's last words:\n{}\nthe reason", last.join("\n"))
+        format!(
+            "the demo failed; the daemon's last words:\n{}\nthe reason",
+            last.join("\n")
+        )
     }
 
     /// Removes the pods as an operator would, ends the daemon and removes the folder.
     pub(super) fn close(mut self) -> Result<()> {
         ui::print("\n== Cleaning up");
         self.interrupted.store(false, Ordering::Relaxed);
-        let removed = if self.daemon.is_some() { self.remove_pods() } else { Ok(()) };
+        let removed = if self.daemon.is_some() {
+            self.remove_pods()
+        } else {
+            Ok(())
+        };
         if let Some(daemon) = &mut self.daemon {
             daemon.stop()?;
         }
@@ -181,7 +197,10 @@ mod tests {
 
     #[test]
     fn a_line_can_be_typed_again() {
-        assert_eq!(line(&["git", "commit", "-m", "First sync"]), "git commit -m 'First sync'");
+        assert_eq!(
+            line(&["git", "commit", "-m", "First sync"]),
+            "git commit -m 'First sync'"
+        );
     }
 
     #[test]

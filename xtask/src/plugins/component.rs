@@ -10,10 +10,17 @@ pub(crate) const MANIFEST_SECTION: &str = "simplenetes:manifest";
 /// Wraps a core module built with wit-bindgen as a component that carries `manifest`.
 pub(crate) fn encode(module: &[u8], manifest: &str) -> Result<Vec<u8>> {
     let mut encoder = ComponentEncoder::default();
-    encoder.validate(true).module(module).context("the module does not carry the plugin contract")?;
-    let mut component = encoder.encode().context("the module does not fit the plugin contract")?;
-    let section =
-        CustomSection { name: MANIFEST_SECTION.into(), data: manifest.as_bytes().into() };
+    encoder
+        .validate(true)
+        .module(module)
+        .context("the module does not carry the plugin contract")?;
+    let mut component = encoder
+        .encode()
+        .context("the module does not fit the plugin contract")?;
+    let section = CustomSection {
+        name: MANIFEST_SECTION.into(),
+        data: manifest.as_bytes().into(),
+    };
     section.append_to_component(&mut component);
     Ok(component)
 }
@@ -25,7 +32,10 @@ pub(crate) fn check_manifest(manifest: &str, name: &str, version: &str) -> Resul
     for (key, wanted) in [("id", name), ("version", version)] {
         let found = tree.get(key).and_then(serde_json::Value::as_str);
         let shown = found.unwrap_or("nothing");
-        ensure!(found == Some(wanted), "`{key}` is {shown}, but the package says {wanted}");
+        ensure!(
+            found == Some(wanted),
+            "`{key}` is {shown}, but the package says {wanted}"
+        );
     }
     Ok(())
 }
@@ -38,10 +48,15 @@ mod tests {
     fn the_manifest_must_speak_of_its_package() {
         let check = |text| check_manifest(text, "native-runtime", "0.1.0");
         check("id: native-runtime\nversion: 0.1.0\n").unwrap();
-        let error = check("id: native-runtime\nversion: 0.2.0\n").unwrap_err().to_string();
+        let error = check("id: native-runtime\nversion: 0.2.0\n")
+            .unwrap_err()
+            .to_string();
         assert_eq!(error, "`version` is 0.2.0, but the package says 0.1.0");
         let error = check("version: 0.1.0\n").unwrap_err().to_string();
-        assert_eq!(error, "`id` is nothing, but the package says native-runtime");
+        assert_eq!(
+            error,
+            "`id` is nothing, but the package says native-runtime"
+        );
     }
 
     #[test]

@@ -88,7 +88,9 @@ fn rustup() -> Result<Toolchain> {
     if !is_installed("rustup") {
         bail!("the compiler has no {TARGET} target and rustup is not installed");
     }
-    ui::say(&format!("plugins: fetching the {TARGET} target with rustup"));
+    ui::say(&format!(
+        "plugins: fetching the {TARGET} target with rustup"
+    ));
     let fetch = Program::new("timeout").args([FETCH_SECONDS, "rustup", "target", "add", TARGET]);
     fetch.run().context("rustup cannot fetch the target")?;
     if !has_target() {
@@ -99,7 +101,9 @@ fn rustup() -> Result<Toolchain> {
 
 /// True if the native compiler has a standard library for the target.
 fn has_target() -> bool {
-    let libraries = native_rustc().args(["--print", "target-libdir", "--target", TARGET]).output();
+    let libraries = native_rustc()
+        .args(["--print", "target-libdir", "--target", TARGET])
+        .output();
     libraries.is_ok_and(|path| Path::new(path.trim()).is_dir())
 }
 
@@ -107,10 +111,15 @@ fn debian() -> Result<Toolchain> {
     packages::install(&packages::GUEST_COMPILER)?;
     let sysroot = native_rustc().args(["--print", "sysroot"]).output()?;
     let host = native_rustc().args(["--print", "host-tuple"]).output()?;
-    let linker =
-        Path::new(sysroot.trim()).join("lib/rustlib").join(host.trim()).join("bin/rust-lld");
+    let linker = Path::new(sysroot.trim())
+        .join("lib/rustlib")
+        .join(host.trim())
+        .join("bin/rust-lld");
     if !linker.is_file() {
-        bail!("the Rust toolchain has no linker for WebAssembly: {} is missing", linker.display());
+        bail!(
+            "the Rust toolchain has no linker for WebAssembly: {} is missing",
+            linker.display()
+        );
     }
     Ok(Toolchain::Debian { linker })
 }

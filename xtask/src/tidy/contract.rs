@@ -15,10 +15,16 @@ pub(crate) fn check(tree: &Tree) -> Vec<Problem> {
     let mut releases = BTreeMap::<String, Vec<(&str, &str)>>::new();
     for (path, text) in tree.files().filter(|(path, _)| path.starts_with(RELEASED)) {
         if let Some((version, _)) = path.trim_start_matches("wit/").split_once('/') {
-            releases.entry(format!("wit/{version}")).or_default().push((path, text));
+            releases
+                .entry(format!("wit/{version}"))
+                .or_default()
+                .push((path, text));
         }
     }
-    releases.iter().filter_map(|(folder, files)| changed(tree, folder, files)).collect()
+    releases
+        .iter()
+        .filter_map(|(folder, files)| changed(tree, folder, files))
+        .collect()
 }
 
 fn changed(tree: &Tree, folder: &str, files: &[(&str, &str)]) -> Option<Problem> {
@@ -35,11 +41,13 @@ fn digest(files: &[(&str, &str)]) -> String {
     for (path, text) in files {
         hash.update(format!("{path}\n{}\n{text}\n", text.len()));
     }
-    hash.finalize().iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hash.finalize()
+        .iter()
+        .fold(String::new(), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 #[cfg(test)]

@@ -43,19 +43,29 @@ pub(crate) fn check(tree: &Tree) -> Vec<Problem> {
         match rows.get(&name) {
             None => problems.push(Problem::new(manifest.path, 1, "the package has no floor")),
             Some(row) if row.folder != manifest.folder => {
-                let text = format!("`{name}` lies in {}, not in {}", manifest.folder, row.folder);
+                let text = format!(
+                    "`{name}` lies in {}, not in {}",
+                    manifest.folder, row.folder
+                );
                 problems.push(Problem::new(DOCUMENT, 1, text));
             }
             Some(row) => {
                 let ours = |table: &str| ours(manifest.dependencies(table), &rows);
-                let refused = refused_imports(row, &ours("dependencies"), &ours("dev-dependencies"), &rows);
-                problems.extend(refused.into_iter().map(|text| Problem::new(manifest.path, 1, text)));
+                let refused =
+                    refused_imports(row, &ours("dependencies"), &ours("dev-dependencies"), &rows);
+                problems.extend(
+                    refused
+                        .into_iter()
+                        .map(|text| Problem::new(manifest.path, 1, text)),
+                );
             }
         }
         seen.insert(name);
     }
     let gone = rows.keys().filter(|name| !seen.contains(*name));
-    problems.extend(gone.map(|name| Problem::new(DOCUMENT, 1, format!("there is no package `{name}`"))));
+    problems.extend(
+        gone.map(|name| Problem::new(DOCUMENT, 1, format!("there is no package `{name}`"))),
+    );
     problems
 }
 
@@ -64,25 +74,46 @@ pub(crate) fn table(document: &str) -> BTreeMap<String, Row> {
     let lines = document.lines().map(cells);
     let mut lines = lines.skip_while(|cells| !cells.starts_with(&["floor", "package"]));
     lines.next();
-    lines.take_while(|cells| !cells.is_empty()).filter_map(|cells| row(&cells)).collect()
+    lines
+        .take_while(|cells| !cells.is_empty())
+        .filter_map(|cells| row(&cells))
+        .collect()
 }
 
 fn cells(line: &str) -> Vec<&str> {
-    let Some(inside) = line.trim().strip_prefix('|') else { return Vec::new() };
+    let Some(inside) = line.trim().strip_prefix('|') else {
+        return Vec::new();
+    };
     let inside = inside.strip_suffix('|').unwrap_or(inside);
-    inside.split('|').map(|cell| cell.trim().trim_matches('`')).collect()
+    inside
+        .split('|')
+        .map(|cell| cell.trim().trim_matches('`'))
+        .collect()
 }
 
 fn row(cells: &[&str]) -> Option<(String, Row)> {
-    let &[floor, package, folder, imports, effects] = cells else { return None };
+    let &[floor, package, folder, imports, effects] = cells else {
+        return None;
+    };
     let floor = match floor {
         "beside" => Floor::Beside,
         number => Floor::Number(number.parse().ok()?),
     };
     let names = imports.split(',').map(|name| name.trim().trim_matches('`'));
-    let imports = names.filter(|name| !matches!(*name, "" | "–" | "-")).map(str::to_owned).collect();
+    let imports = names
+        .filter(|name| !matches!(*name, "" | "–" | "-"))
+        .map(str::to_owned)
+        .collect();
     let folder = folder.trim_end_matches('/').to_owned();
-    Some((package.to_owned(), Row { floor, folder, imports, effects: effects.to_owned() }))
+    Some((
+        package.to_owned(),
+        Row {
+            floor,
+            folder,
+            imports,
+            effects: effects.to_owned(),
+        },
+    ))
 }
 
 /// The table itself may not grant an import on the same floor or above.
@@ -105,7 +136,10 @@ fn upward_grants(rows: &BTreeMap<String, Row>) -> Vec<Problem> {
 }
 
 fn ours(dependencies: Vec<String>, rows: &BTreeMap<String, Row>) -> Vec<String> {
-    dependencies.into_iter().filter(|name| rows.contains_key(name)).collect()
+    dependencies
+        .into_iter()
+        .filter(|name| rows.contains_key(name))
+        .collect()
 }
 
 /// Tests may import what the code may, and whatever stands beside the house.
@@ -164,12 +198,25 @@ mod tests {
     #[test]
     fn the_table_itself_is_checked() {
         let up = DOCUMENT_TEXT.replace("`low/` | – |", "`low/` | `high` |");
-        assert!(found(&up, "", "")[0].ends_with("`low` may not be granted `high`: it is not below"));
+        assert!(
+            found(&up, "", "")[0].ends_with("`low` may not be granted `high`: it is not below")
+        );
         let gone = DOCUMENT_TEXT.replace("| 0 | `low`", "| 0 | `lost`");
-        assert!(found(&gone, "", "").iter().any(|text| text.ends_with("no package `lost`")));
-        assert!(found(&gone, "", "").iter().any(|text| text.ends_with("the package has no floor")));
+        assert!(
+            found(&gone, "", "")
+                .iter()
+                .any(|text| text.ends_with("no package `lost`"))
+        );
+        assert!(
+            found(&gone, "", "")
+                .iter()
+                .any(|text| text.ends_with("the package has no floor"))
+        );
         let moved = DOCUMENT_TEXT.replace("`high/`", "`elsewhere/`");
         assert!(found(&moved, "", "")[0].ends_with("`high` lies in high, not in elsewhere"));
-        assert_eq!(found("", "", ""), ["docs/ARCHITECTURE.md:1: the floor table is missing"]);
+        assert_eq!(
+            found("", "", ""),
+            ["docs/ARCHITECTURE.md:1: the floor table is missing"]
+        );
     }
 }

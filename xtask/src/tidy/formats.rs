@@ -22,7 +22,9 @@ pub(crate) fn check(tree: &Tree) -> Vec<Problem> {
     let document = tree.text(DOCUMENT).unwrap_or_default();
     let sources = shipped(tree).filter(|(path, _)| path.starts_with(CODE));
     let named = sources.flat_map(|(path, text)| {
-        names(text).into_iter().map(move |name| (path.to_owned(), name))
+        names(text)
+            .into_iter()
+            .map(move |name| (path.to_owned(), name))
     });
     named
         .filter(|(_, name)| !document.contains(name.as_str()))
@@ -92,7 +94,13 @@ mod tests {
             ("hostfiles/src/lib.rs", CODE_TEXT),
             (DOCUMENT, "`a.conf` has lines."),
         ]);
-        let found = check(&tree).iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(found, ["hostfiles/src/lib.rs:1: docs/HOST_FILES.md does not name `b.txt`"]);
+        let found = check(&tree)
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>();
+        assert_eq!(
+            found,
+            ["hostfiles/src/lib.rs:1: docs/HOST_FILES.md does not name `b.txt`"]
+        );
     }
 }

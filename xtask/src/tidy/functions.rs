@@ -13,11 +13,16 @@ const LINES_MAX: usize = 70;
 
 /// Reports every function that is too long.
 pub(crate) fn check(tree: &Tree) -> Vec<Problem> {
-    shipped(tree).flat_map(|(path, text)| long_functions(path, text)).collect()
+    shipped(tree)
+        .flat_map(|(path, text)| long_functions(path, text))
+        .collect()
 }
 
 fn long_functions(path: &str, text: &str) -> Vec<Problem> {
-    let mut finder = Finder { path, problems: Vec::new() };
+    let mut finder = Finder {
+        path,
+        problems: Vec::new(),
+    };
     match syn::parse_file(text) {
         Ok(file) => finder.visit_file(&file),
         Err(error) => finder.problems.push(unreadable(path, &error)),
@@ -26,7 +31,11 @@ fn long_functions(path: &str, text: &str) -> Vec<Problem> {
 }
 
 fn unreadable(path: &str, error: &syn::Error) -> Problem {
-    Problem::new(path, error.span().start().line, format!("not Rust: {error}"))
+    Problem::new(
+        path,
+        error.span().start().line,
+        format!("not Rust: {error}"),
+    )
 }
 
 struct Finder<'a> {
@@ -54,13 +63,21 @@ impl<'ast> Visit<'ast> for Finder<'_> {
 
     fn visit_item_fn(&mut self, function: &'ast ItemFn) {
         if !is_for_tests(&function.attrs) {
-            self.measure(&function.sig.ident, function.sig.span(), function.block.span());
+            self.measure(
+                &function.sig.ident,
+                function.sig.span(),
+                function.block.span(),
+            );
             visit::visit_item_fn(self, function);
         }
     }
 
     fn visit_impl_item_fn(&mut self, function: &'ast ImplItemFn) {
-        self.measure(&function.sig.ident, function.sig.span(), function.block.span());
+        self.measure(
+            &function.sig.ident,
+            function.sig.span(),
+            function.block.span(),
+        );
         visit::visit_impl_item_fn(self, function);
     }
 
@@ -76,7 +93,10 @@ mod tests {
 
     fn check(text: &str, expected: &[&str]) {
         let found = long_functions("a.rs", text);
-        assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
+        assert_eq!(
+            found.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            expected
+        );
     }
 
     #[test]
@@ -96,7 +116,10 @@ mod tests {
     #[test]
     fn tests_are_excused_and_other_texts_reported() {
         let body = "\n".repeat(LINES_MAX);
-        check(&format!("#[cfg(test)] mod tests {{ fn f() {{{body}}} }}"), &[]);
+        check(
+            &format!("#[cfg(test)] mod tests {{ fn f() {{{body}}} }}"),
+            &[],
+        );
         assert_eq!(long_functions("a.rs", "fn {").len(), 1);
     }
 }

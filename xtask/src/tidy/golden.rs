@@ -10,12 +10,16 @@ const OUTPUTS: [&str; 4] = [".out", ".err", ".json", ".compiled"];
 
 /// Reports inputs without an output and outputs without an input.
 pub(crate) fn check(tree: &Tree) -> Vec<Problem> {
-    let golden = tree.files().map(|(path, _)| path).filter(|path| folder(path).contains("/golden/"));
+    let golden = tree
+        .files()
+        .map(|(path, _)| path)
+        .filter(|path| folder(path).contains("/golden/"));
     golden.filter_map(|path| lonely(tree, path)).collect()
 }
 
 fn lonely(tree: &Tree, path: &str) -> Option<Problem> {
-    let exists = |stem: &str, end: &str| tree.text(&format!("{}{stem}{end}", folder(path))).is_some();
+    let exists =
+        |stem: &str, end: &str| tree.text(&format!("{}{stem}{end}", folder(path))).is_some();
     let name = file_name(path);
     if let Some(stem) = name.strip_suffix(INPUT) {
         let has_output = OUTPUTS.iter().any(|end| exists(stem, end));
@@ -40,7 +44,13 @@ mod tests {
             ("a/tests/golden/lost.err", ""),
             ("a/examples/pod.yaml", ""),
         ]);
-        let found = check(&tree).into_iter().map(|one| one.path).collect::<Vec<_>>();
-        assert_eq!(found, ["a/tests/golden/alone.yaml", "a/tests/golden/lost.err"]);
+        let found = check(&tree)
+            .into_iter()
+            .map(|one| one.path)
+            .collect::<Vec<_>>();
+        assert_eq!(
+            found,
+            ["a/tests/golden/alone.yaml", "a/tests/golden/lost.err"]
+        );
     }
 }

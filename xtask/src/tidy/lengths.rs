@@ -11,7 +11,9 @@ const LINES_MAX: usize = 400;
 
 /// Reports every file that is too long.
 pub(crate) fn check(tree: &Tree) -> Vec<Problem> {
-    shipped(tree).filter_map(|(path, text)| too_long(path, text)).collect()
+    shipped(tree)
+        .filter_map(|(path, text)| too_long(path, text))
+        .collect()
 }
 
 fn too_long(path: &str, text: &str) -> Option<Problem> {
@@ -26,7 +28,9 @@ fn test_lines(file: &File) -> usize {
         Item::Mod(module) if is_for_tests(&module.attrs) => Some(module.span()),
         _ => None,
     });
-    modules.map(|span| span.end().line + 1 - span.start().line).sum()
+    modules
+        .map(|span| span.end().line + 1 - span.start().line)
+        .sum()
 }
 
 #[cfg(test)]
@@ -39,6 +43,9 @@ mod tests {
         let tests = format!("#[cfg(test)]\nmod tests {{\n{code}}}\n");
         assert_eq!(too_long("a.rs", &format!("{code}{tests}")), None);
         let problem = too_long("a.rs", &format!("{code}const B: u8 = 0;\n{tests}")).unwrap();
-        assert_eq!(problem.to_string(), "a.rs:1: 401 lines without tests; the limit is 400");
+        assert_eq!(
+            problem.to_string(),
+            "a.rs:1: 401 lines without tests; the limit is 400"
+        );
     }
 }

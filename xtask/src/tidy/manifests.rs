@@ -13,7 +13,9 @@ const DEPENDENCIES: [&str; 3] = ["dependencies", "dev-dependencies", "build-depe
 
 /// Reports what a manifest says for itself.
 pub(crate) fn check(tree: &Tree) -> Vec<Problem> {
-    tree.manifests().flat_map(|manifest| own_words(&manifest)).collect()
+    tree.manifests()
+        .flat_map(|manifest| own_words(&manifest))
+        .collect()
 }
 
 fn own_words(manifest: &Manifest<'_>) -> Vec<Problem> {
@@ -25,11 +27,18 @@ fn own_words(manifest: &Manifest<'_>) -> Vec<Problem> {
             problems.push(problem(format!("write `{key}.workspace = true`")));
         }
     }
-    if package.and_then(|package| package.get("description")).is_none() {
-        problems.push(problem("say in `description` what the package is for".to_owned()));
+    if package
+        .and_then(|package| package.get("description"))
+        .is_none()
+    {
+        problems.push(problem(
+            "say in `description` what the package is for".to_owned(),
+        ));
     }
     if !inherits(manifest.table.get("lints")) {
-        problems.push(problem("write `[lints]` with `workspace = true`".to_owned()));
+        problems.push(problem(
+            "write `[lints]` with `workspace = true`".to_owned(),
+        ));
     }
     for name in DEPENDENCIES {
         let table = manifest.table.get(name).and_then(Value::as_table);
@@ -44,7 +53,10 @@ fn own_words(manifest: &Manifest<'_>) -> Vec<Problem> {
 }
 
 fn inherits(value: Option<&Value>) -> bool {
-    value.and_then(|value| value.get("workspace")).and_then(Value::as_bool) == Some(true)
+    value
+        .and_then(|value| value.get("workspace"))
+        .and_then(Value::as_bool)
+        == Some(true)
 }
 
 #[cfg(test)]
@@ -58,7 +70,10 @@ mod tests {
 
     fn found(text: &str) -> Vec<String> {
         let tree = Tree::of(&[("a/Cargo.toml", text)]);
-        check(&tree).into_iter().map(|problem| problem.message).collect()
+        check(&tree)
+            .into_iter()
+            .map(|problem| problem.message)
+            .collect()
     }
 
     #[test]
@@ -67,10 +82,16 @@ mod tests {
         let own = GOOD.replace("edition.workspace = true", "edition = \"2024\"");
         assert_eq!(found(&own), ["write `edition.workspace = true`"]);
         let own = GOOD.replace("serde.workspace = true", "serde = \"1\"");
-        assert_eq!(found(&own), ["dependencies: `serde` must come from [workspace.dependencies]"]);
+        assert_eq!(
+            found(&own),
+            ["dependencies: `serde` must come from [workspace.dependencies]"]
+        );
         let own = GOOD.replace("[lints]\nworkspace = true\n", "");
         assert_eq!(found(&own), ["write `[lints]` with `workspace = true`"]);
         let own = GOOD.replace("description = \"x\"\n", "");
-        assert_eq!(found(&own), ["say in `description` what the package is for"]);
+        assert_eq!(
+            found(&own),
+            ["say in `description` what the package is for"]
+        );
     }
 }

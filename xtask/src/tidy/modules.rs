@@ -18,7 +18,11 @@ pub(crate) fn check(tree: &Tree) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (path, _) in tree.rust() {
         if !reached.contains_key(path) {
-            problems.push(Problem::new(path, 1, "no `mod` leads to this file, so nobody compiles it"));
+            problems.push(Problem::new(
+                path,
+                1,
+                "no `mod` leads to this file, so nobody compiles it",
+            ));
         }
         problems.extend(refused_name(path));
     }
@@ -34,10 +38,20 @@ pub(crate) fn check(tree: &Tree) -> Vec<Problem> {
 fn refused_name(path: &str) -> Option<Problem> {
     let stem = file_name(path).strip_suffix(".rs")?;
     if stem == "mod" {
-        return Some(Problem::new(path, 1, "write `name.rs` beside `name/` instead of `mod.rs`"));
+        return Some(Problem::new(
+            path,
+            1,
+            "write `name.rs` beside `name/` instead of `mod.rs`",
+        ));
     }
-    let magnet = MAGNETS.iter().find(|name| stem == **name || stem == format!("{name}s"))?;
-    Some(Problem::new(path, 1, format!("`{magnet}` has no boundary; name the file for what is in it")))
+    let magnet = MAGNETS
+        .iter()
+        .find(|name| stem == **name || stem == format!("{name}s"))?;
+    Some(Problem::new(
+        path,
+        1,
+        format!("`{magnet}` has no boundary; name the file for what is in it"),
+    ))
 }
 
 /// All compiled files; true for those that are compiled for tests only.
@@ -57,14 +71,18 @@ pub(crate) fn reached(tree: &Tree) -> BTreeMap<String, bool> {
 /// The files of shipped code: compiled, and not for tests only.
 pub(crate) fn shipped(tree: &Tree) -> impl Iterator<Item = (&str, &str)> {
     let reached = reached(tree);
-    tree.rust().filter(move |(path, _)| reached.get(*path) == Some(&false))
+    tree.rust()
+        .filter(move |(path, _)| reached.get(*path) == Some(&false))
 }
 
 /// The crate roots that Cargo finds by itself, apart from the tests.
 fn roots(tree: &Tree, manifest: &Manifest<'_>) -> Vec<String> {
     let at = |path: &str| format!("{}/{path}", manifest.folder);
     let fixed = ["src/lib.rs", "src/main.rs", "build.rs"].map(at);
-    let mut roots = fixed.into_iter().filter(|path| tree.text(path).is_some()).collect::<Vec<_>>();
+    let mut roots = fixed
+        .into_iter()
+        .filter(|path| tree.text(path).is_some())
+        .collect::<Vec<_>>();
     for found in ["src/bin/", "examples/", "benches/"] {
         roots.extend(files_in(tree, &at(found)));
     }
@@ -74,9 +92,17 @@ fn roots(tree: &Tree, manifest: &Manifest<'_>) -> Vec<String> {
 /// Test binaries: those named in the manifest, or every file of `tests/`.
 fn test_roots(tree: &Tree, manifest: &Manifest<'_>) -> BTreeSet<String> {
     let named = manifest.table.get("test").and_then(toml::Value::as_array);
-    let paths = named.into_iter().flatten().filter_map(|test| test.get("path")?.as_str());
-    let mut roots = paths.map(|path| format!("{}/{path}", manifest.folder)).collect::<BTreeSet<_>>();
-    let finds = manifest.table.get("package").and_then(|package| package.get("autotests"));
+    let paths = named
+        .into_iter()
+        .flatten()
+        .filter_map(|test| test.get("path")?.as_str());
+    let mut roots = paths
+        .map(|path| format!("{}/{path}", manifest.folder))
+        .collect::<BTreeSet<_>>();
+    let finds = manifest
+        .table
+        .get("package")
+        .and_then(|package| package.get("autotests"));
     if finds.and_then(toml::Value::as_bool) != Some(false) {
         roots.extend(files_in(tree, &format!("{}/tests/", manifest.folder)));
     }
@@ -84,8 +110,15 @@ fn test_roots(tree: &Tree, manifest: &Manifest<'_>) -> BTreeSet<String> {
 }
 
 fn files_in(tree: &Tree, start: &str) -> Vec<String> {
-    let is_direct = |path: &str| path.strip_prefix(start).is_some_and(|rest| !rest.contains('/'));
-    tree.rust().map(|(path, _)| path).filter(|path| is_direct(path)).map(str::to_owned).collect()
+    let is_direct = |path: &str| {
+        path.strip_prefix(start)
+            .is_some_and(|rest| !rest.contains('/'))
+    };
+    tree.rust()
+        .map(|(path, _)| path)
+        .filter(|path| is_direct(path))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Follows the `mod` items of one file. `home` is the folder in which its modules lie.
@@ -97,7 +130,13 @@ fn visit(tree: &Tree, path: &str, home: &str, is_test: bool, reached: &mut BTree
     let Some(text) = tree.text(path) else { return };
     reached.insert(path.to_owned(), is_test);
     if let Ok(file) = syn::parse_file(text) {
-        follow(tree, &file.items, home, is_test || is_for_tests(&file.attrs), reached);
+        follow(
+            tree,
+            &file.items,
+            home,
+            is_test || is_for_tests(&file.attrs),
+            reached,
+        );
     }
 }
 
@@ -140,7 +179,10 @@ mod tests {
     fn found(files: &[(&str, &str)]) -> Vec<String> {
         let mut files = files.to_vec();
         files.push(MANIFEST);
-        check(&Tree::of(&files)).into_iter().map(|one| one.path).collect()
+        check(&Tree::of(&files))
+            .into_iter()
+            .map(|one| one.path)
+            .collect()
     }
 
     #[test]

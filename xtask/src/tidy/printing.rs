@@ -22,7 +22,10 @@ pub(crate) fn check(tree: &Tree) -> Vec<Problem> {
 }
 
 fn prints(path: &str, text: &str) -> Vec<Problem> {
-    let mut finder = Finder { path, problems: Vec::new() };
+    let mut finder = Finder {
+        path,
+        problems: Vec::new(),
+    };
     if let Ok(file) = syn::parse_file(text) {
         finder.visit_file(&file);
     }
@@ -54,10 +57,19 @@ impl<'ast> Visit<'ast> for Finder<'_> {
     }
 
     fn visit_macro(&mut self, called: &'ast Macro) {
-        let Some(name) = called.path.segments.last() else { return };
+        let Some(name) = called.path.segments.last() else {
+            return;
+        };
         if PRINTING.iter().any(|printing| name.ident == printing) {
-            let text = format!("`{}!` outside ui.rs and main.rs; return the text", name.ident);
-            self.problems.push(Problem::new(self.path, name.ident.span().start().line, text));
+            let text = format!(
+                "`{}!` outside ui.rs and main.rs; return the text",
+                name.ident
+            );
+            self.problems.push(Problem::new(
+                self.path,
+                name.ident.span().start().line,
+                text,
+            ));
         }
     }
 }
@@ -71,9 +83,17 @@ mod tests {
     #[test]
     fn only_the_named_files_print() {
         let manifest = ("a/Cargo.toml", "[package]\nname = \"a\"\n");
-        let tree = [manifest, ("a/src/lib.rs", CODE), ("a/src/main.rs", CODE), ("a/build.rs", CODE)];
+        let tree = [
+            manifest,
+            ("a/src/lib.rs", CODE),
+            ("a/src/main.rs", CODE),
+            ("a/build.rs", CODE),
+        ];
         let found = check(&Tree::of(&tree));
         let expected = "a/src/lib.rs:2: `eprintln!` outside ui.rs and main.rs; return the text";
-        assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected]);
+        assert_eq!(
+            found.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            [expected]
+        );
     }
 }

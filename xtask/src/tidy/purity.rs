@@ -18,7 +18,9 @@ const CLOCKS: [&str; 2] = ["SystemTime", "Instant"];
 pub(crate) fn check(tree: &Tree) -> Vec<Problem> {
     let rows = table(tree.text("docs/ARCHITECTURE.md").unwrap_or_default());
     let pure = rows.values().filter(|row| row.effects == "none");
-    let folders = pure.map(|row| format!("{}/src/", row.folder)).collect::<Vec<_>>();
+    let folders = pure
+        .map(|row| format!("{}/src/", row.folder))
+        .collect::<Vec<_>>();
     shipped(tree)
         .filter(|(path, _)| folders.iter().any(|folder| path.starts_with(folder)))
         .flat_map(|(path, text)| effects(path, text))
@@ -26,7 +28,10 @@ pub(crate) fn check(tree: &Tree) -> Vec<Problem> {
 }
 
 fn effects(path: &str, text: &str) -> Vec<Problem> {
-    let mut finder = Finder { path, problems: Vec::new() };
+    let mut finder = Finder {
+        path,
+        problems: Vec::new(),
+    };
     if let Ok(file) = syn::parse_file(text) {
         finder.visit_file(&file);
     }
@@ -49,7 +54,8 @@ impl Finder<'_> {
         };
         if let (true, Some(first)) = (is_effect, names.first()) {
             let text = format!("`{}` in a package without effects", words.join("::"));
-            self.problems.push(Problem::new(self.path, first.span().start().line, text));
+            self.problems
+                .push(Problem::new(self.path, first.span().start().line, text));
         }
     }
 
@@ -60,7 +66,10 @@ impl Finder<'_> {
             UseTree::Name(name) => self.judge(&with(&name.ident)),
             UseTree::Rename(name) => self.judge(&with(&name.ident)),
             UseTree::Glob(_) => self.judge(above),
-            UseTree::Group(group) => group.items.iter().for_each(|one| self.judge_use(one, above)),
+            UseTree::Group(group) => group
+                .items
+                .iter()
+                .for_each(|one| self.judge_use(one, above)),
         }
     }
 }
@@ -77,7 +86,13 @@ impl<'ast> Visit<'ast> for Finder<'_> {
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        self.judge(&path.segments.iter().map(|segment| &segment.ident).collect::<Vec<_>>());
+        self.judge(
+            &path
+                .segments
+                .iter()
+                .map(|segment| &segment.ident)
+                .collect::<Vec<_>>(),
+        );
         visit::visit_path(self, path);
     }
 }
@@ -88,13 +103,25 @@ mod tests {
 
     fn check(code: &str, expected: &[&str]) {
         let found = effects("a.rs", code);
-        assert_eq!(found.iter().map(|one| one.message.as_str()).collect::<Vec<_>>(), expected);
+        assert_eq!(
+            found
+                .iter()
+                .map(|one| one.message.as_str())
+                .collect::<Vec<_>>(),
+            expected
+        );
     }
 
     #[test]
     fn effects_are_found_in_imports_and_paths() {
-        check("use std::{collections::BTreeMap, fs};", &["`std::fs` in a package without effects"]);
-        check("use std::env::*;", &["`std::env` in a package without effects"]);
+        check(
+            "use std::{collections::BTreeMap, fs};",
+            &["`std::fs` in a package without effects"],
+        );
+        check(
+            "use std::env::*;",
+            &["`std::env` in a package without effects"],
+        );
         check(
             "fn f() { std::process::exit(1) }",
             &["`std::process::exit` in a package without effects"],
@@ -117,7 +144,10 @@ mod tests {
             ("a/src/lib.rs", "use std::fs;"),
             ("b/src/lib.rs", "use std::fs;"),
         ]);
-        let paths = super::check(&tree).into_iter().map(|one| one.path).collect::<Vec<_>>();
+        let paths = super::check(&tree)
+            .into_iter()
+            .map(|one| one.path)
+            .collect::<Vec<_>>();
         assert_eq!(paths, ["a/src/lib.rs"]);
     }
 }

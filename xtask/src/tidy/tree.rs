@@ -26,14 +26,19 @@ pub(crate) struct Manifest<'a> {
 impl Manifest<'_> {
     /// The package's name.
     pub(crate) fn name(&self) -> &str {
-        let package = self.table.get("package").and_then(|package| package.get("name"));
+        let package = self
+            .table
+            .get("package")
+            .and_then(|package| package.get("name"));
         package.and_then(toml::Value::as_str).unwrap_or(self.folder)
     }
 
     /// The names of the packages in one of the dependency tables.
     pub(crate) fn dependencies(&self, table: &str) -> Vec<String> {
         let table = self.table.get(table).and_then(toml::Value::as_table);
-        table.map(|table| table.keys().cloned().collect()).unwrap_or_default()
+        table
+            .map(|table| table.keys().cloned().collect())
+            .unwrap_or_default()
     }
 }
 
@@ -42,7 +47,13 @@ impl Tree {
     pub(crate) fn read(root: &Path) -> Result<Self> {
         let listed = Program::new("git")
             .directory(root)
-            .args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
+            .args([
+                "ls-files",
+                "--cached",
+                "--others",
+                "--exclude-standard",
+                "-z",
+            ])
             .output()
             .context("tidy looks at the files that git knows")?;
         let mut files = BTreeMap::new();
@@ -57,8 +68,12 @@ impl Tree {
     /// A small tree for a test.
     #[cfg(test)]
     pub(crate) fn of(files: &[(&str, &str)]) -> Self {
-        let owned = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
-        Self { files: owned.collect() }
+        let owned = files
+            .iter()
+            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
+        Self {
+            files: owned.collect(),
+        }
     }
 
     /// The text of a file.
@@ -68,7 +83,9 @@ impl Tree {
 
     /// All files.
     pub(crate) fn files(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.files.iter().map(|(path, text)| (path.as_str(), text.as_str()))
+        self.files
+            .iter()
+            .map(|(path, text)| (path.as_str(), text.as_str()))
     }
 
     /// All Rust sources.
@@ -80,7 +97,11 @@ impl Tree {
     pub(crate) fn manifests(&self) -> impl Iterator<Item = Manifest<'_>> {
         self.files().filter_map(|(path, text)| {
             let folder = path.strip_suffix("/Cargo.toml")?;
-            Some(Manifest { path, folder, table: text.parse().ok()? })
+            Some(Manifest {
+                path,
+                folder,
+                table: text.parse().ok()?,
+            })
         })
     }
 }
