@@ -65,6 +65,15 @@ pub struct Problem {
     pub hint: String,
 }
 
+impl Problem {
+    /// The problem with its place in the file at `path`: `proxy.conf:4: error: …`.
+    #[must_use]
+    pub fn at(&self, path: &Path) -> String {
+        let gap = if self.line.is_some() { "" } else { " " };
+        format!("{}:{gap}{self}", path.display())
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(line) = self.line {

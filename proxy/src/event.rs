@@ -76,7 +76,7 @@ pub enum Event {
     },
     /// A file cannot be read or understood; what it said before stays in force.
     FileRefused(PathBuf, String),
-    /// A file is not there: the same as an empty one.
+    /// A file is not there, so nothing is known from it until it appears.
     FileMissing(PathBuf),
     /// A file that was refused or missing is fine now.
     FileFine(PathBuf),
@@ -121,7 +121,6 @@ impl Event {
             }
             Self::CannotAccept(..)
             | Self::NoAddress
-            | Self::FileMissing(_)
             | Self::CannotWatch(..)
             | Self::BackendFailed(..)
             | Self::PeerFailed(..)
@@ -131,6 +130,7 @@ impl Event {
             Self::Listening(_)
             | Self::Closed(_)
             | Self::Routes { .. }
+            | Self::FileMissing(_)
             | Self::FileFine(_)
             | Self::ConfigRead(_)
             | Self::Draining(_) => Level::Info,
@@ -166,7 +166,7 @@ impl fmt::Display for Event {
                 )
             }
             Self::FileMissing(path) => {
-                write!(f, "{} is not there, which counts as empty", path.display())
+                write!(f, "{} is not there yet", path.display())
             }
             Self::FileFine(path) => write!(f, "{} is read again", path.display()),
             Self::CannotWatch(path, why) => {
@@ -180,7 +180,7 @@ impl fmt::Display for Event {
                 write!(f, "the settings stay as they are")?;
                 problems
                     .iter()
-                    .try_for_each(|problem| write!(f, "\n{}:{problem}", path.display()))
+                    .try_for_each(|problem| write!(f, "\n{}", problem.at(path)))
             }
             Self::ConfigRead(path) => write!(f, "{} is in force", path.display()),
             Self::BackendFailed(port, at, why) => {

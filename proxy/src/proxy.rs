@@ -53,10 +53,7 @@ pub enum ConfigError {
 }
 
 fn shown(path: &Path, problems: &[Problem]) -> String {
-    let lines: Vec<String> = problems
-        .iter()
-        .map(|problem| format!("{}:{problem}", path.display()))
-        .collect();
+    let lines: Vec<String> = problems.iter().map(|problem| problem.at(path)).collect();
     lines.join("\n")
 }
 

@@ -89,7 +89,7 @@ fn a_wrong_file_is_told_with_line_and_hint() {
     replace(&conf, b"HOSTSCONF h\nPORTCONF p\n", 0o644).unwrap();
     let expected = format!(
         "1{0}:2: error: unknown key `PORTCONF`\n  hint: did you mean `PORTSCONF`?\n\
-         {0}:error: PORTSCONF is missing\n  hint: write `PORTSCONF path`; a relative path begins at the \
+         {0}: error: PORTSCONF is missing\n  hint: write `PORTSCONF path`; a relative path begins at the \
          folder of this file\n",
         conf.display()
     );
