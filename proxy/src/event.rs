@@ -6,7 +6,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -57,14 +57,8 @@ impl fmt::Display for Level {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// A port was opened.
-    Listening(SocketAddr),
-    /// A port was closed; its connections live on.
-    Closed(SocketAddr),
-    /// A port cannot be opened; it is tried again until it can or is no longer wanted.
-    CannotListen(SocketAddr, String),
-    /// A connection could not be taken from a port's queue.
-    CannotAccept(SocketAddr, io::Error),
+    /// News of one of the proxy's own ports.
+    Port(SocketAddr, PortNews),
     /// Neither `HOST` nor hosts.conf says which address to listen on.
     NoAddress,
     /// There are new routes: cluster ports with a backend on this host, and other hosts.
@@ -74,18 +68,8 @@ pub enum Event {
         /// How many other hosts there are.
         peers: usize,
     },
-    /// A file cannot be read or understood; what it said before stays in force.
-    FileRefused(PathBuf, String),
-    /// A file is not there, so nothing is known from it until it appears.
-    FileMissing(PathBuf),
-    /// A file that was refused or missing is fine now.
-    FileFine(PathBuf),
-    /// A folder cannot be watched; its files are looked at every few seconds instead.
-    CannotWatch(PathBuf, String),
-    /// A new proxy.conf cannot be understood; the settings stay as they are.
-    ConfigRefused(PathBuf, Vec<Problem>),
-    /// A new proxy.conf is in force.
-    ConfigRead(PathBuf),
+    /// News of one of the files or folders that the proxy reads.
+    File(PathBuf, FileNews),
     /// A backend did not answer; the next one is tried.
     BackendFailed(u16, SocketAddr, io::Error),
     /// Another host's proxy did not answer, or not as a proxy; the next one is tried.
@@ -111,28 +95,56 @@ pub enum Event {
     Cut(usize),
 }
 
+/// What happened to a port.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PortNews {
+    /// It was opened.
+    Opened,
+    /// It was closed; its connections live on.
+    Closed,
+    /// It cannot be opened; it is tried again until it can or is no longer wanted.
+    CannotOpen(String),
+    /// A connection could not be taken from its queue.
+    CannotAccept(io::Error),
+}
+
+/// What happened to a file, or to the folder of one.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum FileNews {
+    /// It cannot be read or understood; what it said before stays in force.
+    Refused(String),
+    /// It is not there, so nothing is known from it until it appears.
+    Missing,
+    /// It was refused or missing, and is fine now.
+    Fine,
+    /// The folder cannot be watched; its files are looked at every few seconds instead.
+    CannotWatch(String),
+    /// The new proxy.conf cannot be understood; the settings stay as they are.
+    SettingsRefused(Vec<Problem>),
+    /// The new proxy.conf is in force.
+    SettingsRead,
+}
+
 impl Event {
     /// How much it matters.
     #[must_use]
     pub fn level(&self) -> Level {
         match self {
-            Self::CannotListen(..) | Self::FileRefused(..) | Self::ConfigRefused(..) => {
-                Level::Error
-            }
-            Self::CannotAccept(..)
+            Self::Port(_, PortNews::CannotOpen(_))
+            | Self::File(_, FileNews::Refused(_) | FileNews::SettingsRefused(_)) => Level::Error,
+            Self::Port(_, PortNews::CannotAccept(_))
+            | Self::File(_, FileNews::CannotWatch(_))
             | Self::NoAddress
-            | Self::CannotWatch(..)
             | Self::BackendFailed(..)
             | Self::PeerFailed(..)
             | Self::NotServed { .. }
             | Self::BadRequest(_)
             | Self::Cut(_) => Level::Warn,
-            Self::Listening(_)
-            | Self::Closed(_)
+            Self::Port(_, PortNews::Opened | PortNews::Closed)
+            | Self::File(_, FileNews::Missing | FileNews::Fine | FileNews::SettingsRead)
             | Self::Routes { .. }
-            | Self::FileMissing(_)
-            | Self::FileFine(_)
-            | Self::ConfigRead(_)
             | Self::Draining(_) => Level::Info,
             Self::Opened(..) | Self::Broken(..) => Level::Debug,
         }
@@ -142,47 +154,17 @@ impl Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Listening(at) => write!(f, "listening on {at}"),
-            Self::Closed(at) => write!(f, "closed {at}; its connections live on"),
-            Self::CannotListen(at, why) => {
-                write!(f, "cannot listen on {at}, will try again: {why}")
-            }
-            Self::CannotAccept(at, why) => write!(f, "cannot take a connection on {at}: {why}"),
-            Self::NoAddress => write!(
-                f,
-                "no address to listen on: hosts.conf has no first line yet, and proxy.conf no HOST"
+            Self::Port(at, news) => news.tell(*at, f),
+            Self::File(path, news) => news.tell(path, f),
+            Self::NoAddress => f.write_str(
+                "no address to listen on: hosts.conf has no first line yet, and proxy.conf no HOST",
             ),
             Self::Routes { ports, peers } => {
                 write!(
                     f,
-                    "routing {ports} cluster ports to this host, and to {peers} other hosts"
+                    "routing {ports} cluster ports to this host; {peers} other hosts"
                 )
             }
-            Self::FileRefused(path, why) => {
-                write!(
-                    f,
-                    "{} is not used, what it said before stays in force: {why}",
-                    path.display()
-                )
-            }
-            Self::FileMissing(path) => {
-                write!(f, "{} is not there yet", path.display())
-            }
-            Self::FileFine(path) => write!(f, "{} is read again", path.display()),
-            Self::CannotWatch(path, why) => {
-                write!(
-                    f,
-                    "cannot watch {}, looking every few seconds instead: {why}",
-                    path.display()
-                )
-            }
-            Self::ConfigRefused(path, problems) => {
-                write!(f, "the settings stay as they are")?;
-                problems
-                    .iter()
-                    .try_for_each(|problem| write!(f, "\n{}", problem.at(path)))
-            }
-            Self::ConfigRead(path) => write!(f, "{} is in force", path.display()),
             Self::BackendFailed(port, at, why) => {
                 write!(
                     f,
@@ -192,25 +174,13 @@ impl fmt::Display for Event {
             Self::PeerFailed(port, at, why) => {
                 write!(f, "proxy {at} failed for cluster port {port}: {why}")
             }
-            Self::NotServed {
-                port,
-                client,
-                busy: true,
-            } => {
-                write!(
-                    f,
-                    "all backends of cluster port {port} are full; reset {client}"
-                )
-            }
-            Self::NotServed {
-                port,
-                client,
-                busy: false,
-            } => {
-                write!(
-                    f,
-                    "no backend of cluster port {port} answers; reset {client}"
-                )
+            Self::NotServed { port, client, busy } => {
+                let why = if *busy {
+                    "all backends are full"
+                } else {
+                    "no backend answers"
+                };
+                write!(f, "cluster port {port}: {why}; reset {client}")
             }
             Self::BadRequest(peer) => write!(f, "{peer} did not ask for a cluster port"),
             Self::Opened(port, client) => write!(f, "{client} connected to cluster port {port}"),
@@ -219,6 +189,41 @@ impl fmt::Display for Event {
             }
             Self::Draining(open) => write!(f, "ending: waiting for {open} open connections"),
             Self::Cut(open) => write!(f, "the time is up: reset {open} connections"),
+        }
+    }
+}
+
+impl PortNews {
+    fn tell(&self, at: SocketAddr, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Opened => write!(f, "listening on {at}"),
+            Self::Closed => write!(f, "closed {at}; its connections live on"),
+            Self::CannotOpen(why) => write!(f, "cannot listen on {at}, will try again: {why}"),
+            Self::CannotAccept(why) => write!(f, "cannot take a connection on {at}: {why}"),
+        }
+    }
+}
+
+impl FileNews {
+    fn tell(&self, path: &Path, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = path.display();
+        match self {
+            Self::Refused(why) => write!(f, "what {at} said before stays in force: {why}"),
+            Self::Missing => write!(f, "{at} is not there yet"),
+            Self::Fine => write!(f, "{at} is read again"),
+            Self::CannotWatch(why) => {
+                write!(
+                    f,
+                    "cannot watch {at}, looking every few seconds instead: {why}"
+                )
+            }
+            Self::SettingsRefused(problems) => {
+                f.write_str("the settings stay as they are")?;
+                problems
+                    .iter()
+                    .try_for_each(|problem| write!(f, "\n{}", problem.at(path)))
+            }
+            Self::SettingsRead => write!(f, "{at} is in force"),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use hostfiles::{Format, FormatError, PortMappings, Routers};
 use names::ClusterPort;
 
-use crate::event::{Event, Reporter};
+use crate::event::{Event, FileNews, Reporter};
 
 /// Which cluster ports exist in the cluster: one per line.
 ///
@@ -88,9 +88,14 @@ impl<T: Format> Followed<T> {
         if found != self.found {
             match &found {
                 Found::Fine if self.found == Found::Unknown => {}
-                Found::Fine | Found::Unknown => report(&Event::FileFine(path.to_owned())),
-                Found::Missing => report(&Event::FileMissing(path.to_owned())),
-                Found::Refused(why) => report(&Event::FileRefused(path.to_owned(), why.clone())),
+                Found::Fine | Found::Unknown => {
+                    report(&Event::File(path.to_owned(), FileNews::Fine));
+                }
+                Found::Missing => report(&Event::File(path.to_owned(), FileNews::Missing)),
+                Found::Refused(why) => report(&Event::File(
+                    path.to_owned(),
+                    FileNews::Refused(why.clone()),
+                )),
             }
             self.found = found;
         }

@@ -23,5 +23,5 @@ pub mod table;
 mod watch;
 
 pub use config::Config;
-pub use event::{Event, Level, Reporter};
+pub use event::{Event, FileNews, Level, PortNews, Reporter};
 pub use proxy::{ConfigError, Proxy, Status, read_config};

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::connection::{Context, Entrance};
-use crate::event::Event;
+use crate::event::{Event, PortNews};
 
 /// How many connections may wait to be taken, per port; the kernel may allow less.
 const BACKLOG: u32 = 4096;
@@ -89,7 +89,7 @@ impl Listeners {
         let report = &self.context.dialler.report;
         match opened {
             Ok((address, listener)) => {
-                report(&Event::Listening(address));
+                report(&Event::Port(address, PortNews::Opened));
                 self.failed.remove(&wanted);
                 let task = tokio::spawn(accept(
                     Arc::clone(&self.context),
@@ -102,7 +102,7 @@ impl Listeners {
             Err(error) => {
                 let why = error.to_string();
                 if self.failed.get(&wanted) != Some(&why) {
-                    report(&Event::CannotListen(wanted, why.clone()));
+                    report(&Event::Port(wanted, PortNews::CannotOpen(why.clone())));
                     self.failed.insert(wanted, why);
                 }
             }
@@ -115,7 +115,7 @@ impl Listeners {
             open.task.abort();
             // The answer is always that the task was aborted.
             let _ = open.task.await;
-            (self.context.dialler.report)(&Event::Closed(open.address));
+            (self.context.dialler.report)(&Event::Port(open.address, PortNews::Closed));
         }
     }
 }
@@ -148,7 +148,7 @@ async fn accept(
             // Such a client left before it was taken.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                (context.dialler.report)(&Event::CannotAccept(address, error));
+                (context.dialler.report)(&Event::Port(address, PortNews::CannotAccept(error)));
                 sleep(ACCEPT_PAUSE).await;
             }
         }

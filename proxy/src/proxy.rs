@@ -19,7 +19,7 @@ use crate::config::{Config, Problem, beside};
 use crate::connection::{Context, Entrance};
 use crate::dial::Dialler;
 use crate::doors::Layout;
-use crate::event::{Event, Reporter};
+use crate::event::{Event, FileNews, Reporter};
 use crate::inputs::Inputs;
 use crate::listen::Listeners;
 use crate::table::{Routes, Table};
@@ -228,13 +228,13 @@ impl Keeper {
         match read_config(&self.conf) {
             Ok(config) => {
                 self.config = config;
-                (self.report)(&Event::ConfigRead(self.conf.clone()));
+                (self.report)(&Event::File(self.conf.clone(), FileNews::SettingsRead));
             }
             Err(ConfigError::Refused { path, problems }) => {
-                (self.report)(&Event::ConfigRefused(path, problems));
+                (self.report)(&Event::File(path, FileNews::SettingsRefused(problems)));
             }
             Err(ConfigError::Unreadable { path, source }) => {
-                (self.report)(&Event::FileRefused(path, source.to_string()));
+                (self.report)(&Event::File(path, FileNews::Refused(source.to_string())));
             }
         }
     }

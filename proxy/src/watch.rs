@@ -13,7 +13,7 @@ use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
-use crate::event::{Event, Reporter};
+use crate::event::{Event, FileNews, Reporter};
 
 /// Watches the folders of some files.
 pub(crate) struct FileWatch {
@@ -74,7 +74,7 @@ impl FileWatch {
                     self.told.remove(folder);
                 }
                 Err(why) if self.told.insert(folder.clone()) => {
-                    (self.report)(&Event::CannotWatch(folder.clone(), why));
+                    (self.report)(&Event::File(folder.clone(), FileNews::CannotWatch(why)));
                 }
                 Err(_) => {}
             }

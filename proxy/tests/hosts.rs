@@ -106,5 +106,5 @@ async fn a_client_that_nobody_serves_is_reset() {
     let mut near = Host::start().await;
     open_everywhere(&near, &[nobody().await]).await;
     breaks(&mut near.connect(PORT).await).await;
-    near.said("no backend of cluster port 61000 answers").await;
+    near.said("cluster port 61000: no backend answers").await;
 }

@@ -12,8 +12,7 @@ async fn served(host: &Host, backend: &Backend) -> (TcpStream, TcpStream) {
 
 async fn refused(host: &mut Host) {
     breaks(&mut host.connect(PORT).await).await;
-    host.said("all backends of cluster port 61000 are full")
-        .await;
+    host.said("cluster port 61000: all backends are full").await;
 }
 
 /// Tries until there is a place again; what ends at the client ends a moment later at the proxy.
