@@ -52,7 +52,8 @@ const FOUND_CHARS_MAX: usize = 80;
 
 impl FormatError {
     /// An error of format `F` at a line (from 1).
-    pub(crate) fn at<F: Format>(line: usize, found: &str, expected: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn at<F: Format>(line: usize, found: &str, expected: impl Into<String>) -> Self {
         Self {
             line: Some(line),
             ..Self::whole::<F>(found, expected)
@@ -60,7 +61,8 @@ impl FormatError {
     }
 
     /// An error of format `F` about the whole file.
-    pub(crate) fn whole<F: Format>(found: &str, expected: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn whole<F: Format>(found: &str, expected: impl Into<String>) -> Self {
         let mut short: String = found.chars().take(FOUND_CHARS_MAX).map(visible).collect();
         if short.len() < found.len() {
             short.push('…');

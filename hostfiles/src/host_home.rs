@@ -52,6 +52,12 @@ impl HostHome {
         self.0.join("portmappings.conf")
     }
 
+    /// The cluster ports that exist in the cluster: [`crate::ClusterPorts`].
+    #[must_use]
+    pub fn cluster_ports_conf(&self) -> PathBuf {
+        self.0.join("clusterports.conf")
+    }
+
     /// The plugins of this host and what they may do: [`crate::PluginsYaml`].
     #[must_use]
     pub fn plugins_yaml(&self) -> PathBuf {

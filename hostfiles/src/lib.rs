@@ -6,6 +6,7 @@
 //! neither what a pod is made of nor what any program does with a file. `docs/HOST_FILES.md` lists all.
 
 mod cluster_id;
+mod cluster_ports;
 mod cluster_vars;
 mod commit_chain;
 mod config_checksum;
@@ -26,6 +27,7 @@ mod replace;
 mod routers;
 
 pub use cluster_id::ClusterId;
+pub use cluster_ports::ClusterPorts;
 pub use cluster_vars::ClusterVars;
 pub use commit_chain::{COMMITS_MAX, CommitChain};
 pub use config_checksum::ConfigChecksum;

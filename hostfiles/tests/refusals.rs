@@ -1,8 +1,8 @@
 //! Torn and foreign content is refused, and the message names the file, the line and the way out.
 
 use hostfiles::{
-    ClusterId, ClusterVars, CommitChain, ConfigChecksum, Format, HostEnv, HostState, IngressConf,
-    PluginsYaml, PodAction, PodStatus, PortMappings, ReadError, Routers,
+    ClusterId, ClusterPorts, ClusterVars, CommitChain, ConfigChecksum, Format, HostEnv, HostState,
+    IngressConf, PluginsYaml, PodAction, PodStatus, PortMappings, ReadError, Routers,
 };
 use names::PodState;
 
@@ -35,6 +35,10 @@ fn each_format_says_what_is_wrong() {
     check::<PortMappings>(
         "61000:80:1:yes",
         "portmappings.conf, line 1: found `61000:80:1:yes`",
+    );
+    check::<ClusterPorts>(
+        "# ports\n61000\n80\n",
+        "clusterports.conf, line 3: found `80`, expected a cluster port",
     );
     check::<ClusterId>("\n", "cluster-id.txt: found ``");
     check::<ClusterId>("a b", "cluster-id.txt: found `a b`");

@@ -3,9 +3,9 @@
 use std::fmt::Debug;
 
 use hostfiles::{
-    ClusterId, ClusterVars, CommitChain, ConfigChecksum, Format, HostEnv, HostState, IngressAction,
-    IngressBlock, IngressConf, IngressProtocol, PluginEntry, PluginsYaml, PodAction, PodPhase,
-    PodStatus, PodVerb, PortMapping, PortMappings, Routers, UnitStatus,
+    ClusterId, ClusterPorts, ClusterVars, CommitChain, ConfigChecksum, Format, HostEnv, HostState,
+    IngressAction, IngressBlock, IngressConf, IngressProtocol, PluginEntry, PluginsYaml, PodAction,
+    PodPhase, PodStatus, PodVerb, PortMapping, PortMappings, Routers, UnitStatus,
 };
 use names::{ClusterPort, HostPort, PodState};
 use proptest::collection::vec;
@@ -232,6 +232,7 @@ proptest! {
         checksum in "[0-9a-f]{64}",
         units in vec("[a-z][a-z0-9_]{0,8}", 0..4),
     ) {
+        same(&ClusterPorts::merged(mappings.iter().map(|mapping| mapping.cluster_port)));
         same(&PortMappings(mappings));
         same(&Routers(routers));
         same(&CommitChain::new(hashes).unwrap());
@@ -272,6 +273,7 @@ proptest! {
     fn no_text_panics(text in "[\\PC\n\t]{0,200}") {
         settles::<PortMappings>(&text);
         settles::<Routers>(&text);
+        settles::<ClusterPorts>(&text);
         settles::<CommitChain>(&text);
         settles::<ClusterId>(&text);
         settles::<ConfigChecksum>(&text);
