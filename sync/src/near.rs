@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use hostfiles::{
-    Format, HostDir, HostState, IngressConf, PluginsYaml, PortMappings, Project, ReadError,
-    ReleaseDir, Routers, read_if_present,
+    ClusterPorts, Format, HostDir, HostState, IngressConf, PluginsYaml, PortMappings, Project,
+    ReadError, ReleaseDir, Routers, read_if_present,
 };
 use names::{HostName, PodState, ReleaseId, VolumeName};
 
@@ -212,6 +212,13 @@ impl Near {
 }
 
 impl Wanted {
+    /// The same with the cluster ports that exist in the cluster, which no single host's folder knows.
+    #[must_use]
+    pub fn with_cluster_ports(mut self, ports: &ClusterPorts) -> Self {
+        self.tree.cluster_ports_conf = Some(self.keep(ports.to_text().into_bytes()));
+        self
+    }
+
     /// A content of the tree.
     ///
     /// # Errors

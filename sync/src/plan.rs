@@ -34,6 +34,8 @@ pub enum RoutesState {
 pub enum Step {
     /// `hosts.conf` gets new content.
     Hosts,
+    /// `clusterports.conf` gets new content.
+    ClusterPorts,
     /// A plugin component arrives or is replaced.
     Plugin {
         /// Its file name.
@@ -89,6 +91,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Hosts => write!(f, "~ hosts.conf"),
+            Self::ClusterPorts => write!(f, "~ clusterports.conf"),
             Self::Plugin { file_name, digest } => {
                 write!(f, "+ plugin {file_name} (sha256 {})", digest.short())
             }
@@ -168,6 +171,12 @@ pub fn plan(wanted: &Tree, present: &Tree, options: &Options) -> Plan {
     let mut plan = Plan::default();
     if wanted.hosts_conf != present.hosts_conf {
         plan.steps.push(Step::Hosts);
+    }
+    // A caller that says nothing about cluster ports leaves them alone.
+    if wanted.cluster_ports_conf.is_some()
+        && wanted.cluster_ports_conf != present.cluster_ports_conf
+    {
+        plan.steps.push(Step::ClusterPorts);
     }
     for (file_name, digest) in &wanted.plugins {
         if present.plugins.get(file_name) != Some(digest) {

@@ -20,6 +20,8 @@ use crate::Digest;
 pub struct Tree {
     /// `hosts.conf`.
     pub hosts_conf: Option<Digest>,
+    /// `clusterports.conf`.
+    pub cluster_ports_conf: Option<Digest>,
     /// `plugins.yaml`.
     pub plugins_yaml: Option<Digest>,
     /// The plugin components, by file name.

@@ -117,7 +117,7 @@ fn plugins_must_be_what_was_granted() {
         "component",
         0o644,
     );
-    assert_eq!(world.sync().steps.len(), 3);
+    assert_eq!(world.sync().steps.len(), 4);
     assert_eq!(
         fs::read(world.home.plugins_dir().join("p-1.0.0.wasm")).unwrap(),
         b"component"

@@ -13,6 +13,7 @@ fn tree(words: &str) -> Tree {
         let digest = Digest::of(value.as_bytes());
         match name {
             "hosts" => tree.hosts_conf = Some(digest),
+            "ports" => tree.cluster_ports_conf = Some(digest),
             "plugins" => tree.plugins_yaml = Some(digest),
             _ if name.ends_with(".wasm") => drop(tree.plugins.insert(name.to_owned(), digest)),
             _ => drop(tree.releases.insert(name.parse().unwrap(), release(value))),
@@ -73,6 +74,9 @@ fn nothing_to_do() {
 #[test]
 fn files_of_the_host() {
     check("hosts=2", "hosts=1", &["~ hosts.conf"]);
+    check("ports=2", "ports=1", &["~ clusterports.conf"]);
+    check("ports=1", "", &["~ clusterports.conf"]);
+    check("", "ports=1", &[]);
     check("plugins=1", "", &["~ plugins.yaml"]);
     check("", "plugins=1", &["- plugins.yaml"]);
     check(

@@ -22,7 +22,7 @@ fn a_release_arrives_whole_and_a_second_sync_has_nothing_to_do() {
     write(&source.path().join("config/loose"), "stays", 0o644);
     assert_eq!(
         world.sync().to_string(),
-        "~ hosts.conf\n+ web:1.0.0 running\n"
+        "~ hosts.conf\n~ clusterports.conf\n+ web:1.0.0 running\n"
     );
 
     let release = world.on_host("web:1.0.0");
@@ -105,7 +105,7 @@ fn the_layout_of_the_original_is_taken_over() {
     write(&release.portmappings(), "61000:30000:4096:false\n", 0o644);
     assert_eq!(
         world.sync().to_string(),
-        "~ hosts.conf\n~ web:1.0.0 config conf\n~ web:1.0.0 unknown -> running\n"
+        "~ hosts.conf\n~ clusterports.conf\n~ web:1.0.0 config conf\n~ web:1.0.0 unknown -> running\n"
     );
     let config = release.config(&"conf".parse().unwrap());
     assert_eq!(fs::read_to_string(config.join("bin/tool")).unwrap(), "t");

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use hostfiles::{ClusterId, CommitChain, HostHome, Project, ReleaseDir, Routers};
+use hostfiles::{ClusterId, ClusterPorts, CommitChain, HostHome, Project, ReleaseDir, Routers};
 use names::HostName;
 use simplenetes_sync::far::{FarError, Gate, Holder};
 use simplenetes_sync::{Far, Near, Options, Plan, Wanted, far};
@@ -98,9 +98,9 @@ impl World {
 
     pub(crate) fn wanted(&self) -> Wanted {
         let routers = Routers(vec!["127.0.0.1:32767".parse().unwrap()]);
-        Near::new(self.project.clone())
-            .wanted(&host(), &routers)
-            .unwrap()
+        let near = Near::new(self.project.clone());
+        let wanted = near.wanted(&host(), &routers).unwrap();
+        wanted.with_cluster_ports(&ClusterPorts::merged(["61000".parse().unwrap()]))
     }
 
     pub(crate) fn sync(&self) -> Plan {

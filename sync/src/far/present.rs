@@ -27,6 +27,7 @@ pub fn present(home: &HostHome) -> Result<Tree, TreeError> {
 pub(super) fn present_through(home: &HostHome, digests: &mut Digests) -> Result<Tree, TreeError> {
     let mut tree = Tree {
         hosts_conf: digest_of(digests, &home.hosts_conf())?,
+        cluster_ports_conf: digest_of(digests, &home.cluster_ports_conf())?,
         plugins_yaml: digest_of(digests, &home.plugins_yaml())?,
         ..Tree::default()
     };

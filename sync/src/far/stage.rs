@@ -83,6 +83,10 @@ impl<'a> Stager<'a> {
                 FILE_MODE,
                 &self.home.hosts_conf(),
             ),
+            Step::ClusterPorts => {
+                let ports = self.wanted.tree.cluster_ports_conf;
+                self.content(ports, FILE_MODE, &self.home.cluster_ports_conf())
+            }
             Step::Plugin { file_name, digest } => self.plugin(file_name, *digest),
             Step::Grants { .. } => self.content(
                 self.wanted.tree.plugins_yaml,
