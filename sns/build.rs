@@ -16,12 +16,20 @@ fn main() -> io::Result<()> {
     let mut list = String::from("&[\n");
     for file in &files {
         if let (Ok(path), Ok(real)) = (file.strip_prefix(&pods), file.canonicalize()) {
-            let _ = writeln!(list, "    ({:?}, include_bytes!({:?})),", path.display().to_string(), real.display().to_string());
+            let _ = writeln!(
+                list,
+                "    ({:?}, include_bytes!({:?})),",
+                path.display().to_string(),
+                real.display().to_string()
+            );
         }
     }
     list.push(']');
     let target = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("special_pods.rs");
-    #[expect(clippy::disallowed_methods, reason = "a build script writes its output directory, which nobody reads meanwhile")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a build script writes its output directory, which nobody reads meanwhile"
+    )]
     fs::write(target, list)
 }
 

@@ -60,7 +60,9 @@ impl Kind {
     #[cfg(test)]
     fn meaning(self) -> &'static str {
         match self {
-            Self::No => "The answer is no: `sns pod ps -r -q` found no ready replica. Nothing is printed.",
+            Self::No => {
+                "The answer is no: `sns pod ps -r -q` found no ready replica. Nothing is printed."
+            }
             Self::CommandLine => "The command line is wrong. Nothing was done.",
             Self::Mistake => {
                 "What was asked for cannot be done as the project stands: an unknown host or pod, a port clash, a missing plugin."
@@ -86,13 +88,20 @@ pub(crate) struct CommandError {
     kind: Kind,
     message: String,
     source: Option<Box<dyn Error + Send + Sync>>,
+    details: Vec<String>,
     hints: Vec<String>,
 }
 
 impl CommandError {
     /// A failure with what was attempted, on what.
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None, hints: Vec::new() }
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+            details: Vec::new(),
+            hints: Vec::new(),
+        }
     }
 
     /// What was asked for cannot be done.
@@ -106,7 +115,10 @@ impl CommandError {
     }
 
     /// A file could not be read or written.
-    pub(crate) fn files(message: impl Into<String>, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub(crate) fn files(
+        message: impl Into<String>,
+        cause: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
         Self::new(Kind::Files, message).caused_by(cause)
     }
 
@@ -118,6 +130,12 @@ impl CommandError {
     /// Adds the cause, whose text the message does not repeat.
     pub(crate) fn caused_by(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(cause.into());
+        self
+    }
+
+    /// Adds the things that it is about, one line each.
+    pub(crate) fn listing(mut self, details: impl IntoIterator<Item = String>) -> Self {
+        self.details.extend(details);
         self
     }
 
@@ -146,6 +164,11 @@ impl CommandError {
         self.kind
     }
 
+    /// The things that it is about.
+    pub(crate) fn details(&self) -> &[String] {
+        &self.details
+    }
+
     /// What the user can do.
     pub(crate) fn hints(&self) -> &[String] {
         &self.hints
@@ -156,7 +179,12 @@ impl CommandError {
         let mut texts = vec![self.message.clone()];
         let mut cause = self.source.as_deref().map(|cause| cause as &dyn Error);
         while let Some(error) = cause {
-            let text = error.to_string();
+            // Some libraries break their messages into lines.
+            let text = error
+                .to_string()
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ");
             if texts.last() != Some(&text) {
                 texts.push(text);
             }
@@ -168,7 +196,10 @@ impl CommandError {
 
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.chain().join(": "))
+        f.write_str(&self.chain().join(": "))?;
+        self.details
+            .iter()
+            .try_for_each(|detail| write!(f, "; {}", detail.trim()))
     }
 }
 
@@ -183,11 +214,20 @@ macro_rules! from_word_errors {
     };
 }
 
-from_word_errors!(names::NameError, names::VersionError, names::ReleaseError, names::StateError);
+from_word_errors!(
+    names::NameError,
+    names::VersionError,
+    names::ReleaseError,
+    names::StateError
+);
 
 impl From<git2::Error> for CommandError {
     fn from(error: git2::Error) -> Self {
-        Self::files("git could not read or change the repository", error)
+        // Its Display adds numbers that mean something inside the library only.
+        Self::files(
+            "git could not read or change the repository",
+            error.message().to_owned(),
+        )
     }
 }
 
@@ -195,10 +235,13 @@ impl From<hostfiles::ReadError> for CommandError {
     fn from(error: hostfiles::ReadError) -> Self {
         let path = error.path().display().to_string();
         match error {
-            hostfiles::ReadError::Io { source, .. } => Self::files(format!("could not read {path}"), source),
+            hostfiles::ReadError::Io { source, .. } => {
+                Self::files(format!("could not read {path}"), source)
+            }
             hostfiles::ReadError::Foreign { .. } => Self::new(Kind::Diagnostics, error.to_string()),
             hostfiles::ReadError::Format { source, .. } => {
-                Self::new(Kind::Diagnostics, format!("could not understand {path}")).caused_by(source)
+                Self::new(Kind::Diagnostics, format!("could not understand {path}"))
+                    .caused_by(source)
             }
         }
     }
@@ -206,14 +249,19 @@ impl From<hostfiles::ReadError> for CommandError {
 
 impl From<hostfiles::ReplaceError> for CommandError {
     fn from(error: hostfiles::ReplaceError) -> Self {
-        Self::files(format!("could not change {}", error.path.display()), error.source)
+        Self::files(
+            format!("could not change {}", error.path.display()),
+            error.source,
+        )
     }
 }
 
 impl From<NearError> for CommandError {
     fn from(error: NearError) -> Self {
         match error {
-            NearError::Io { path, source } => Self::files(format!("could not read {}", path.display()), source),
+            NearError::Io { path, source } => {
+                Self::files(format!("could not read {}", path.display()), source)
+            }
             NearError::Format(source) => source.into(),
             NearError::Config { release, source } => {
                 Self::mistake(format!("a config of {release} cannot be sent")).caused_by(source)
@@ -229,7 +277,9 @@ impl From<FarError> for CommandError {
         match error {
             FarError::Content(source) => source.into(),
             FarError::Read(source) => source.into(),
-            FarError::Lock(LockError::Held { .. }) | FarError::OtherCluster { .. } => Self::refused(error.to_string()),
+            FarError::Lock(LockError::Held { .. }) | FarError::OtherCluster { .. } => {
+                Self::refused(error.to_string())
+            }
             FarError::Chain(_) => Self::refused(error.to_string()).hint("force it with --force"),
             FarError::NoHostHome(_) => Self::mistake(error.to_string()),
             error => Self::files("not as the project wants it", error),
@@ -242,15 +292,23 @@ mod tests {
     use super::*;
 
     fn table() -> String {
-        let rows = Kind::ALL.iter().map(|kind| format!("| {} | {} |\n", kind.exit_code(), kind.meaning()));
+        let rows = Kind::ALL
+            .iter()
+            .map(|kind| format!("| {} | {} |\n", kind.exit_code(), kind.meaning()));
         rows.collect()
     }
 
     #[test]
     fn the_manual_has_this_table() {
         let manual = include_str!("../../docs/EXIT_CODES.md");
-        let table = format!("| code | meaning |\n|---|---|\n| 0 | Done, and everything that was asked for is so. |\n{}", table());
-        assert!(manual.contains(&table), "docs/EXIT_CODES.md must contain\n{table}");
+        let table = format!(
+            "| code | meaning |\n|---|---|\n| 0 | Done, and everything that was asked for is so. |\n{}",
+            table()
+        );
+        assert!(
+            manual.contains(&table),
+            "docs/EXIT_CODES.md must contain\n{table}"
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use hostfiles::ClusterVars;
 use names::{PodName, PodState, ReleaseId};
-use podspec::{CompiledPod, Diagnostic, Header};
+use podspec::{Diagnostic, Header};
 
 use crate::command_error::{CommandError, Kind};
 use crate::config_dirs;
@@ -25,6 +25,7 @@ use crate::pod_sources::PodSource;
 use crate::ports::Assigner;
 use crate::project::{Cluster, Host};
 use crate::ui::Ui;
+use release_files::Resolved;
 use revisions::Revisions;
 
 /// What a compile works with.
@@ -57,7 +58,8 @@ struct Run<'a> {
     plugins: PluginLoader<'a>,
     /// Messages that were shown already: most are the same for every host.
     shown: BTreeSet<String>,
-    outcome: Outcome,
+    /// What was found in the text, as JSON.
+    diagnostics: &'a mut Vec<serde_json::Value>,
 }
 
 /// A compiled pod of one host that is not in its place yet.
@@ -68,111 +70,161 @@ struct StagedRelease {
 
 impl<'a> Compiler<'a> {
     /// Finds the pod, its hosts and its version.
-    pub(crate) fn new(cluster: &'a Cluster<'a>, named: &Designation, ui: &'a Ui) -> Result<Self, CommandError> {
+    pub(crate) fn new(
+        cluster: &'a Cluster<'a>,
+        named: &Designation,
+        ui: &'a Ui,
+    ) -> Result<Self, CommandError> {
         let pod = named.pod.clone();
         let hosts = cluster.hosts_of(&pod, named.host.as_ref())?;
-        let links: Vec<(Host, String)> = hosts.iter().filter_map(|host| Some((host.clone(), link(host, &pod)?))).collect();
-        let source = PodSource::find(cluster, &pod, links.first().map(|(_, link)| link.as_str()), ui)?;
+        let links: Vec<(Host, String)> = hosts
+            .iter()
+            .filter_map(|host| Some((host.clone(), link(host, &pod)?)))
+            .collect();
+        let source = PodSource::find(
+            cluster,
+            &pod,
+            links.first().map(|(_, link)| link.as_str()),
+            ui,
+        )?;
         check_links(&source, &links)?;
         let text = source.pod_yaml()?;
         let header = match podspec::header(&text) {
             Ok(header) => header,
             Err(problems) => {
                 let file = source.shown(cluster, &pod);
-                problems.iter().for_each(|problem| ui.diagnostic(&diagnostics::lines(&file, &text, problem)));
+                problems
+                    .iter()
+                    .for_each(|problem| ui.diagnostic(&diagnostics::lines(&file, &text, problem)));
                 return Err(has_mistakes(&pod, problems.len()));
             }
         };
-        Ok(Self { cluster, ui, pod, source, text, header, hosts })
+        Ok(Self {
+            cluster,
+            ui,
+            pod,
+            source,
+            text,
+            header,
+            hosts,
+        })
     }
 
     /// The release that is compiled.
     pub(crate) fn release(&self) -> ReleaseId {
-        ReleaseId { pod: self.pod.clone(), version: self.header.pod_version.clone() }
+        ReleaseId {
+            pod: self.pod.clone(),
+            version: self.header.pod_version.clone(),
+        }
     }
 
-    /// Compiles for every host that does not have this version.
-    pub(crate) fn run(&self) -> Result<Outcome, (CommandError, Outcome)> {
-        let mut outcome = Outcome::default();
+    /// Compiles for every host that does not have this version. What was found is in the outcome, also after
+    /// a failure.
+    pub(crate) fn run(&self, outcome: &mut Outcome) -> Result<(), CommandError> {
         let release = self.release();
-        let (existing, missing) = self.hosts.iter().cloned().partition(|host| host.dir.release(&release).path().exists());
+        let (existing, missing): (Vec<Host>, Vec<Host>) = self
+            .hosts
+            .iter()
+            .cloned()
+            .partition(|host| host.dir.release(&release).path().exists());
         outcome.existing = existing;
-        if Vec::is_empty(&missing) {
-            return Ok(outcome);
+        if missing.is_empty() {
+            return Ok(());
         }
-        let mut run = match self.begin(outcome, &missing) {
-            Ok(run) => run,
-            Err(error) => return Err((error, Outcome::default())),
-        };
-        match self.compile_all(&mut run, &missing) {
-            Ok(()) => {
-                run.outcome.compiled = missing;
-                Ok(run.outcome)
-            }
-            Err(error) => Err((error, run.outcome)),
-        }
-    }
-
-    fn begin(&self, outcome: Outcome, missing: &[Host]) -> Result<Run<'a>, CommandError> {
-        Ok(Run {
+        let mut run = Run {
             vars: self.cluster.vars()?,
-            ports: automatic_ports::assigner(self.cluster, &self.release(), &self.text, missing)?,
+            ports: automatic_ports::assigner(self.cluster, &release, &self.text, &missing)?,
             plugins: PluginLoader::new(self.cluster, self.ui),
             shown: BTreeSet::new(),
-            outcome,
-        })
+            diagnostics: &mut outcome.diagnostics,
+        };
+        self.compile_all(&mut run, &missing)?;
+        outcome.compiled = missing;
+        Ok(())
     }
 
-    fn compile_all(&self, run: &mut Run<'a>, hosts: &[Host]) -> Result<(), CommandError> {
+    fn compile_all(&self, run: &mut Run<'_>, hosts: &[Host]) -> Result<(), CommandError> {
         let revisions = Revisions::read(self.cluster, &self.pod, &self.source)?;
-        revisions.warnings().iter().for_each(|warning| self.ui.warning(warning));
+        revisions
+            .warnings()
+            .iter()
+            .for_each(|warning| self.ui.warning(warning));
         let mut staged = Vec::new();
         for host in hosts {
-            self.ui.note(&format!("compiling {} for host {} …", self.release(), host.name));
+            self.ui.note(&format!(
+                "compiling {} for host {} …",
+                self.release(),
+                host.name
+            ));
             staged.push(self.stage(run, host)?);
         }
         publish(staged)?;
         for host in hosts {
-            self.cluster.log_pod(host, &self.pod, &format!("COMPILE_POD {} {revisions}", self.release()))?;
+            self.cluster.log_pod(
+                host,
+                &self.pod,
+                &format!("COMPILE_POD {} {revisions}", self.release()),
+            )?;
         }
         Ok(())
     }
 
     /// Compiles for one host into a folder that nobody sees yet.
-    fn stage(&self, run: &mut Run<'a>, host: &Host) -> Result<StagedRelease, CommandError> {
+    fn stage(&self, run: &mut Run<'_>, host: &Host) -> Result<StagedRelease, CommandError> {
         let (pod, preprocessed) = self.resolve(run, host)?;
         self.warn_of_loopback(run, host, &pod);
         let folder = Staged::begin(host.dir.release(&self.release()).path().to_owned())?;
         let files = hostfiles::ReleaseDir::new(folder.path());
-        config_dirs::copy_into_release(&self.cluster.files.config_dir(&self.pod), &files.configs_dir())?;
+        config_dirs::copy_into_release(
+            &self.cluster.files.config_dir(&self.pod),
+            &files.configs_dir(),
+        )?;
         let head = automatic_ports::first_line(&run.ports.assigned(&host.name));
-        hostfiles::replace(&files.source(), format!("{head}{preprocessed}").as_bytes(), 0o644)?;
+        hostfiles::replace(
+            &files.source(),
+            format!("{head}{preprocessed}").as_bytes(),
+            0o644,
+        )?;
         release_files::write(&files, &pod)?;
         hostfiles::write(&files.state(), &PodState::Running)?;
-        Ok(StagedRelease { host: host.clone(), folder })
+        Ok(StagedRelease {
+            host: host.clone(),
+            folder,
+        })
     }
 
     /// Shows what was found in the text, each message once. Gives the number of errors.
-    fn show(&self, run: &mut Run<'a>, found: &[Diagnostic]) -> usize {
+    fn show(&self, run: &mut Run<'_>, found: &[Diagnostic]) -> usize {
         let file = self.source.shown(self.cluster, &self.pod);
         for problem in found {
             let lines = diagnostics::lines(&file, &self.text, problem);
             if run.shown.insert(lines.join("\n")) {
                 self.ui.diagnostic(&lines);
-                run.outcome.diagnostics.push(diagnostics::json(&file, problem));
+                run.diagnostics.push(diagnostics::json(&file, problem));
             }
         }
-        found.iter().filter(|problem| problem.severity == podspec::Severity::Error).count()
+        found
+            .iter()
+            .filter(|problem| problem.severity == podspec::Severity::Error)
+            .count()
     }
 
     /// The first line of hosts.conf is what containers know as `proxy`; their own loopback is not the host's.
-    fn warn_of_loopback(&self, run: &mut Run<'a>, host: &Host, pod: &release_files::Resolved) {
-        let is_container = matches!(pod, release_files::Resolved::Compiled(CompiledPod { runtime, .. }) if runtime == "podman");
-        if let Some(ip) = host.router_ip().filter(|ip| is_container && ip.is_loopback()) {
-            let message = format!("containers on host {} cannot reach the proxy at {ip}: their loopback is their own", host.name);
+    fn warn_of_loopback(&self, run: &mut Run<'_>, host: &Host, pod: &Resolved) {
+        let is_container = matches!(pod, Resolved::Compiled(pod) if pod.runtime == "podman");
+        if let Some(ip) = host
+            .router_ip()
+            .filter(|ip| is_container && ip.is_loopback())
+        {
+            let message = format!(
+                "containers on host {} cannot reach the proxy at {ip}: their loopback is their own",
+                host.name
+            );
             if run.shown.insert(message.clone()) {
                 self.ui.warning(&message);
-                self.ui.hint("set ROUTERADDRESS in its host.env to an address of the machine's network");
+                self.ui.hint(
+                    "set ROUTERADDRESS in its host.env to an address of the machine's network",
+                );
             }
         }
     }
@@ -189,7 +241,10 @@ fn publish(staged: Vec<StagedRelease>) -> Result<(), CommandError> {
                     // The first failure is the one to tell.
                     let _ = fs::remove_dir_all(path);
                 }
-                return Err(error.hint(format!("nothing was compiled; host {} failed", release.host.name)));
+                return Err(error.hint(format!(
+                    "nothing was compiled; host {} failed",
+                    release.host.name
+                )));
             }
         }
     }
@@ -204,7 +259,9 @@ fn link(host: &Host, pod: &PodName) -> Option<String> {
 
 /// Every host must mean the same repository.
 fn check_links(source: &PodSource, links: &[(Host, String)]) -> Result<(), CommandError> {
-    let Some(origin) = source.link() else { return Ok(()) };
+    let Some(origin) = source.link() else {
+        return Ok(());
+    };
     match links.iter().find(|(_, link)| !git::same_link(link, &origin)) {
         Some((host, link)) => Err(CommandError::mistake(format!(
             "the pod comes from {origin}, but host {} wants it from {link}",
@@ -216,6 +273,13 @@ fn check_links(source: &PodSource, links: &[(Host, String)]) -> Result<(), Comma
 }
 
 fn has_mistakes(pod: &PodName, errors: usize) -> CommandError {
-    let errors = if errors == 1 { "1 error".to_owned() } else { format!("{errors} errors") };
-    CommandError::new(Kind::Diagnostics, format!("pod {pod} was not compiled: {errors} in its pod.yaml"))
+    let errors = if errors == 1 {
+        "1 error".to_owned()
+    } else {
+        format!("{errors} errors")
+    };
+    CommandError::new(
+        Kind::Diagnostics,
+        format!("pod {pod} was not compiled: {errors} in its pod.yaml"),
+    )
 }

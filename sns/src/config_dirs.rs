@@ -26,10 +26,18 @@ pub(crate) fn names(directory: &Path) -> Result<Vec<VolumeName>, CommandError> {
     }
     let mut names = Vec::new();
     for entry in sorted_entries(directory)? {
-        let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = entry
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         if entry.is_dir() && !name.starts_with(['.', '_']) {
             names.push(name.parse::<VolumeName>().map_err(|error| {
-                CommandError::new(Kind::Diagnostics, format!("{} cannot be a config", entry.display())).caused_by(error)
+                CommandError::new(
+                    Kind::Diagnostics,
+                    format!("{} cannot be a config", entry.display()),
+                )
+                .caused_by(error)
             })?);
         }
     }
@@ -57,7 +65,12 @@ pub(crate) fn copy(source: &Path, target: &Path) -> Result<(), CommandError> {
 }
 
 /// Writes one file below a directory.
-pub(crate) fn write(target: &Path, path: &Path, content: &[u8], executable: bool) -> Result<(), CommandError> {
+pub(crate) fn write(
+    target: &Path,
+    path: &Path,
+    content: &[u8],
+    executable: bool,
+) -> Result<(), CommandError> {
     let path = target.join(path);
     make_directory(path.parent().unwrap_or(target))?;
     hostfiles::replace(&path, content, if executable { 0o755 } else { 0o644 })?;
@@ -103,7 +116,11 @@ fn files(directory: &Path) -> Result<Vec<ConfigFile>, CommandError> {
                 let content = fs::read(&path).map_err(|error| unreadable(&path, error))?;
                 let executable = kind.permissions().mode() & 0o111 != 0;
                 let path = path.strip_prefix(directory).unwrap_or(&path).to_owned();
-                files.push(ConfigFile { path, content, executable });
+                files.push(ConfigFile {
+                    path,
+                    content,
+                    executable,
+                });
             } else {
                 return Err(CommandError::mistake(format!("{} is neither a file nor a directory", path.display()))
                     .hint("a config may hold files and directories only; links and sockets do not travel to hosts"));
@@ -115,15 +132,20 @@ fn files(directory: &Path) -> Result<Vec<ConfigFile>, CommandError> {
 }
 
 fn sorted_entries(directory: &Path) -> Result<Vec<PathBuf>, CommandError> {
-    let listed = fs::read_dir(directory).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+    let listed = fs::read_dir(directory)
+        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
     let mut entries: Vec<PathBuf> = listed.map_err(|error| unreadable(directory, error))?;
     entries.sort();
     Ok(entries)
 }
 
 fn make_directory(path: &Path) -> Result<(), CommandError> {
-    fs::create_dir_all(path)
-        .map_err(|error| CommandError::files(format!("could not make the directory {}", path.display()), error))
+    fs::create_dir_all(path).map_err(|error| {
+        CommandError::files(
+            format!("could not make the directory {}", path.display()),
+            error,
+        )
+    })
 }
 
 fn unreadable(path: &Path, error: std::io::Error) -> CommandError {
@@ -154,7 +176,14 @@ mod tests {
         let target = root.path().join("config");
         copy_into_release(&source, &target).unwrap();
         assert_eq!(fs::read(target.join("conf/.hidden")).unwrap(), b"h\n");
-        assert_eq!(fs::metadata(target.join("conf/sub/run")).unwrap().permissions().mode() & 0o777, 0o755);
+        assert_eq!(
+            fs::metadata(target.join("conf/sub/run"))
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777,
+            0o755
+        );
         assert!(!target.join("_tpl").exists() && !target.join("loose.txt").exists());
         let written = hostfiles::read::<ConfigChecksum>(&target.join("conf.txt")).unwrap();
         assert_eq!(written.as_str(), KNOWN);

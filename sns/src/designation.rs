@@ -41,17 +41,34 @@ impl FromStr for Designation {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (rest, host) = match text.split_once('@') {
-            Some((rest, host)) => (rest, Some(host.parse().map_err(|error: names::NameError| error.to_string())?)),
+            Some((rest, host)) => (
+                rest,
+                Some(
+                    host.parse()
+                        .map_err(|error: names::NameError| error.to_string())?,
+                ),
+            ),
             None => (text, None),
         };
         let (pod, version) = match rest.split_once(':') {
             Some((pod, "latest")) => (pod, Version::Latest),
-            Some((pod, version)) => {
-                (pod, Version::Exact(version.parse().map_err(|error: names::VersionError| error.to_string())?))
-            }
+            Some((pod, version)) => (
+                pod,
+                Version::Exact(
+                    version
+                        .parse()
+                        .map_err(|error: names::VersionError| error.to_string())?,
+                ),
+            ),
             None => (rest, Version::Unsaid),
         };
-        Ok(Self { pod: pod.parse().map_err(|error: names::NameError| error.to_string())?, version, host })
+        Ok(Self {
+            pod: pod
+                .parse()
+                .map_err(|error: names::NameError| error.to_string())?,
+            version,
+            host,
+        })
     }
 }
 
@@ -61,7 +78,11 @@ impl FromStr for PodAtHost {
     fn from_str(text: &str) -> Result<Self, String> {
         let named: Designation = text.parse()?;
         match named {
-            Designation { pod, version: Version::Unsaid, host: Some(host) } => Ok(Self { pod, host }),
+            Designation {
+                pod,
+                version: Version::Unsaid,
+                host: Some(host),
+            } => Ok(Self { pod, host }),
             _ => Err("expected POD@HOST, as in web@laptop".to_owned()),
         }
     }
@@ -75,7 +96,9 @@ impl fmt::Display for Designation {
             Version::Latest => write!(f, ":latest")?,
             Version::Exact(version) => write!(f, ":{version}")?,
         }
-        self.host.as_ref().map_or(Ok(()), |host| write!(f, "@{host}"))
+        self.host
+            .as_ref()
+            .map_or(Ok(()), |host| write!(f, "@{host}"))
     }
 }
 
@@ -85,17 +108,31 @@ mod tests {
 
     #[test]
     fn every_form_goes_both_ways() {
-        for text in ["web", "web:1.0.0", "web@laptop", "web:latest@lb-1", "web:1.0.0-rc1@lb-1"] {
+        for text in [
+            "web",
+            "web:1.0.0",
+            "web@laptop",
+            "web:latest@lb-1",
+            "web:1.0.0-rc1@lb-1",
+        ] {
             assert_eq!(text.parse::<Designation>().unwrap().to_string(), text);
         }
-        for text in ["", "Web", "web:", "web:1", "web@", "web@pods", "@laptop", ":1.0.0", "web@a@b"] {
-            assert!(text.parse::<Designation>().is_err(), "`{text}` was accepted");
+        for text in [
+            "", "Web", "web:", "web:1", "web@", "web@pods", "@laptop", ":1.0.0", "web@a@b",
+        ] {
+            assert!(
+                text.parse::<Designation>().is_err(),
+                "`{text}` was accepted"
+            );
         }
     }
 
     #[test]
     fn a_pod_at_a_host_has_both_and_no_version() {
-        assert_eq!("web@laptop".parse::<PodAtHost>().unwrap().host.as_str(), "laptop");
+        assert_eq!(
+            "web@laptop".parse::<PodAtHost>().unwrap().host.as_str(),
+            "laptop"
+        );
         for text in ["web", "web:1.0.0@laptop", "laptop@"] {
             assert!(text.parse::<PodAtHost>().is_err(), "`{text}` was accepted");
         }

@@ -12,12 +12,24 @@ pub(crate) fn lines(file: &str, text: &str, diagnostic: &Diagnostic) -> Vec<Stri
     let mut lines = Vec::new();
     match diagnostic.place {
         Some(place) => {
-            lines.push(format!("{file}:{}:{}: {word}: {}", place.line, place.column, diagnostic.message));
-            lines.extend(excerpt(text, place.line, place.column).into_iter().flatten());
+            lines.push(format!(
+                "{file}:{}:{}: {word}: {}",
+                place.line, place.column, diagnostic.message
+            ));
+            lines.extend(
+                excerpt(text, place.line, place.column)
+                    .into_iter()
+                    .flatten(),
+            );
         }
         None => lines.push(format!("{file}: {word}: {}", diagnostic.message)),
     }
-    lines.extend(diagnostic.expected.iter().map(|expected| format!("  expected: {expected}")));
+    lines.extend(
+        diagnostic
+            .expected
+            .iter()
+            .map(|expected| format!("  expected: {expected}")),
+    );
     lines.extend(diagnostic.hint.iter().map(|hint| format!("  hint: {hint}")));
     lines
 }
@@ -41,11 +53,18 @@ fn excerpt(text: &str, line: u32, column: u32) -> Option<[String; 2]> {
     let index = usize::try_from(line).ok()?.checked_sub(1)?;
     let before_caret = usize::try_from(column).ok()?.saturating_sub(1);
     let source = text.lines().nth(index)?;
-    let indent: String =
-        source.chars().chain(std::iter::repeat(' ')).take(before_caret).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    let indent: String = source
+        .chars()
+        .chain(std::iter::repeat(' '))
+        .take(before_caret)
+        .map(|c| if c == '\t' { '\t' } else { ' ' })
+        .collect();
     let number = line.to_string();
     let margin = " ".repeat(number.len());
-    Some([format!("  {number} | {source}"), format!("  {margin} | {indent}^")])
+    Some([
+        format!("  {number} | {source}"),
+        format!("  {margin} | {indent}^"),
+    ])
 }
 
 #[cfg(test)]
@@ -86,6 +105,9 @@ mod tests {
             expected: None,
             hint: None,
         };
-        assert_eq!(lines("pod.yaml", "a\n", &diagnostic), ["pod.yaml:9:1: warning: odd"]);
+        assert_eq!(
+            lines("pod.yaml", "a\n", &diagnostic),
+            ["pod.yaml:9:1: warning: odd"]
+        );
     }
 }

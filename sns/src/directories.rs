@@ -19,12 +19,20 @@ pub(crate) struct Staged {
 impl Staged {
     /// Begins a directory that will appear at `place`; directories above it are made.
     pub(crate) fn begin(place: PathBuf) -> Result<Self, CommandError> {
-        let failed = |error| CommandError::files(format!("could not make the directory {}", place.display()), error);
+        let failed = |error| {
+            CommandError::files(
+                format!("could not make the directory {}", place.display()),
+                error,
+            )
+        };
         let parent = place.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(failed)?;
         let name = place.file_name().unwrap_or_default().to_string_lossy();
         // Hidden, because readers of the project and of a host skip names that begin with a dot.
-        let temporary = tempfile::Builder::new().prefix(&format!(".{name}.")).tempdir_in(parent).map_err(failed)?;
+        let temporary = tempfile::Builder::new()
+            .prefix(&format!(".{name}."))
+            .tempdir_in(parent)
+            .map_err(failed)?;
         fs::set_permissions(temporary.path(), fs::Permissions::from_mode(0o755)).map_err(failed)?;
         Ok(Self { temporary, place })
     }
@@ -37,8 +45,12 @@ impl Staged {
     /// Lets the directory appear in its place, which must be free.
     pub(crate) fn publish(self) -> Result<PathBuf, CommandError> {
         let Self { temporary, place } = self;
-        rename(temporary.path(), &place)
-            .map_err(|error| CommandError::files(format!("could not make the directory {}", place.display()), error))?;
+        rename(temporary.path(), &place).map_err(|error| {
+            CommandError::files(
+                format!("could not make the directory {}", place.display()),
+                error,
+            )
+        })?;
         // Nothing is left to be deleted.
         let _ = temporary.keep();
         Ok(place)
@@ -50,8 +62,13 @@ impl Staged {
             return self.publish();
         }
         let parent = self.place.parent().unwrap_or(Path::new("."));
-        let failed = |error| CommandError::files(format!("could not replace {}", self.place.display()), error);
-        let former = tempfile::Builder::new().prefix(".former.").tempdir_in(parent).map_err(failed)?;
+        let failed = |error| {
+            CommandError::files(format!("could not replace {}", self.place.display()), error)
+        };
+        let former = tempfile::Builder::new()
+            .prefix(".former.")
+            .tempdir_in(parent)
+            .map_err(failed)?;
         rename(&self.place, &former.path().join("former")).map_err(failed)?;
         self.publish()
     }
@@ -59,7 +76,12 @@ impl Staged {
 
 /// Hides a directory as `.NAME.UNIXSECONDS`, so that nothing sees it any more and a person can bring it back.
 pub(crate) fn set_aside(directory: &Path, now: Timestamp) -> Result<PathBuf, CommandError> {
-    let failed = |error| CommandError::files(format!("could not set aside {}", directory.display()), error);
+    let failed = |error| {
+        CommandError::files(
+            format!("could not set aside {}", directory.display()),
+            error,
+        )
+    };
     let name = directory.file_name().unwrap_or_default().to_string_lossy();
     let mut seconds = now.as_second();
     loop {
@@ -72,7 +94,10 @@ pub(crate) fn set_aside(directory: &Path, now: Timestamp) -> Result<PathBuf, Com
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "moves whole directories inside the project, which no program reads meanwhile")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "moves whole directories inside the project, which no program reads meanwhile"
+)]
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)
 }
@@ -90,14 +115,24 @@ mod tests {
         assert!(!place.exists());
         staged.publish().unwrap();
         assert_eq!(fs::read(place.join("pod")).unwrap(), b"x");
-        assert_eq!(fs::read_dir(root.path().join("release")).unwrap().count(), 1, "nothing is left beside it");
+        assert_eq!(
+            fs::read_dir(root.path().join("release")).unwrap().count(),
+            1,
+            "nothing is left beside it"
+        );
 
         drop(Staged::begin(root.path().join("release/1.0.1")).unwrap());
-        assert_eq!(fs::read_dir(root.path().join("release")).unwrap().count(), 1);
+        assert_eq!(
+            fs::read_dir(root.path().join("release")).unwrap().count(),
+            1
+        );
 
         Staged::begin(place.clone()).unwrap().replace().unwrap();
         assert!(!place.join("pod").exists());
-        assert_eq!(fs::read_dir(root.path().join("release")).unwrap().count(), 1);
+        assert_eq!(
+            fs::read_dir(root.path().join("release")).unwrap().count(),
+            1
+        );
     }
 
     #[test]
@@ -106,7 +141,10 @@ mod tests {
         let now = Timestamp::from_second(1_700_000_000).unwrap();
         for expected in [".web.1700000000", ".web.1700000001"] {
             fs::create_dir(root.path().join("web")).unwrap();
-            assert_eq!(set_aside(&root.path().join("web"), now).unwrap(), root.path().join(expected));
+            assert_eq!(
+                set_aside(&root.path().join("web"), now).unwrap(),
+                root.path().join(expected)
+            );
         }
     }
 }

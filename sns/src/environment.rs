@@ -35,8 +35,9 @@ pub(crate) struct Environment {
 impl Environment {
     /// Reads it.
     pub(crate) fn read() -> Result<Self, CommandError> {
-        let current_dir = std::env::current_dir()
-            .map_err(|error| CommandError::new(Kind::Files, "could not tell the current directory").caused_by(error))?;
+        let current_dir = std::env::current_dir().map_err(|error| {
+            CommandError::new(Kind::Files, "could not tell the current directory").caused_by(error)
+        })?;
         Ok(Self {
             current_dir,
             home: path("HOME"),
@@ -45,14 +46,19 @@ impl Environment {
             pod_path: path("PODPATH"),
             plugins: path("SIMPLENETES_PLUGINS"),
             cache_home: path("XDG_CACHE_HOME"),
-            program_dir: std::env::current_exe().ok().and_then(|program| Some(program.parent()?.to_owned())),
+            program_dir: std::env::current_exe()
+                .ok()
+                .and_then(|program| Some(program.parent()?.to_owned())),
             now: clock::now(),
         })
     }
 
     /// Where translated plugins are kept between runs.
     pub(crate) fn plugin_cache(&self) -> Result<PathBuf, CommandError> {
-        let base = self.cache_home.clone().or_else(|| Some(self.home.as_ref()?.join(".cache")));
+        let base = self
+            .cache_home
+            .clone()
+            .or_else(|| Some(self.home.as_ref()?.join(".cache")));
         let base = base.ok_or_else(|| {
             CommandError::new(Kind::Mistake, "there is no place for translated plugins")
                 .hint("set HOME or XDG_CACHE_HOME")
@@ -73,6 +79,11 @@ fn path(name: &str) -> Option<PathBuf> {
 /// The user's name as one word, since it becomes a field of a log line.
 fn user() -> String {
     let name = variable("USER").or_else(|| variable("LOGNAME"));
-    let name = name.map(|name| name.to_string_lossy().split_whitespace().collect::<String>());
-    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".to_owned())
+    let name = name.map(|name| {
+        name.to_string_lossy()
+            .split_whitespace()
+            .collect::<String>()
+    });
+    name.filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "unknown".to_owned())
 }

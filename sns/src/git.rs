@@ -38,9 +38,13 @@ pub(crate) enum Revision {
 impl Repository {
     /// Opens the repository that `directory` belongs to.
     pub(crate) fn open(directory: &Path) -> Result<Self, CommandError> {
-        let inner = git2::Repository::discover(directory).map_err(|error| not_a_repository(directory, error))?;
+        let inner = git2::Repository::discover(directory)
+            .map_err(|error| not_a_repository(directory, &error))?;
         let directory = directory.canonicalize().map_err(|error| {
-            CommandError::files(format!("could not find the directory {}", directory.display()), error)
+            CommandError::files(
+                format!("could not find the directory {}", directory.display()),
+                error,
+            )
         })?;
         Ok(Self { inner, directory })
     }
@@ -55,7 +59,9 @@ impl Repository {
     pub(crate) fn head(&self) -> Result<Option<String>, CommandError> {
         match self.inner.head() {
             Ok(head) => Ok(Some(head.peel_to_commit()?.id().to_string())),
-            Err(error) if matches!(error.code(), ErrorCode::UnbornBranch | ErrorCode::NotFound) => Ok(None),
+            Err(error) if matches!(error.code(), ErrorCode::UnbornBranch | ErrorCode::NotFound) => {
+                Ok(None)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -77,7 +83,10 @@ impl Repository {
     /// relative to the directory that was opened.
     pub(crate) fn changes(&self) -> Result<Vec<String>, CommandError> {
         let mut options = StatusOptions::new();
-        options.include_untracked(true).exclude_submodules(false).disable_pathspec_match(true);
+        options
+            .include_untracked(true)
+            .exclude_submodules(false)
+            .disable_pathspec_match(true);
         let below = self.below_root(&self.directory);
         if !below.as_os_str().is_empty() {
             options.pathspec(below.clone());
@@ -85,7 +94,9 @@ impl Repository {
         let statuses = self.inner.statuses(Some(&mut options))?;
         let lines = statuses.iter().map(|entry| {
             let path = String::from_utf8_lossy(entry.path_bytes()).into_owned();
-            let path = Path::new(&path).strip_prefix(&below).map_or_else(|_| path.clone(), |rest| rest.display().to_string());
+            let path = Path::new(&path)
+                .strip_prefix(&below)
+                .map_or_else(|_| path.clone(), |rest| rest.display().to_string());
             format!("{} {path}", status_letters(entry.status()))
         });
         Ok(lines.collect())
@@ -96,21 +107,34 @@ impl Repository {
         if !path.exists() {
             return Ok(Revision::Missing);
         }
-        let Some(head) = self.head()? else { return Ok(Revision::Changed) };
+        let Some(head) = self.head()? else {
+            return Ok(Revision::Changed);
+        };
         let path = path.canonicalize().map_err(|error| {
             CommandError::files(format!("could not find {}", path.display()), error)
         })?;
         let mut options = StatusOptions::new();
-        options.include_untracked(true).recurse_untracked_dirs(true).disable_pathspec_match(true);
+        options
+            .include_untracked(true)
+            .recurse_untracked_dirs(true)
+            .disable_pathspec_match(true);
         options.pathspec(self.below_root(&path));
         let clean = self.inner.statuses(Some(&mut options))?.is_empty();
-        Ok(if clean { Revision::Commit(head) } else { Revision::Changed })
+        Ok(if clean {
+            Revision::Commit(head)
+        } else {
+            Revision::Changed
+        })
     }
 
     /// A path as git names it, relative to the root of the working tree.
     fn below_root(&self, path: &Path) -> PathBuf {
-        let root = self.inner.workdir().and_then(|root| root.canonicalize().ok());
-        root.and_then(|root| path.strip_prefix(root).ok().map(Path::to_owned)).unwrap_or_default()
+        let root = self
+            .inner
+            .workdir()
+            .and_then(|root| root.canonicalize().ok());
+        root.and_then(|root| path.strip_prefix(root).ok().map(Path::to_owned))
+            .unwrap_or_default()
     }
 }
 
@@ -124,10 +148,13 @@ impl std::fmt::Display for Revision {
     }
 }
 
-fn not_a_repository(directory: &Path, error: git2::Error) -> CommandError {
+fn not_a_repository(directory: &Path, error: &git2::Error) -> CommandError {
     let owned_by_another = error.code() == ErrorCode::Owner;
-    let refused = CommandError::mistake(format!("{} is not a git repository that can be used", directory.display()))
-        .caused_by(error);
+    let refused = CommandError::mistake(format!(
+        "{} is not a git repository that can be used",
+        directory.display()
+    ))
+    .caused_by(error.message().to_owned());
     if owned_by_another {
         refused.hint(format!(
             "it belongs to another user; if you trust it: git config --global --add safe.directory {}",

@@ -76,21 +76,35 @@ pub(crate) fn parse(text: &str, name: &str, stream: Stream, former: Option<&Line
     let index = parts.next().and_then(|word| word.parse().ok());
     let (name, foreign) = (name.to_owned(), text);
     match (seconds, index, parts.next()) {
-        (Some(seconds), Some(index), text) => {
-            Line { seconds, index, name, stream, text: text.unwrap_or_default().to_owned() }
-        }
+        (Some(seconds), Some(index), text) => Line {
+            seconds,
+            index,
+            name,
+            stream,
+            text: text.unwrap_or_default().to_owned(),
+        },
         _ => {
             let (seconds, index) = former.map_or((0, 0), |line| (line.seconds, line.index));
-            Line { seconds, index, name, stream, text: foreign.to_owned() }
+            Line {
+                seconds,
+                index,
+                name,
+                stream,
+                text: foreign.to_owned(),
+            }
         }
     }
 }
 
 /// The lines that are shown, in order of time.
 pub(crate) fn select(mut lines: Vec<Line>, filter: &Filter, now: Timestamp) -> Vec<Line> {
-    let since = if filter.since < 0 { now.as_second().saturating_add(filter.since) } else { filter.since };
+    let since = if filter.since < 0 {
+        now.as_second().saturating_add(filter.since)
+    } else {
+        filter.since
+    };
     lines.retain(|line| line.seconds >= since);
-    lines.sort_by(|a, b| (a.seconds, a.index).cmp(&(b.seconds, b.index)));
+    lines.sort_by_key(|line| (line.seconds, line.index));
     let count = usize::try_from(filter.limit.unsigned_abs()).unwrap_or(usize::MAX);
     if filter.limit > 0 {
         lines.truncate(count);
@@ -107,14 +121,27 @@ pub(crate) fn show(line: &Line, details: &BTreeSet<Detail>, now: Timestamp) -> S
         for detail in details {
             match detail {
                 Detail::Ts => parts.push(time(line.seconds)),
-                Detail::Age => parts.push(format!("{}s", now.as_second().saturating_sub(line.seconds))),
+                Detail::Age => {
+                    parts.push(format!("{}s", now.as_second().saturating_sub(line.seconds)))
+                }
                 Detail::Name => parts.push(line.name.clone()),
                 Detail::Stream => parts.push(line.stream.as_str().to_owned()),
                 Detail::None => {}
             }
         }
     }
-    parts.push(line.text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect());
+    parts.push(
+        line.text
+            .chars()
+            .map(|c| {
+                if c.is_control() && c != '\t' {
+                    '\u{fffd}'
+                } else {
+                    c
+                }
+            })
+            .collect(),
+    );
     parts.join(" ")
 }
 
@@ -127,12 +154,23 @@ mod tests {
     use super::*;
 
     fn line(seconds: i64, index: u64, text: &str) -> Line {
-        Line { seconds, index, name: "main".into(), stream: Stream::Stdout, text: text.into() }
+        Line {
+            seconds,
+            index,
+            name: "main".into(),
+            stream: Stream::Stdout,
+            text: text.into(),
+        }
     }
 
     fn check(since: i64, limit: i64, expected: &[&str]) {
         let now = Timestamp::from_second(100).unwrap();
-        let lines = vec![line(90, 1, "c"), line(90, 0, "b"), line(80, 0, "a"), line(99, 0, "d")];
+        let lines = vec![
+            line(90, 1, "c"),
+            line(90, 0, "b"),
+            line(80, 0, "a"),
+            line(99, 0, "d"),
+        ];
         let selected = select(lines, &Filter { since, limit }, now);
         let texts: Vec<&str> = selected.iter().map(|line| line.text.as_str()).collect();
         assert_eq!(texts, expected, "since {since}, limit {limit}");
@@ -151,9 +189,15 @@ mod tests {
     #[test]
     fn lines_of_the_format_and_others() {
         let first = parse("1700000000 3 hello  world", "main", Stream::Stderr, None);
-        assert_eq!((first.seconds, first.index, first.text.as_str()), (1_700_000_000, 3, "hello  world"));
+        assert_eq!(
+            (first.seconds, first.index, first.text.as_str()),
+            (1_700_000_000, 3, "hello  world")
+        );
         let torn = parse("half a line", "main", Stream::Stderr, Some(&first));
-        assert_eq!((torn.seconds, torn.text.as_str()), (1_700_000_000, "half a line"));
+        assert_eq!(
+            (torn.seconds, torn.text.as_str()),
+            (1_700_000_000, "half a line")
+        );
         assert_eq!(parse("1700000000 4", "main", Stream::Stdout, None).text, "");
     }
 
@@ -162,8 +206,14 @@ mod tests {
         let now = Timestamp::from_second(1_700_000_009).unwrap();
         let line = line(1_700_000_000, 0, "a\u{1b}[31m\tb");
         let shown = |details: &[Detail]| show(&line, &details.iter().copied().collect(), now);
-        assert_eq!(shown(&[Detail::Ts, Detail::Name]), "2023-11-14T22:13:20Z main a\u{fffd}[31m\tb");
-        assert_eq!(shown(&[Detail::Age, Detail::Stream]), "9s stdout a\u{fffd}[31m\tb");
+        assert_eq!(
+            shown(&[Detail::Ts, Detail::Name]),
+            "2023-11-14T22:13:20Z main a\u{fffd}[31m\tb"
+        );
+        assert_eq!(
+            shown(&[Detail::Age, Detail::Stream]),
+            "9s stdout a\u{fffd}[31m\tb"
+        );
         assert_eq!(shown(&[Detail::None]), "a\u{fffd}[31m\tb");
     }
 }

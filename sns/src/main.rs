@@ -15,8 +15,8 @@ mod directories;
 mod environment;
 mod git;
 mod logs;
-mod pod_sources;
 mod plugins;
+mod pod_sources;
 mod ports;
 mod project;
 mod special_pods;
@@ -50,6 +50,10 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli, ui: &Ui) -> Result<(), CommandError> {
     let environment = Environment::read()?;
-    let context = Context { ui, environment: &environment, project: cli.project.as_deref() };
+    let context = Context {
+        ui,
+        environment: &environment,
+        project: cli.project.as_deref(),
+    };
     commands::run(&context, &cli.command)
 }

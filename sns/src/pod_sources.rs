@@ -28,7 +28,12 @@ pub(crate) enum PodSource {
 
 impl PodSource {
     /// Finds the source of a pod; clones it when there is none and a link is given.
-    pub(crate) fn find(cluster: &Cluster<'_>, pod: &PodName, link: Option<&str>, ui: &Ui) -> Result<Self, CommandError> {
+    pub(crate) fn find(
+        cluster: &Cluster<'_>,
+        pod: &PodName,
+        link: Option<&str>,
+        ui: &Ui,
+    ) -> Result<Self, CommandError> {
         let directory = cluster.pod_path().join(pod.as_str());
         if !directory.exists() {
             match (link, special_pods::find(pod.as_str())) {
@@ -41,8 +46,11 @@ impl PodSource {
         if let (Some(link), Some(origin)) = (link, git.origin())
             && !git::same_link(link, &origin)
         {
-            return Err(CommandError::mistake(format!("{} comes from {origin}, not from {link}", directory.display()))
-                .hint("leave out --link, or move that directory away"));
+            return Err(CommandError::mistake(format!(
+                "{} comes from {origin}, not from {link}",
+                directory.display()
+            ))
+            .hint("leave out --link, or move that directory away"));
         }
         Ok(Self::Repository { directory, git })
     }
@@ -52,13 +60,24 @@ impl PodSource {
         let (name, bytes) = match self {
             Self::Repository { directory, .. } => {
                 let path = directory.join("pod.yaml");
+                if !path.exists() {
+                    return Err(CommandError::mistake(format!(
+                        "{} has no pod.yaml, so it is not a pod",
+                        directory.display()
+                    ))
+                    .hint("the pod.yaml lies at the top of the pod's repository"));
+                }
                 let bytes = fs::read(&path).map_err(|error| unreadable(&path, error))?;
                 (path.display().to_string(), bytes)
             }
-            Self::Special(special) => ("pod.yaml".to_owned(), special.file("pod.yaml").unwrap_or_default().to_owned()),
+            Self::Special(special) => (
+                "pod.yaml".to_owned(),
+                special.file("pod.yaml").unwrap_or_default().to_owned(),
+            ),
         };
         String::from_utf8(bytes).map_err(|error| {
-            CommandError::new(Kind::Diagnostics, format!("{name} is not UTF-8 text")).caused_by(error)
+            CommandError::new(Kind::Diagnostics, format!("{name} is not UTF-8 text"))
+                .caused_by(error)
         })
     }
 
@@ -67,7 +86,10 @@ impl PodSource {
         match self {
             Self::Repository { directory, .. } => {
                 let path = directory.join("pod.yaml");
-                path.strip_prefix(&cluster.environment.current_dir).unwrap_or(&path).display().to_string()
+                path.strip_prefix(&cluster.environment.current_dir)
+                    .unwrap_or(&path)
+                    .display()
+                    .to_string()
             }
             Self::Special(_) => format!("<sns>/{pod}/pod.yaml"),
         }
@@ -85,7 +107,10 @@ impl PodSource {
     pub(crate) fn revision(&self, path: &str) -> Result<Revision, CommandError> {
         match self {
             Self::Repository { directory, git } => git.revision(&directory.join(path)),
-            Self::Special(_) => Ok(Revision::Commit(format!("sns-{}", env!("CARGO_PKG_VERSION")))),
+            Self::Special(_) => Ok(Revision::Commit(format!(
+                "sns-{}",
+                env!("CARGO_PKG_VERSION")
+            ))),
         }
     }
 
@@ -104,10 +129,9 @@ impl PodSource {
                 let path = directory.join(path);
                 fs::read(&path).map_err(|error| unreadable(&path, error))
             }
-            Self::Special(special) => special
-                .file(path)
-                .map(<[u8]>::to_vec)
-                .ok_or_else(|| CommandError::mistake(format!("this special pod has no file {path}"))),
+            Self::Special(special) => special.file(path).map(<[u8]>::to_vec).ok_or_else(|| {
+                CommandError::mistake(format!("this special pod has no file {path}"))
+            }),
         }
     }
 
@@ -122,11 +146,18 @@ impl PodSource {
     /// Copies its configs into the project, over what is there.
     pub(crate) fn import_configs(&self, target: &Path) -> Result<(), CommandError> {
         match self {
-            Self::Repository { directory, .. } => config_dirs::copy(&directory.join("config"), target),
+            Self::Repository { directory, .. } => {
+                config_dirs::copy(&directory.join("config"), target)
+            }
             Self::Special(special) => {
                 for (path, content) in special.files() {
                     if let Some(path) = path.strip_prefix("config/") {
-                        config_dirs::write(target, Path::new(path), content, content.starts_with(b"#!"))?;
+                        config_dirs::write(
+                            target,
+                            Path::new(path),
+                            content,
+                            content.starts_with(b"#!"),
+                        )?;
                     }
                 }
                 Ok(())
@@ -137,8 +168,12 @@ impl PodSource {
 
 fn fetch(link: &str, directory: &Path, ui: &Ui) -> Result<(), CommandError> {
     let parent = directory.parent().unwrap_or(directory);
-    fs::create_dir_all(parent)
-        .map_err(|error| CommandError::files(format!("could not make the directory {}", parent.display()), error))?;
+    fs::create_dir_all(parent).map_err(|error| {
+        CommandError::files(
+            format!("could not make the directory {}", parent.display()),
+            error,
+        )
+    })?;
     ui.note(&format!("cloning {link} …"));
     git::clone(link, directory)
 }

@@ -49,22 +49,45 @@ mod tests {
     use super::*;
 
     fn address(host: &str, machine: &str, router: &str) -> Address {
-        Address { host: host.parse().unwrap(), machine: machine.into(), router: router.parse().ok() }
+        Address {
+            host: host.parse().unwrap(),
+            machine: machine.into(),
+            router: router.parse().ok(),
+        }
     }
 
     #[test]
     fn who_shares_ports_with_whom() {
         let check = |one: (&str, &str, &str), other: (&str, &str, &str), expected: bool| {
-            let (one, other) = (address(one.0, one.1, one.2), address(other.0, other.1, other.2));
+            let (one, other) = (
+                address(one.0, one.1, one.2),
+                address(other.0, other.1, other.2),
+            );
             assert_eq!(one.shares_ports_with(&other), expected, "{one:?} {other:?}");
             assert_eq!(other.shares_ports_with(&one), expected, "{other:?} {one:?}");
         };
-        check(("a", "local", "127.0.0.1"), ("b", "local", "127.0.0.1"), true);
-        check(("a", "local", "127.0.0.1"), ("b", "local", "127.0.0.2"), false);
+        check(
+            ("a", "local", "127.0.0.1"),
+            ("b", "local", "127.0.0.1"),
+            true,
+        );
+        check(
+            ("a", "local", "127.0.0.1"),
+            ("b", "local", "127.0.0.2"),
+            false,
+        );
         check(("a", "local", "127.0.0.1"), ("b", "local", ""), true);
         check(("a", "local", ""), ("b", "local", ""), true);
         check(("a", "10.0.0.1", ""), ("b", "10.0.0.2", ""), false);
-        check(("a", "10.0.0.1", "10.0.0.1"), ("b", "10.0.0.1", "10.0.0.1"), true);
-        check(("a", "local", "127.0.0.1"), ("a", "local", "127.0.0.2"), true);
+        check(
+            ("a", "10.0.0.1", "10.0.0.1"),
+            ("b", "10.0.0.1", "10.0.0.1"),
+            true,
+        );
+        check(
+            ("a", "local", "127.0.0.1"),
+            ("a", "local", "127.0.0.2"),
+            true,
+        );
     }
 }

@@ -31,13 +31,21 @@ pub(crate) struct Cluster<'a> {
 
 impl<'a> Cluster<'a> {
     /// Opens the project that the options name, or the one that the user stands in.
-    pub(crate) fn open(environment: &'a Environment, named: Option<&Path>) -> Result<Self, CommandError> {
+    pub(crate) fn open(
+        environment: &'a Environment,
+        named: Option<&Path>,
+    ) -> Result<Self, CommandError> {
         let files = match named.or(environment.cluster_path.as_deref()) {
             Some(directory) => at(&environment.current_dir.join(directory))?,
-            None => Project::find(&environment.current_dir).map_err(|error| CommandError::mistake(error.to_string()))?,
+            None => Project::find(&environment.current_dir)
+                .map_err(|error| CommandError::mistake(error.to_string()))?,
         };
         let id = hostfiles::read(&files.cluster_id())?;
-        Ok(Self { files, id, environment })
+        Ok(Self {
+            files,
+            id,
+            environment,
+        })
     }
 
     /// Its directory.
@@ -47,7 +55,10 @@ impl<'a> Cluster<'a> {
 
     /// A path of the project as people want to read it: relative to the project.
     pub(crate) fn shown(&self, path: &Path) -> String {
-        path.strip_prefix(self.path()).unwrap_or(path).display().to_string()
+        path.strip_prefix(self.path())
+            .unwrap_or(path)
+            .display()
+            .to_string()
     }
 
     /// The variables of the cluster.
@@ -69,7 +80,10 @@ impl<'a> Cluster<'a> {
 
     /// All hosts, sorted by name.
     pub(crate) fn hosts(&self) -> Result<Vec<Host>, CommandError> {
-        self.host_names()?.iter().map(|name| Host::read(self, name)).collect()
+        self.host_names()?
+            .iter()
+            .map(|name| Host::read(self, name))
+            .collect()
     }
 
     /// The host of that name.
@@ -78,15 +92,23 @@ impl<'a> Cluster<'a> {
         if known.contains(name) {
             return Host::read(self, name);
         }
-        Err(CommandError::mistake(format!("there is no host `{name}` in the project"))
-            .hint_if(did_you_mean(name.as_str(), known.iter().map(HostName::as_str)))
-            .hint("`sns host ls -a` lists them, `sns host register` adds one"))
+        Err(
+            CommandError::mistake(format!("there is no host `{name}` in the project"))
+                .hint_if(did_you_mean(
+                    name.as_str(),
+                    known.iter().map(HostName::as_str),
+                ))
+                .hint("`sns host ls -a` lists them, `sns host register` adds one"),
+        )
     }
 
     /// The names of all hosts, sorted.
     pub(crate) fn host_names(&self) -> Result<Vec<HostName>, CommandError> {
         self.files.hosts().map_err(|error| {
-            CommandError::files(format!("could not list the hosts in {}", self.path().display()), error)
+            CommandError::files(
+                format!("could not list the hosts in {}", self.path().display()),
+                error,
+            )
         })
     }
 
@@ -107,6 +129,11 @@ fn at(directory: &Path) -> Result<Project, CommandError> {
     if project.cluster_id().is_file() {
         return Ok(project);
     }
-    Err(CommandError::mistake(format!("{} is not a Cluster Project: it has no cluster-id.txt", directory.display()))
-        .hint("name its directory with --project or CLUSTERPATH, or make one with `sns cluster create`"))
+    Err(CommandError::mistake(format!(
+        "{} is not a Cluster Project: it has no cluster-id.txt",
+        directory.display()
+    ))
+    .hint(
+        "name its directory with --project or CLUSTERPATH, or make one with `sns cluster create`",
+    ))
 }

@@ -14,12 +14,17 @@ pub(crate) struct SpecialPod {
 
 /// The special pod of that name.
 pub(crate) fn find(name: &str) -> Option<SpecialPod> {
-    names().into_iter().find(|known| *known == name).map(|name| SpecialPod { name })
+    names()
+        .into_iter()
+        .find(|known| *known == name)
+        .map(|name| SpecialPod { name })
 }
 
 /// The names of all special pods, sorted.
 pub(crate) fn names() -> Vec<&'static str> {
-    let with_pod = FILES.iter().filter_map(|(path, _)| path.strip_suffix("/pod.yaml"));
+    let with_pod = FILES
+        .iter()
+        .filter_map(|(path, _)| path.strip_suffix("/pod.yaml"));
     with_pod.filter(|name| !name.contains('/')).collect()
 }
 
@@ -33,7 +38,9 @@ impl SpecialPod {
 
     /// The content of one of its files.
     pub(crate) fn file(self, path: &str) -> Option<&'static [u8]> {
-        self.files().find(|(name, _)| *name == path).map(|(_, content)| content)
+        self.files()
+            .find(|(name, _)| *name == path)
+            .map(|(_, content)| content)
     }
 }
 

@@ -24,17 +24,28 @@ pub(crate) enum Standing {
 
 impl Standing {
     /// Reads it.
-    pub(crate) fn read(release: &Selected, environment: &Environment) -> Result<Self, CommandError> {
+    pub(crate) fn read(
+        release: &Selected,
+        environment: &Environment,
+    ) -> Result<Self, CommandError> {
         if !release.host.is_local() {
             return Ok(Self::Unreachable);
         }
         let home = release.host.home(environment)?;
         let path = home.files.release(&release.id).status();
-        let Some(status) = hostfiles::read_if_present::<PodStatus>(&path)? else { return Ok(Self::NonExisting) };
+        let Some(status) = hostfiles::read_if_present::<PodStatus>(&path)? else {
+            return Ok(Self::NonExisting);
+        };
         let is_over = matches!(status.status, PodPhase::Exited | PodPhase::Removed);
-        let driver_is_gone = status.pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists());
+        let driver_is_gone = status
+            .pid
+            .is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists());
         let status = Box::new(status);
-        Ok(if driver_is_gone && !is_over { Self::Stale(status) } else { Self::Known(status) })
+        Ok(if driver_is_gone && !is_over {
+            Self::Stale(status)
+        } else {
+            Self::Known(status)
+        })
     }
 
     /// The word of the status.
@@ -61,8 +72,14 @@ impl Standing {
 
     /// How often its units were started again.
     pub(crate) fn restarts(&self) -> u32 {
-        let units = self.known().map(|status| status.units.as_slice()).unwrap_or_default();
-        units.iter().map(|unit| unit.start_count.saturating_sub(1)).sum()
+        let units = self
+            .known()
+            .map(|status| status.units.as_slice())
+            .unwrap_or_default();
+        units
+            .iter()
+            .map(|unit| unit.start_count.saturating_sub(1))
+            .sum()
     }
 
     /// What a person should know.
@@ -77,19 +94,25 @@ impl Standing {
 
     /// The status as JSON, with every field of the file.
     pub(crate) fn json(&self) -> serde_json::Value {
-        let units: Vec<serde_json::Value> = self.known().map(|status| status.units.as_slice()).unwrap_or_default().iter().map(|unit| {
-            serde_json::json!({
-                "name": unit.name,
-                "container": unit.container,
-                "image": unit.image,
-                "restart": unit.restart,
-                "ports": unit.ports,
-                "startCount": unit.start_count,
-                "status": unit.status,
-                "pid": unit.pid,
-                "exitCode": unit.exit_code,
+        let units: Vec<serde_json::Value> = self
+            .known()
+            .map(|status| status.units.as_slice())
+            .unwrap_or_default()
+            .iter()
+            .map(|unit| {
+                serde_json::json!({
+                    "name": unit.name,
+                    "container": unit.container,
+                    "image": unit.image,
+                    "restart": unit.restart,
+                    "ports": unit.ports,
+                    "startCount": unit.start_count,
+                    "status": unit.status,
+                    "pid": unit.pid,
+                    "exitCode": unit.exit_code,
+                })
             })
-        }).collect();
+            .collect();
         let status = self.known();
         serde_json::json!({
             "status": self.word(),

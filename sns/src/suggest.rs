@@ -1,11 +1,18 @@
 //! "Did you mean …?", for names that do not exist.
 
 /// The hint for a name that is not among `known`, when one of them is close.
-pub(crate) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    /// How alike two names must be, from 0 to 1: `lapto` and `laptop` are, `web` and `db` are not.
-    const ALIKE_MIN: f64 = 0.75;
-    let scored = known.into_iter().map(|candidate| (strsim::jaro_winkler(name, candidate), candidate));
-    let best = scored.filter(|(score, _)| *score >= ALIKE_MIN).max_by(|(a, _), (b, _)| a.total_cmp(b))?;
+pub(crate) fn did_you_mean<'a>(
+    name: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
+    // One slip of the finger in three letters: `wbe` is `web`, `db` is not.
+    let slips_max = (name.chars().count() / 3).max(1);
+    let counted = known
+        .into_iter()
+        .map(|candidate| (strsim::osa_distance(name, candidate), candidate));
+    let best = counted
+        .filter(|(slips, _)| *slips <= slips_max)
+        .min_by_key(|(slips, _)| *slips)?;
     Some(format!("did you mean `{}`?", best.1))
 }
 
@@ -16,8 +23,15 @@ mod tests {
     #[test]
     fn the_closest_name_or_none() {
         let known = ["laptop", "desktop", "lb1"];
-        assert_eq!(did_you_mean("lapto", known).as_deref(), Some("did you mean `laptop`?"));
+        assert_eq!(
+            did_you_mean("lapto", known).as_deref(),
+            Some("did you mean `laptop`?")
+        );
         assert_eq!(did_you_mean("worker", known), None);
+        assert_eq!(
+            did_you_mean("wbe", ["db", "web"]).as_deref(),
+            Some("did you mean `web`?")
+        );
         assert_eq!(did_you_mean("worker", []), None);
     }
 }

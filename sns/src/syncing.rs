@@ -22,7 +22,7 @@ use crate::project::{Cluster, Host};
 pub(crate) use checks::{check_clean, check_ports};
 pub(crate) use cluster_ports::ClusterPorts;
 pub(crate) use log::write as write_log;
-pub(crate) use outcome::{HostOutcome, Became, change_lines};
+pub(crate) use outcome::{Became, HostOutcome, change_lines};
 pub(crate) use session::{Request, diff, sync};
 
 /// One host that a sync works on.
@@ -49,20 +49,32 @@ impl Source {
     /// Reads the project: every active or inactive host, each with all that it should have.
     pub(crate) fn read(cluster: &Cluster<'_>) -> Result<Self, CommandError> {
         let hosts = cluster.hosts()?;
-        let addresses: Vec<(HostName, HostState, Option<SocketAddr>)> =
-            hosts.iter().map(|host| (host.name.clone(), host.state, host.env.router_address())).collect();
+        let addresses: Vec<(HostName, HostState, Option<SocketAddr>)> = hosts
+            .iter()
+            .map(|host| (host.name.clone(), host.state, host.env.router_address()))
+            .collect();
         let near = Near::new(cluster.files.clone());
         let mut targets = Vec::new();
         for host in hosts.iter().filter(|host| !host.is_disabled()) {
             let home = host.home(cluster.environment)?.files;
             let wanted = near.wanted(&host.name, &routers(&host.name, &addresses))?;
-            targets.push(Target { host: host.clone(), home, wanted });
+            targets.push(Target {
+                host: host.clone(),
+                home,
+                wanted,
+            });
         }
         if targets.is_empty() {
-            return Err(CommandError::mistake("no host of the project takes part in syncs")
-                .hint("`sns host ls -a` lists all hosts, `sns host register` adds one"));
+            return Err(
+                CommandError::mistake("no host of the project takes part in syncs")
+                    .hint("`sns host ls -a` lists all hosts, `sns host register` adds one"),
+            );
         }
-        Ok(Self { cluster_ports: ClusterPorts::read(cluster)?, chain: chain(cluster)?, targets })
+        Ok(Self {
+            cluster_ports: ClusterPorts::read(cluster)?,
+            chain: chain(cluster)?,
+            targets,
+        })
     }
 }
 
@@ -70,6 +82,7 @@ impl Source {
 fn chain(cluster: &Cluster<'_>) -> Result<CommitChain, CommandError> {
     let hashes = Repository::open(cluster.path())?.history(hostfiles::COMMITS_MAX)?;
     CommitChain::new(hashes).map_err(|error| {
-        CommandError::new(Kind::Internal, "git named a commit in an impossible way").caused_by(error)
+        CommandError::new(Kind::Internal, "git named a commit in an impossible way")
+            .caused_by(error)
     })
 }

@@ -2,8 +2,9 @@
 //! appear only on a terminal.
 
 use std::cell::RefCell;
-use std::io::{self, Write};
+use std::io::{self, Stderr, Stdout, Write};
 
+use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 
 use crate::command_error::{CommandError, Kind};
@@ -14,8 +15,10 @@ const HINT: Style = AnsiColor::Cyan.on_default();
 const DONE: Style = AnsiColor::Green.on_default();
 
 /// Where a command says what it found and did.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Ui {
+    stdout: RefCell<AutoStream<Stdout>>,
+    stderr: RefCell<AutoStream<Stderr>>,
     /// The first failure to write a result; a message that cannot be shown is no failure.
     stdout_failure: RefCell<Option<io::Error>>,
 }
@@ -23,45 +26,48 @@ pub(crate) struct Ui {
 impl Ui {
     /// The terminal of this process.
     pub(crate) fn new() -> Self {
-        Self::default()
+        Self {
+            stdout: RefCell::new(AutoStream::auto(io::stdout())),
+            stderr: RefCell::new(AutoStream::auto(io::stderr())),
+            stdout_failure: RefCell::new(None),
+        }
     }
 
     /// One line of the result.
     pub(crate) fn result(&self, line: &str) {
-        let written = writeln!(anstream::stdout().lock(), "{line}");
-        self.keep_failure(written);
+        self.raw(format!("{line}\n").as_bytes());
     }
 
     /// The result as JSON.
     pub(crate) fn json(&self, value: &serde_json::Value) {
-        let written = writeln!(anstream::stdout().lock(), "{value:#}");
-        self.keep_failure(written);
+        self.result(&format!("{value:#}"));
     }
 
     /// Bytes of the result as they are.
     pub(crate) fn raw(&self, bytes: &[u8]) {
-        let written = anstream::stdout().lock().write_all(bytes);
-        self.keep_failure(written);
+        if let Err(error) = self.stdout.borrow_mut().write_all(bytes) {
+            self.stdout_failure.borrow_mut().get_or_insert(error);
+        }
     }
 
     /// Something was done.
     pub(crate) fn done(&self, message: &str) {
-        say(&format!("{DONE}ok{DONE:#}: {message}"));
+        self.say(&format!("{DONE}ok{DONE:#}: {message}"));
     }
 
     /// What is going on, while it takes long, or what follows from what was done.
     pub(crate) fn note(&self, message: &str) {
-        say(message);
+        self.say(message);
     }
 
     /// Something that is likely not as the user wants it.
     pub(crate) fn warning(&self, message: &str) {
-        say(&format!("{WARNING}warning{WARNING:#}: {message}"));
+        self.say(&format!("{WARNING}warning{WARNING:#}: {message}"));
     }
 
     /// What the user can do about the message before.
     pub(crate) fn hint(&self, hint: &str) {
-        say(&format!("{HINT}hint{HINT:#}: {hint}"));
+        self.say(&format!("{HINT}hint{HINT:#}: {hint}"));
     }
 
     /// A mistake in a file that people write: its lines, the first of which says `error` or `warning`.
@@ -69,11 +75,15 @@ impl Ui {
         for (number, line) in lines.iter().enumerate() {
             let coloured = if number == 0 {
                 let line = line.replacen(": error: ", &format!(": {ERROR}error{ERROR:#}: "), 1);
-                line.replacen(": warning: ", &format!(": {WARNING}warning{WARNING:#}: "), 1)
+                line.replacen(
+                    ": warning: ",
+                    &format!(": {WARNING}warning{WARNING:#}: "),
+                    1,
+                )
             } else {
                 line.clone()
             };
-            say(&coloured);
+            self.say(&coloured);
         }
     }
 
@@ -85,11 +95,15 @@ impl Ui {
         let chain = error.chain();
         let mut texts = chain.iter();
         if let Some(message) = texts.next() {
-            say(&format!("{ERROR}error{ERROR:#}: {message}"));
+            self.say(&format!("{ERROR}error{ERROR:#}: {message}"));
         }
         for cause in texts {
-            say(&format!("  because: {cause}"));
+            self.say(&format!("  because: {cause}"));
         }
+        error
+            .details()
+            .iter()
+            .for_each(|detail| self.say(&format!("  {detail}")));
         for hint in error.hints() {
             self.hint(hint);
         }
@@ -97,7 +111,8 @@ impl Ui {
 
     /// Tells whether all results could be written. A reader that went away early is no failure.
     pub(crate) fn finish(&self) -> Result<(), CommandError> {
-        match self.stdout_failure.take() {
+        let flushed = self.stdout.borrow_mut().flush().err();
+        match self.stdout_failure.take().or(flushed) {
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 let failure = CommandError::files("could not write the result", error);
                 self.failure(&failure);
@@ -107,14 +122,8 @@ impl Ui {
         }
     }
 
-    fn keep_failure(&self, written: io::Result<()>) {
-        if let Err(error) = written {
-            self.stdout_failure.borrow_mut().get_or_insert(error);
-        }
+    /// One message. There is nobody to tell when stderr is gone.
+    fn say(&self, message: &str) {
+        let _ = writeln!(self.stderr.borrow_mut(), "{message}");
     }
-}
-
-/// One message. There is nobody to tell when stderr is gone.
-fn say(message: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{message}");
 }

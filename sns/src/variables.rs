@@ -32,20 +32,38 @@ pub(crate) fn source(pod: &PodName, variable: &str) -> Source {
     } else if ports::is_automatic(variable) {
         Source::AutomaticPort
     } else if variable.starts_with('_') {
-        Source::ClusterVars { name: variable.to_owned(), optional: true }
+        Source::ClusterVars {
+            name: variable.to_owned(),
+            optional: true,
+        }
     } else if has_small_letter {
-        Source::ClusterVars { name: format!("{pod}_{variable}"), optional: false }
+        Source::ClusterVars {
+            name: format!("{pod}_{variable}"),
+            optional: false,
+        }
     } else {
-        Source::ClusterVars { name: variable.to_owned(), optional: variable == "DEVMODE" }
+        Source::ClusterVars {
+            name: variable.to_owned(),
+            optional: variable == "DEVMODE",
+        }
     }
 }
 
 /// The names in `cluster-vars.env` that a pod wants and that are not there yet.
-pub(crate) fn undefined(pod: &PodName, used: &BTreeSet<String>, is_defined: impl Fn(&str) -> bool) -> Vec<String> {
-    let wanted = used.iter().filter_map(|variable| match source(pod, variable) {
-        Source::ClusterVars { name, optional: false } => Some(name),
-        _ => None,
-    });
+pub(crate) fn undefined(
+    pod: &PodName,
+    used: &BTreeSet<String>,
+    is_defined: impl Fn(&str) -> bool,
+) -> Vec<String> {
+    let wanted = used
+        .iter()
+        .filter_map(|variable| match source(pod, variable) {
+            Source::ClusterVars {
+                name,
+                optional: false,
+            } => Some(name),
+            _ => None,
+        });
     wanted.filter(|name| !is_defined(name)).collect()
 }
 
@@ -56,7 +74,10 @@ mod tests {
     #[test]
     fn every_sort_of_name() {
         let pod: PodName = "web".parse().unwrap();
-        let vars = |name: &str, optional| Source::ClusterVars { name: name.to_owned(), optional };
+        let vars = |name: &str, optional| Source::ClusterVars {
+            name: name.to_owned(),
+            optional,
+        };
         let check = |variable, expected| assert_eq!(source(&pod, variable), expected, "{variable}");
         check("podVersion", Source::PodVersion);
         check("HOSTPORTAUTO1", Source::AutomaticPort);
@@ -71,7 +92,19 @@ mod tests {
     #[test]
     fn what_is_still_to_be_defined() {
         let pod: PodName = "web".parse().unwrap();
-        let used = ["podVersion", "HOSTPORTAUTO1", "mode", "allow", "_x", "GLOBAL"].map(str::to_owned).into();
-        assert_eq!(undefined(&pod, &used, |name| name == "web_mode"), ["GLOBAL", "web_allow"]);
+        let used = [
+            "podVersion",
+            "HOSTPORTAUTO1",
+            "mode",
+            "allow",
+            "_x",
+            "GLOBAL",
+        ]
+        .map(str::to_owned)
+        .into();
+        assert_eq!(
+            undefined(&pod, &used, |name| name == "web_mode"),
+            ["GLOBAL", "web_allow"]
+        );
     }
 }

@@ -56,24 +56,42 @@ impl Bench {
             .folder(&cluster.project(), "PROJECT")
             .folder(&cluster.pods(), "PODS")
             .folder(&cluster.folder().join("hosts"), "HOSTS")
+            .folder(
+                testkit::program("sns").unwrap().parent().unwrap(),
+                "PROGRAMS",
+            )
             .folder(cluster.folder(), "FOLDER");
         if !id.is_empty() {
             redactor = redactor.text(id.trim(), "CLUSTER");
         }
-        Self { cluster, redactor, plugins: None }
+        Self {
+            cluster,
+            redactor,
+            plugins: None,
+        }
     }
 
     /// A project with one local host that has no plugins.
     pub(crate) fn with_host() -> Self {
         let bench = Self::new();
-        bench.cluster.add_host("laptop", "127.0.0.1:32767".parse().unwrap()).unwrap();
+        bench
+            .cluster
+            .add_host("laptop", "127.0.0.1:32767".parse().unwrap())
+            .unwrap();
         bench
     }
 
     /// A project with one local host that has the native plugin.
     pub(crate) fn with_native_host() -> Self {
         let bench = Self::new().with_plugins();
-        bench.ok(&["host", "register", "laptop", "--address=local", &bench.home_option("laptop"), "--router-address=127.0.0.1"]);
+        bench.ok(&[
+            "host",
+            "register",
+            "laptop",
+            "--address=local",
+            &bench.home_option("laptop"),
+            "--router-address=127.0.0.1",
+        ]);
         bench.ok(&["host", "init", "laptop"]);
         bench
     }
@@ -101,7 +119,10 @@ impl Bench {
         }
         // What a test finds must not depend on what lies beside the built program.
         let nowhere = self.cluster.folder().join("no-plugins");
-        command.env("SIMPLENETES_PLUGINS", self.plugins.as_deref().unwrap_or(&nowhere));
+        command.env(
+            "SIMPLENETES_PLUGINS",
+            self.plugins.as_deref().unwrap_or(&nowhere),
+        );
         command.env("USER", "tester");
         Outcome::of(&mut command).unwrap()
     }
@@ -116,7 +137,8 @@ impl Bench {
     pub(crate) fn shown(&self, arguments: &[&str], outcome: &Outcome) -> String {
         let mut text = format!("$ sns {}\n{}", arguments.join(" "), outcome.stdout);
         for line in outcome.stderr.lines() {
-            text.push_str(&format!("| {line}\n"));
+            text.push_str(format!("| {line}").trim_end());
+            text.push('\n');
         }
         text.push_str(&format!("[exit {}]", outcome.code));
         self.redact(&text)
@@ -144,7 +166,10 @@ impl Bench {
         let directory = self.cluster.pods().join(pod);
         write(&directory.join(path), text);
         for arguments in [&["add", "."][..], &["commit", "-q", "-m", "Change"]] {
-            Outcome::of(self.cluster.git(arguments).current_dir(&directory)).unwrap().success().unwrap();
+            Outcome::of(self.cluster.git(arguments).current_dir(&directory))
+                .unwrap()
+                .success()
+                .unwrap();
         }
     }
 
@@ -155,7 +180,10 @@ impl Bench {
 
     /// What git says of the project.
     pub(crate) fn git_status(&self) -> String {
-        Outcome::of(&mut self.cluster.git(&["status", "--short"])).unwrap().success().unwrap()
+        Outcome::of(&mut self.cluster.git(&["status", "--short"]))
+            .unwrap()
+            .success()
+            .unwrap()
     }
 
     /// A file of the project.
@@ -182,7 +210,10 @@ impl Bench {
 }
 
 /// Writes a file and the directories above it.
-#[expect(clippy::disallowed_methods, reason = "the input of a test is written before anybody reads it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the input of a test is written before anybody reads it"
+)]
 pub(crate) fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
@@ -193,8 +224,19 @@ fn built_plugins() -> PathBuf {
     let named = std::env::var_os("SIMPLENETES_PLUGINS").map(PathBuf::from);
     let program = testkit::program("sns").unwrap();
     let directory = named.unwrap_or_else(|| program.parent().unwrap().join("plugins"));
-    let is_there = fs::read_dir(&directory)
-        .is_ok_and(|mut entries| entries.any(|entry| entry.unwrap().file_name().to_string_lossy().starts_with("native-runtime")));
-    assert!(is_there, "{} holds no native-runtime component: run `cargo xtask plugins`", directory.display());
+    let is_there = fs::read_dir(&directory).is_ok_and(|mut entries| {
+        entries.any(|entry| {
+            entry
+                .unwrap()
+                .file_name()
+                .to_string_lossy()
+                .starts_with("native-runtime")
+        })
+    });
+    assert!(
+        is_there,
+        "{} holds no native-runtime component: run `cargo xtask plugins`",
+        directory.display()
+    );
     directory
 }

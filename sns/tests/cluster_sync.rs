@@ -8,7 +8,15 @@ use crate::bench::{Bench, PROGRAM, RUN};
 /// A project with one compiled and committed pod.
 fn committed() -> Bench {
     let bench = Bench::with_host();
-    bench.attach("web", "laptop", &[("pod.yaml", PROGRAM), ("run.sh", RUN), ("config/conf/a", "1\n")]);
+    bench.attach(
+        "web",
+        "laptop",
+        &[
+            ("pod.yaml", PROGRAM),
+            ("run.sh", RUN),
+            ("config/conf/a", "1\n"),
+        ],
+    );
     bench.ok(&["pod", "compile", "web"]);
     bench.commit();
     bench
@@ -17,34 +25,80 @@ fn committed() -> Bench {
 /// The outcome without the name of the log file, which has a time and a process in it.
 fn show(bench: &Bench, arguments: &[&str]) -> String {
     let text = bench.show(arguments);
-    let lines = text.lines().map(|line| match line.split_once("_synclogs/") {
-        Some((before, _)) => format!("{before}_synclogs/[LOG]"),
-        None => line.to_owned(),
-    });
+    let lines = text
+        .lines()
+        .map(|line| match line.split_once("_synclogs/") {
+            Some((before, _)) => format!("{before}_synclogs/[LOG]"),
+            None => line.to_owned(),
+        });
     lines.collect::<Vec<_>>().join("\n")
 }
 
 #[test]
 fn the_first_sync_the_second_and_a_change() {
     let bench = committed();
-    assert_snapshot!(show(&bench, &["cluster", "diff"]), @"");
-    assert_snapshot!(show(&bench, &["cluster", "sync"]), @"");
+    assert_snapshot!(show(&bench, &["cluster", "diff"]), @r"
+    $ sns cluster diff
+    laptop: 3 changes to make
+      ~ hosts.conf
+      + web:1.0.0 running
+      ~ clusterports.conf
+    [exit 0]
+    ");
+    assert_snapshot!(show(&bench, &["cluster", "sync"]), @r"
+    $ sns cluster sync
+    laptop: 3 changes made
+      ~ hosts.conf
+      + web:1.0.0 running
+      ~ clusterports.conf
+    | syncing host laptop …
+    | log: _synclogs/[LOG]
+    [exit 0]
+    ");
     assert_eq!(bench.git_status(), "", "a sync leaves the project clean");
     let release = "pods/web/release/1.0.0";
     assert_eq!(bench.read_home("laptop", &format!("{release}/pod")), RUN);
-    assert_eq!(bench.read_home("laptop", &format!("{release}/config/conf/a")), "1\n");
+    assert_eq!(
+        bench.read_home("laptop", &format!("{release}/config/conf/a")),
+        "1\n"
+    );
     assert_eq!(bench.read_home("laptop", "hosts.conf"), "127.0.0.1:32767\n");
-    let head = Outcome::of(&mut bench.cluster.git(&["rev-parse", "HEAD"])).unwrap().success().unwrap();
-    assert!(bench.read_home("laptop", "commit-chain.txt").trim().ends_with(head.trim()));
-    assert_snapshot!(show(&bench, &["cluster", "sync"]), @"");
+    let head = Outcome::of(&mut bench.cluster.git(&["rev-parse", "HEAD"]))
+        .unwrap()
+        .success()
+        .unwrap();
+    assert!(
+        bench
+            .read_home("laptop", "commit-chain.txt")
+            .trim()
+            .ends_with(head.trim())
+    );
+    assert_snapshot!(show(&bench, &["cluster", "sync"]), @r"
+    $ sns cluster sync
+    laptop: nothing to do
+    | log: _synclogs/[LOG]
+    [exit 0]
+    ");
 
     bench.ok(&["pod", "state", "web", "-s", "stopped"]);
     bench.write("_config/web/conf/a", "2\n");
     bench.ok(&["pod", "updateconfig", "web"]);
     bench.commit();
-    assert_snapshot!(show(&bench, &["cluster", "sync", "-q"]), @"");
-    assert_eq!(bench.read_home("laptop", &format!("{release}/pod.state")), "stopped\n");
-    assert_eq!(bench.read_home("laptop", &format!("{release}/config/conf/a")), "2\n");
+    assert_snapshot!(show(&bench, &["cluster", "sync", "-q"]), @r"
+    $ sns cluster sync -q
+    laptop: 2 changes made
+      ~ web:1.0.0 config conf
+      ~ web:1.0.0 running -> stopped
+    [exit 0]
+    ");
+    assert_eq!(
+        bench.read_home("laptop", &format!("{release}/pod.state")),
+        "stopped\n"
+    );
+    assert_eq!(
+        bench.read_home("laptop", &format!("{release}/config/conf/a")),
+        "2\n"
+    );
     assert_eq!(bench.git_status(), "");
 }
 
@@ -53,10 +107,18 @@ fn a_log_is_kept_outside_git() {
     let bench = committed();
     bench.ok(&["cluster", "sync"]);
     let logs = std::fs::read_dir(bench.cluster.project().join("_synclogs")).unwrap();
-    let names: Vec<String> = logs.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
-    let log = names.iter().find(|name| name.ends_with(".sync.log.txt")).unwrap();
+    let names: Vec<String> = logs
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    let log = names
+        .iter()
+        .find(|name| name.ends_with(".sync.log.txt"))
+        .unwrap();
     let text = bench.read(&format!("_synclogs/{log}"));
-    assert!(text.contains("laptop: updated\n") && text.contains(" tester SYNC_DONE\n"), "{text}");
+    assert!(
+        text.contains("laptop: updated\n") && text.contains(" tester SYNC_DONE\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -64,19 +126,43 @@ fn an_unclean_project_is_refused() {
     let bench = committed();
     bench.write("laptop/notes.txt", "x\n");
     bench.write("cluster-vars.env", "A=1\n");
-    assert_snapshot!(show(&bench, &["cluster", "sync"]), @"");
-    assert!(!bench.cluster.host_home("laptop").join("hosts.conf").exists(), "nothing was touched");
+    assert_snapshot!(show(&bench, &["cluster", "sync"]), @r"
+    $ sns cluster sync
+    | error: the project has changes that are not committed
+    |    M cluster-vars.env
+    |   ?? laptop/notes.txt
+    | hint: git add . && git commit
+    [exit 5]
+    ");
+    assert!(
+        !bench
+            .cluster
+            .host_home("laptop")
+            .join("hosts.conf")
+            .exists(),
+        "nothing was touched"
+    );
 }
 
 #[test]
 fn a_project_that_is_behind_or_has_branched_is_refused_unless_forced() {
     let bench = committed();
-    let git = |arguments: &[&str]| Outcome::of(&mut bench.cluster.git(arguments)).unwrap().success().unwrap();
+    let git = |arguments: &[&str]| {
+        Outcome::of(&mut bench.cluster.git(arguments))
+            .unwrap()
+            .success()
+            .unwrap()
+    };
     bench.write("README.md", "one\n");
     bench.commit();
     bench.ok(&["cluster", "sync"]);
     git(&["checkout", "-q", "-b", "back", "HEAD~1"]);
-    assert_snapshot!(show(&bench, &["cluster", "sync"]), @"");
+    assert_snapshot!(show(&bench, &["cluster", "sync"]), @r"
+    $ sns cluster sync
+    | error: host laptop: the host is 1 commits ahead of this project: pull first, or force the sync to take them back
+    | hint: force it with --force
+    [exit 5]
+    ");
     bench.write("README.md", "two\n");
     bench.commit();
     let branched = bench.run(&["cluster", "sync"]);
@@ -93,17 +179,36 @@ fn a_project_that_is_behind_or_has_branched_is_refused_unless_forced() {
 fn hosts_that_are_not_ready_belong_to_others_or_are_far_away() {
     let bench = committed();
     bench.write_home("laptop", "cluster-id.txt", "other-1\n");
-    assert_snapshot!(show(&bench, &["cluster", "sync"]), @"");
+    assert_snapshot!(show(&bench, &["cluster", "sync"]), @r"
+    $ sns cluster sync
+    | error: host laptop: [HOSTS]/laptop belongs to cluster other-1, not to [CLUSTER]: correct HOST or HOSTHOME in host.env
+    [exit 5]
+    ");
     std::fs::remove_file(bench.cluster.host_home("laptop").join("cluster-id.txt")).unwrap();
-    assert_snapshot!(show(&bench, &["cluster", "sync"]), @"");
+    assert_snapshot!(show(&bench, &["cluster", "sync"]), @r"
+    $ sns cluster sync
+    | error: host laptop is not ready: [HOSTS]/laptop has no cluster-id.txt
+    | hint: prepare it with `sns host init laptop`
+    [exit 3]
+    ");
     bench.ok(&["host", "register", "worker1", "-a", "10.0.0.5"]);
     bench.commit();
-    assert_snapshot!(show(&bench, &["cluster", "sync"]), @"");
+    assert_snapshot!(show(&bench, &["cluster", "sync"]), @r"
+    $ sns cluster sync
+    | error: host worker1 is not on this machine, and this version works with local hosts only
+    | hint: set it aside with `sns host state worker1 -s disabled`, or register it with --address=local
+    [exit 3]
+    ");
     for host in ["laptop", "worker1"] {
         bench.ok(&["host", "state", host, "-s", "disabled"]);
     }
     bench.commit();
-    assert_snapshot!(show(&bench, &["cluster", "sync"]), @"");
+    assert_snapshot!(show(&bench, &["cluster", "sync"]), @r"
+    $ sns cluster sync
+    | error: no host of the project takes part in syncs
+    | hint: `sns host ls -a` lists all hosts, `sns host register` adds one
+    [exit 3]
+    ");
 }
 
 #[test]
@@ -113,10 +218,20 @@ fn ports_that_clash_are_named() {
         let release = format!("laptop/pods/{pod}/release/1.0.0");
         bench.write(&format!("{release}/pod"), RUN);
         bench.write(&format!("{release}/pod.state"), "removed\n");
-        bench.write(&format!("{release}/pod.portmappings.conf"), &format!("{ports}\n"));
+        bench.write(
+            &format!("{release}/pod.portmappings.conf"),
+            &format!("{ports}\n"),
+        );
     }
     bench.commit();
-    assert_snapshot!(show(&bench, &["cluster", "sync"]), @"");
+    assert_snapshot!(show(&bench, &["cluster", "sync"]), @r"
+    $ sns cluster sync
+    | error: ports clash
+    |   host port 8080 is used by a:1.0.0@laptop and by b:1.0.0@laptop
+    | hint: change the port in the pod.yaml (or use ${HOSTPORTAUTO1}), raise podVersion and compile
+    | hint: a removed release keeps its ports until `sns pod delete`
+    [exit 3]
+    ");
 }
 
 #[test]
@@ -125,29 +240,50 @@ fn a_changed_pod_of_a_delivered_version_waits_for_its_name() {
     bench.ok(&["cluster", "sync"]);
     bench.write("laptop/pods/web/release/1.0.0/pod", "#!/bin/sh\nexit 1\n");
     bench.commit();
-    assert_snapshot!(show(&bench, &["cluster", "sync", "-q"]), @"");
-    assert_snapshot!(show(&bench, &["cluster", "sync", "-q", "--pod-to-overwrite=web:1.0.0"]), @"");
+    assert_snapshot!(show(&bench, &["cluster", "sync", "-q"]), @r"
+    $ sns cluster sync -q
+    laptop: nothing to do
+    | warning: the compiled web:1.0.0 differs from the one on host laptop and was not sent
+    | hint: raise its podVersion, or name it: --pod-to-overwrite=web:1.0.0
+    [exit 0]
+    ");
+    assert_snapshot!(show(&bench, &["cluster", "sync", "-q", "--pod-to-overwrite=web:1.0.0"]), @r"
+    $ sns cluster sync -q --pod-to-overwrite=web:1.0.0
+    laptop: 1 change made
+      ~ web:1.0.0 pod
+    [exit 0]
+    ");
 }
 
 #[test]
 fn a_detached_pod_is_removed_and_cluster_ports_follow_the_running_releases() {
     let bench = committed();
-    bench.write("laptop/pods/web/release/1.0.0/pod.portmappings.conf", "61000:30000:10:false\n");
+    bench.write(
+        "laptop/pods/web/release/1.0.0/pod.portmappings.conf",
+        "61000:30000:10:false\n",
+    );
     bench.commit();
     bench.ok(&["cluster", "sync"]);
     assert_eq!(bench.read_home("laptop", "clusterports.conf"), "61000\n");
     bench.ok(&["host", "detach", "web"]);
     bench.commit();
-    let outcome: serde_json::Value = serde_json::from_str(&bench.ok(&["cluster", "sync", "--json"])).unwrap();
+    let outcome: serde_json::Value =
+        serde_json::from_str(&bench.ok(&["cluster", "sync", "--json"])).unwrap();
     assert_eq!(outcome[0]["result"], "updated");
     assert_eq!(bench.read_home("laptop", "clusterports.conf"), "");
-    assert_eq!(bench.read_home("laptop", "pods/web/release/1.0.0/pod.state"), "removed\n");
+    assert_eq!(
+        bench.read_home("laptop", "pods/web/release/1.0.0/pod.state"),
+        "removed\n"
+    );
 }
 
 #[test]
 fn a_host_that_cannot_be_changed_stops_the_sync_of_all() {
     let bench = committed();
-    bench.cluster.add_host("second", "127.0.0.2:32767".parse().unwrap()).unwrap();
+    bench
+        .cluster
+        .add_host("second", "127.0.0.2:32767".parse().unwrap())
+        .unwrap();
     bench.commit();
     // A file where a directory belongs: whoever runs the test, root included, cannot write below it.
     let sync = bench.cluster.host_home("second").join(".sync");
@@ -156,5 +292,12 @@ fn a_host_that_cannot_be_changed_stops_the_sync_of_all() {
     let outcome = bench.run(&["cluster", "sync"]);
     assert_eq!(outcome.code, 7, "{outcome}");
     assert!(outcome.stderr.contains("host second:"), "{outcome}");
-    assert!(!bench.cluster.host_home("laptop").join("hosts.conf").exists(), "no host was touched");
+    assert!(
+        !bench
+            .cluster
+            .host_home("laptop")
+            .join("hosts.conf")
+            .exists(),
+        "no host was touched"
+    );
 }

@@ -41,7 +41,11 @@ fn the_help_of_every_command_is_reviewed() {
     for command in COMMANDS {
         let arguments: Vec<&str> = command.iter().copied().chain(["--help"]).collect();
         let help = bench.ok(&arguments);
-        text.push_str(&format!("### sns {}\n\n{}\n", command.join(" "), help.trim_end()));
+        text.push_str(&format!(
+            "### sns {}\n\n{}\n",
+            command.join(" "),
+            help.trim_end()
+        ));
         text.push('\n');
     }
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/help.txt");
@@ -53,9 +57,17 @@ fn every_verb_has_an_example_and_is_in_the_list() {
     let bench = Bench::empty();
     for noun in ["cluster", "host", "pod", "plugin"] {
         let help = bench.ok(&[noun, "--help"]);
-        let verbs = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-        for verb in verbs.filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next()).filter(|verb| *verb != "help") {
-            assert!(COMMANDS.contains(&&[noun, verb][..]), "{noun} {verb} is missing in the list");
+        let verbs = help
+            .lines()
+            .skip_while(|line| *line != "Commands:")
+            .skip(1)
+            .take_while(|line| !line.is_empty());
+        let verbs = verbs.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+        for verb in verbs.filter(|verb| !verb.is_empty() && *verb != "help") {
+            assert!(
+                COMMANDS.contains(&&[noun, verb][..]),
+                "{noun} {verb} is missing in the list"
+            );
             let help = bench.ok(&[noun, verb, "--help"]);
             assert!(help.contains("Example"), "{noun} {verb} has no example");
         }

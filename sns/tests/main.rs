@@ -2,7 +2,7 @@
 //! command; the environment is cleared and folders, times and digests are redacted.
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
+    clippy::panic,
     reason = "a test that meets the unexpected should stop at once"
 )]
 

@@ -7,15 +7,41 @@ use crate::bench::{Bench, PROGRAM, RUN, WEB};
 #[test]
 fn a_foreign_program_is_compiled_without_a_plugin() {
     let bench = Bench::with_host();
-    bench.attach("web", "laptop", &[("pod.yaml", PROGRAM), ("run.sh", RUN), ("config/conf/a", "1\n")]);
+    bench.attach(
+        "web",
+        "laptop",
+        &[
+            ("pod.yaml", PROGRAM),
+            ("run.sh", RUN),
+            ("config/conf/a", "1\n"),
+        ],
+    );
     bench.commit();
-    assert_snapshot!(bench.show(&["pod", "compile", "web"]), @"");
+    assert_snapshot!(bench.show(&["pod", "compile", "web"]), @r"
+    $ sns pod compile web
+    | compiling web:1.0.0 for host laptop …
+    | ok: web:1.0.0 compiled for host laptop
+    | hint: bring it to the hosts: git add . && git commit; then sns cluster sync
+    [exit 0]
+    ");
     let release = "laptop/pods/web/release/1.0.0";
     assert_eq!(bench.read(&format!("{release}/pod")), RUN);
     assert_eq!(bench.read(&format!("{release}/pod.state")), "running\n");
     assert_eq!(bench.read(&format!("{release}/config/conf/a")), "1\n");
-    assert_eq!(bench.read(&format!("{release}/config/conf.txt")).trim().len(), 64);
-    assert_snapshot!(bench.show(&["pod", "compile", "web"]), @"");
+    assert_eq!(
+        bench
+            .read(&format!("{release}/config/conf.txt"))
+            .trim()
+            .len(),
+        64
+    );
+    assert_snapshot!(bench.show(&["pod", "compile", "web"]), @r"
+    $ sns pod compile web
+    | web:1.0.0@laptop exists already and was left as it is
+    | pod web was not compiled: nothing is new
+    | hint: raise podVersion in its pod.yaml to compile what has changed
+    [exit 0]
+    ");
     assert_eq!(bench.ok(&["pod", "compile", "web", "-v"]), "1.0.0\n");
 }
 
@@ -26,10 +52,28 @@ fn a_native_pod_gets_ports_files_and_a_log_line() {
     bench.commit();
     assert_snapshot!(bench.show(&["pod", "compile", "web"]), @"");
     let release = "laptop/pods/web/release/1.0.0";
-    assert_eq!(bench.read(&format!("{release}/pod.portmappings.conf")), "61000:30000:4096:false\n");
-    assert!(bench.read(&format!("{release}/pod")).starts_with("#!/usr/bin/env -S simplenetesd pod\n"));
-    assert!(bench.read(&format!("{release}/.pod.yaml")).contains("hostPort: 30000"));
-    assert!(!bench.cluster.project().join(release).join("pod.ingress.conf").exists());
+    assert_eq!(
+        bench.read(&format!("{release}/pod.portmappings.conf")),
+        "61000:30000:4096:false\n"
+    );
+    assert!(
+        bench
+            .read(&format!("{release}/pod"))
+            .starts_with("#!/usr/bin/env -S simplenetesd pod\n")
+    );
+    assert!(
+        bench
+            .read(&format!("{release}/.pod.yaml"))
+            .contains("hostPort: 30000")
+    );
+    assert!(
+        !bench
+            .cluster
+            .project()
+            .join(release)
+            .join("pod.ingress.conf")
+            .exists()
+    );
     assert_snapshot!(bench.redact(bench.read("laptop/pods/web/log.txt").lines().last().unwrap().split_once(" tester ").unwrap().1), @"");
     assert_snapshot!(bench.show(&["pod", "info", "web"]), @"");
 }
@@ -39,7 +83,14 @@ fn hosts_on_one_address_share_ports_and_replicas_share_the_cluster_port() {
     let bench = Bench::with_native_host();
     for (host, address) in [("second", "127.0.0.1"), ("third", "127.0.0.3")] {
         let router = format!("--router-address={address}");
-        bench.ok(&["host", "register", host, "--address=local", &bench.home_option(host), &router]);
+        bench.ok(&[
+            "host",
+            "register",
+            host,
+            "--address=local",
+            &bench.home_option(host),
+            &router,
+        ]);
         bench.ok(&["host", "init", host]);
     }
     bench.attach("web", "laptop", &[("pod.yaml", WEB)]);
@@ -47,8 +98,19 @@ fn hosts_on_one_address_share_ports_and_replicas_share_the_cluster_port() {
     bench.ok(&["pod", "compile", "web"]);
     bench.attach("web", "third", &[]);
     bench.ok(&["pod", "compile", "web"]);
-    let ports = ["laptop", "second", "third"].map(|host| bench.read(&format!("{host}/pods/web/release/1.0.0/pod.portmappings.conf")));
-    assert_eq!(ports, ["61000:30000:4096:false\n", "61000:30001:4096:false\n", "61000:30000:4096:false\n"]);
+    let ports = ["laptop", "second", "third"].map(|host| {
+        bench.read(&format!(
+            "{host}/pods/web/release/1.0.0/pod.portmappings.conf"
+        ))
+    });
+    assert_eq!(
+        ports,
+        [
+            "61000:30000:4096:false\n",
+            "61000:30001:4096:false\n",
+            "61000:30000:4096:false\n"
+        ]
+    );
 }
 
 #[test]
@@ -57,7 +119,13 @@ fn all_mistakes_of_a_text_are_shown_and_nothing_is_left() {
     let yaml = "api: 1.0.0-beta2\nruntime: native\npodVersion: 1.0.0\nprocesses:\n  - name: main\n    comand: [sleep, \"1\"]\n    restart: allways\n";
     bench.attach("web", "laptop", &[("pod.yaml", yaml)]);
     assert_snapshot!(bench.show(&["pod", "compile", "web"]), @"");
-    assert!(!bench.cluster.project().join("laptop/pods/web/release/1.0.0").exists());
+    assert!(
+        !bench
+            .cluster
+            .project()
+            .join("laptop/pods/web/release/1.0.0")
+            .exists()
+    );
     bench.change_pod("web", "pod.yaml", "api: [\n");
     assert_snapshot!(bench.show(&["pod", "compile", "web"]), @"");
 }
@@ -77,16 +145,26 @@ fn values_are_inserted_as_they_are() {
     bench.attach("web", "laptop", &[("pod.yaml", &yaml)]);
     bench.write("cluster-vars.env", "web_seconds=1&2`x`\n");
     bench.ok(&["pod", "compile", "web"]);
-    assert!(bench.read("laptop/pods/web/release/1.0.0/pod").contains("1&2`x`"));
+    assert!(
+        bench
+            .read("laptop/pods/web/release/1.0.0/pod")
+            .contains("1&2`x`")
+    );
 }
 
 #[test]
 fn a_missing_config_and_a_missing_plugin() {
     let bench = Bench::with_native_host();
-    let yaml = format!("{WEB}    mounts:\n      - volume: conf\n        dest: /mnt/conf\nvolumes:\n  - name: conf\n    type: config\n");
+    let yaml = format!(
+        "{WEB}    mounts:\n      - volume: conf\n        dest: /mnt/conf\nvolumes:\n  - name: conf\n    type: config\n"
+    );
     bench.attach("web", "laptop", &[("pod.yaml", &yaml)]);
     assert_snapshot!(bench.show(&["pod", "compile", "web"]), @"");
-    bench.change_pod("web", "pod.yaml", &WEB.replace("runtime: native", "runtime: natives"));
+    bench.change_pod(
+        "web",
+        "pod.yaml",
+        &WEB.replace("runtime: native", "runtime: natives"),
+    );
     assert_snapshot!(bench.show(&["pod", "compile", "web"]), @"");
     bench.write("laptop/plugins.yaml", "plugins: []\n");
     bench.change_pod("web", "pod.yaml", WEB);
@@ -98,8 +176,19 @@ fn a_component_that_was_not_granted_is_not_run() {
     let bench = Bench::with_native_host();
     bench.attach("web", "laptop", &[("pod.yaml", WEB)]);
     let yaml = bench.read("laptop/plugins.yaml");
-    let digest = yaml.split_once("digest: ").unwrap().1.split_whitespace().next().unwrap().trim_matches('"').to_owned();
-    bench.write("laptop/plugins.yaml", &yaml.replace(&digest, &"0".repeat(64)));
+    let digest = yaml
+        .split_once("digest: ")
+        .unwrap()
+        .1
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .trim_matches('"')
+        .to_owned();
+    bench.write(
+        "laptop/plugins.yaml",
+        &yaml.replace(&digest, &"0".repeat(64)),
+    );
     assert_snapshot!(bench.show(&["pod", "compile", "web"]), @"");
 }
 
@@ -108,17 +197,45 @@ fn what_is_not_committed_is_compiled_and_said() {
     let bench = Bench::with_host();
     bench.attach("web", "laptop", &[("pod.yaml", PROGRAM), ("run.sh", RUN)]);
     bench.commit();
-    crate::bench::write(&bench.cluster.pods().join("web/pod.yaml"), &PROGRAM.replace("1.0.0\n", "1.0.1\n"));
-    assert_snapshot!(bench.show(&["pod", "compile", "web"]), @"");
+    crate::bench::write(
+        &bench.cluster.pods().join("web/pod.yaml"),
+        &PROGRAM.replace("1.0.0\n", "1.0.1\n"),
+    );
+    assert_snapshot!(bench.show(&["pod", "compile", "web"]), @r"
+    $ sns pod compile web
+    | warning: the pod's pod.yaml has changes that are not committed, so the log cannot say what was compiled
+    | compiling web:1.0.1 for host laptop …
+    | ok: web:1.0.1 compiled for host laptop
+    | hint: bring it to the hosts: git add . && git commit; then sns cluster sync
+    [exit 0]
+    ");
     let log = bench.read("laptop/pods/web/log.txt");
-    assert!(log.contains("COMPILE_POD web:1.0.1 pod.yaml=<unknown> cluster-vars.env="), "{log}");
+    assert!(
+        log.contains("COMPILE_POD web:1.0.1 pod.yaml=<unknown> cluster-vars.env="),
+        "{log}"
+    );
 }
 
 #[test]
 fn unknown_names_and_superfluous_versions() {
     let bench = Bench::with_host();
     bench.attach("web", "laptop", &[("pod.yaml", PROGRAM), ("run.sh", RUN)]);
-    assert_snapshot!(bench.show(&["pod", "compile", "wbe"]), @"");
-    assert_snapshot!(bench.show(&["pod", "compile", "web@desktop"]), @"");
-    assert_snapshot!(bench.show(&["pod", "compile", "web:1.0.0"]), @"");
+    assert_snapshot!(bench.show(&["pod", "compile", "wbe"]), @r"
+    $ sns pod compile wbe
+    | error: pod `wbe` is not attached to any host that takes part
+    | hint: did you mean `web`?
+    | hint: attach it with `sns host attach wbe@HOST`
+    [exit 3]
+    ");
+    assert_snapshot!(bench.show(&["pod", "compile", "web@desktop"]), @r"
+    $ sns pod compile web@desktop
+    | error: there is no host `desktop` in the project
+    | hint: `sns host ls -a` lists them, `sns host register` adds one
+    [exit 3]
+    ");
+    assert_snapshot!(bench.show(&["pod", "compile", "web:1.0.0"]), @r"
+    $ sns pod compile web:1.0.0
+    | error: the version stands in the pod.yaml: leave it out
+    [exit 2]
+    ");
 }

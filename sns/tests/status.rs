@@ -25,55 +25,184 @@ fn status(readiness: u8, pid: u32) -> String {
 #[test]
 fn a_pod_that_never_ran() {
     let bench = compiled();
-    assert_snapshot!(bench.show(&["pod", "ps", "web"]), @"");
-    assert_snapshot!(bench.show(&["cluster", "ps"]), @"");
-    assert_snapshot!(bench.show(&["pod", "ps", "web", "-r"]), @"");
-    assert_snapshot!(bench.show(&["pod", "ps", "web", "-r", "-q"]), @"");
+    assert_snapshot!(bench.show(&["pod", "ps", "web"]), @r"
+    $ sns pod ps web
+    host: laptop
+    pod: web-1.0.0
+    status: non-existing
+    [exit 0]
+    ");
+    assert_snapshot!(bench.show(&["cluster", "ps"]), @r"
+    $ sns cluster ps
+    HOST    POD  VERSION  WANTED   STATUS        READY  RESTARTS  MESSAGE
+    laptop  web  1.0.0    running  non-existing  no     0
+    [exit 0]
+    ");
+    assert_snapshot!(bench.show(&["pod", "ps", "web", "-r"]), @r"
+    $ sns pod ps web -r
+    0/1
+    [exit 0]
+    ");
+    assert_snapshot!(bench.show(&["pod", "ps", "web", "-r", "-q"]), @r"
+    $ sns pod ps web -r -q
+    [exit 1]
+    ");
 }
 
 #[test]
 fn a_pod_that_runs() {
     let bench = compiled();
-    bench.write_home("laptop", &format!("{RELEASE}/.pod.status"), &status(1, std::process::id()));
-    let shown = bench.show(&["pod", "ps", "web"]).replace(&format!("pid: {}", std::process::id()), "pid: [PID]");
-    assert_snapshot!(shown, @"");
-    assert_snapshot!(bench.show(&["cluster", "ps"]), @"");
-    assert_snapshot!(bench.show(&["pod", "ps", "web", "-r"]), @"");
+    bench.write_home(
+        "laptop",
+        &format!("{RELEASE}/.pod.status"),
+        &status(1, std::process::id()),
+    );
+    let shown = bench
+        .show(&["pod", "ps", "web"])
+        .replace(&format!("pid: {}", std::process::id()), "pid: [PID]");
+    assert_snapshot!(shown, @r"
+    $ sns pod ps web
+    host: laptop
+    pod: web-1.0.0
+    podVersion: 1.0.0
+    hostPorts: 30000
+    created: [TIME]
+    started: [TIME]
+    updated: [TIME]
+    status: running
+    pid: [PID]
+    readiness: 1
+    message: all is well
+    containers:
+        - name: main
+          container: main-web-1.0.0
+          image:
+          imageExists:
+          restart: always
+          mounts:
+          ports:
+          network:
+          startCount: 3
+          status: running
+    [exit 0]
+    ");
+    assert_snapshot!(bench.show(&["cluster", "ps"]), @r"
+    $ sns cluster ps
+    HOST    POD  VERSION  WANTED   STATUS   READY  RESTARTS  MESSAGE
+    laptop  web  1.0.0    running  running  yes    2         all is well
+    [exit 0]
+    ");
+    assert_snapshot!(bench.show(&["pod", "ps", "web", "-r"]), @r"
+    $ sns pod ps web -r
+    1/1
+    [exit 0]
+    ");
     assert_eq!(bench.run(&["pod", "ps", "web", "-r", "-q"]).code, 0);
-    let json: serde_json::Value = serde_json::from_str(&bench.ok(&["cluster", "ps", "--json"])).unwrap();
-    assert_eq!((&json[0]["ready"], &json[0]["restarts"]), (&true.into(), &2.into()));
+    let json: serde_json::Value =
+        serde_json::from_str(&bench.ok(&["cluster", "ps", "--json"])).unwrap();
+    assert_eq!(
+        (&json[0]["ready"], &json[0]["restarts"]),
+        (&true.into(), &2.into())
+    );
 }
 
 #[test]
 fn a_status_whose_driver_is_gone_is_not_believed() {
     let bench = compiled();
     // No process has the largest number that a pid can be.
-    bench.write_home("laptop", &format!("{RELEASE}/.pod.status"), &status(1, 4_194_304));
-    assert_snapshot!(bench.show(&["pod", "ps", "web"]), @"");
+    bench.write_home(
+        "laptop",
+        &format!("{RELEASE}/.pod.status"),
+        &status(1, 4_194_304),
+    );
+    assert_snapshot!(bench.show(&["pod", "ps", "web"]), @r"
+    $ sns pod ps web
+    host: laptop
+    pod: web-1.0.0
+    status: unknown
+    message: no daemon drives it
+    [exit 0]
+    ");
     assert_eq!(bench.run(&["pod", "ps", "web", "-r", "-q"]).code, 1);
 }
 
 #[test]
 fn a_damaged_status_is_named() {
     let bench = compiled();
-    bench.write_home("laptop", &format!("{RELEASE}/.pod.status"), "pod: web-1.0.0\nstatus: dancing\n");
-    assert_snapshot!(bench.show(&["pod", "ps", "web"]), @"");
+    bench.write_home(
+        "laptop",
+        &format!("{RELEASE}/.pod.status"),
+        "pod: web-1.0.0\nstatus: dancing\n",
+    );
+    assert_snapshot!(bench.show(&["pod", "ps", "web"]), @r"
+    $ sns pod ps web
+    | error: could not understand [HOSTS]/laptop/pods/web/release/1.0.0/.pod.status
+    |   because: .pod.status: found `dancing`, expected `status:` created, starting, running, exited or removed
+    [exit 4]
+    ");
 }
 
 #[test]
 fn logs_are_merged_and_filtered() {
     let bench = compiled();
     let log = |name: &str| format!("{RELEASE}/log/{name}");
-    bench.write_home("laptop", &log("main-web-1.0.0-stdout.log"), "1700000002 0 third\n1700000003 0 fourth\n");
-    bench.write_home("laptop", &log("main-web-1.0.0-stdout.log.1700000001"), "1700000000 0 first\n");
-    bench.write_home("laptop", &log("main-web-1.0.0-stderr.log"), "1700000000 1 second\n");
-    bench.write_home("laptop", &log("web-1.0.0-stdout.log"), "1700000004 0 pod started\n");
-    assert_snapshot!(bench.show(&["pod", "logs", "web", "-d", "name,stream"]), @"");
-    assert_snapshot!(bench.show(&["pod", "logs", "web", "main", "-l", "-2", "-d", "none"]), @"");
-    assert_snapshot!(bench.show(&["pod", "logs", "web", "-s", "stderr", "-d", "name"]), @"");
-    assert_snapshot!(bench.show(&["pod", "logs", "web", "-p", "-d", "name"]), @"");
-    assert_snapshot!(bench.show(&["pod", "logs", "web", "-t", "1700000003", "-d", "none"]), @"");
-    assert_snapshot!(bench.show(&["pod", "logs", "web", "mian"]), @"");
+    bench.write_home(
+        "laptop",
+        &log("main-web-1.0.0-stdout.log"),
+        "1700000002 0 third\n1700000003 0 fourth\n",
+    );
+    bench.write_home(
+        "laptop",
+        &log("main-web-1.0.0-stdout.log.1700000001"),
+        "1700000000 0 first\n",
+    );
+    bench.write_home(
+        "laptop",
+        &log("main-web-1.0.0-stderr.log"),
+        "1700000000 1 second\n",
+    );
+    bench.write_home(
+        "laptop",
+        &log("web-1.0.0-stdout.log"),
+        "1700000004 0 pod started\n",
+    );
+    assert_snapshot!(bench.show(&["pod", "logs", "web", "-d", "name,stream"]), @r"
+    $ sns pod logs web -d name,stream
+    main stdout first
+    main stderr second
+    main stdout third
+    main stdout fourth
+    <pod> stdout pod started
+    [exit 0]
+    ");
+    assert_snapshot!(bench.show(&["pod", "logs", "web", "main", "-l", "-2", "-d", "none"]), @r"
+    $ sns pod logs web main -l -2 -d none
+    third
+    fourth
+    [exit 0]
+    ");
+    assert_snapshot!(bench.show(&["pod", "logs", "web", "-s", "stderr", "-d", "name"]), @r"
+    $ sns pod logs web -s stderr -d name
+    main second
+    [exit 0]
+    ");
+    assert_snapshot!(bench.show(&["pod", "logs", "web", "-p", "-d", "name"]), @r"
+    $ sns pod logs web -p -d name
+    <pod> pod started
+    [exit 0]
+    ");
+    assert_snapshot!(bench.show(&["pod", "logs", "web", "-t", "1700000003", "-d", "none"]), @r"
+    $ sns pod logs web -t [TIME] -d none
+    fourth
+    pod started
+    [exit 0]
+    ");
+    assert_snapshot!(bench.show(&["pod", "logs", "web", "mian"]), @r"
+    $ sns pod logs web mian
+    | error: web:1.0.0@laptop has no unit `mian`
+    | hint: did you mean `main`?
+    [exit 3]
+    ");
 }
 
 #[test]
@@ -82,6 +211,17 @@ fn a_remote_host_is_shown_and_not_asked() {
     bench.ok(&["host", "register", "worker1", "-a", "10.0.0.5"]);
     bench.attach("web", "worker1", &[]);
     bench.ok(&["pod", "compile", "web"]);
-    assert_snapshot!(bench.show(&["cluster", "ps"]), @"");
-    assert_snapshot!(bench.show(&["pod", "logs", "web@worker1"]), @"");
+    assert_snapshot!(bench.show(&["cluster", "ps"]), @r"
+    $ sns cluster ps
+    HOST     POD  VERSION  WANTED   STATUS        READY  RESTARTS  MESSAGE
+    laptop   web  1.0.0    running  non-existing  no     0
+    worker1  web  1.0.0    running  unknown       no     0         not on this machine
+    [exit 0]
+    ");
+    assert_snapshot!(bench.show(&["pod", "logs", "web@worker1"]), @r"
+    $ sns pod logs web@worker1
+    | error: host worker1 is not on this machine, and this version works with local hosts only
+    | hint: set it aside with `sns host state worker1 -s disabled`, or register it with --address=local
+    [exit 3]
+    ");
 }

@@ -1,6 +1,9 @@
 //! The files of a release that follow from the compiled pod: `pod`, its port mappings, its ingress rules.
 
-use hostfiles::{Format as _, IngressAction, IngressBlock, IngressConf, IngressProtocol, PortMapping, PortMappings, ReleaseDir};
+use hostfiles::{
+    Format as _, IngressAction, IngressBlock, IngressConf, IngressProtocol, PortMapping,
+    PortMappings, ReleaseDir,
+};
 use podspec::{CompiledPod, Expose, IngressRule, Protocol};
 
 use crate::command_error::{CommandError, Kind};
@@ -8,7 +11,7 @@ use crate::command_error::{CommandError, Kind};
 /// What a pod.yaml became.
 pub(super) enum Resolved {
     /// A pod whose units are known.
-    Compiled(CompiledPod),
+    Compiled(Box<CompiledPod>),
     /// A foreign program that obeys the Pod API, as it is.
     Program(Vec<u8>),
 }
@@ -23,7 +26,11 @@ pub(super) fn write(files: &ReleaseDir, resolved: &Resolved) -> Result<(), Comma
         Resolved::Compiled(pod) => pod,
     };
     let text = pod.to_text().map_err(|error| {
-        CommandError::new(Kind::Internal, "the plugin resolved the pod to something that cannot be written").caused_by(error)
+        CommandError::new(
+            Kind::Internal,
+            "the plugin resolved the pod to something that cannot be written",
+        )
+        .caused_by(error)
     })?;
     hostfiles::replace(&files.pod(), text.as_bytes(), 0o755)?;
     let mappings = port_mappings(pod);
@@ -55,7 +62,11 @@ fn port_mappings(pod: &CompiledPod) -> PortMappings {
 fn ingress(pod: &CompiledPod) -> IngressConf {
     let exposed = pod.units.iter().flat_map(|unit| &unit.expose);
     let rules = exposed.flat_map(|expose| expose.ingress.iter().map(move |rule| (expose, rule)));
-    IngressConf(rules.filter_map(|(expose, rule)| block(expose, rule)).collect())
+    IngressConf(
+        rules
+            .filter_map(|(expose, rule)| block(expose, rule))
+            .collect(),
+    )
 }
 
 /// A rule that leads to the pod needs a cluster port, which podspec insists on.
@@ -63,9 +74,15 @@ fn block(expose: &Expose, rule: &IngressRule) -> Option<IngressBlock> {
     let action = match &rule.action {
         podspec::IngressAction::Server => IngressAction::Server(expose.cluster_port?),
         podspec::IngressAction::RedirectToHttps => IngressAction::RedirectToHttps,
-        podspec::IngressAction::RedirectLocation(url) => IngressAction::RedirectLocation(url.clone()),
-        podspec::IngressAction::RedirectPrefix(prefix) => IngressAction::RedirectPrefix(prefix.clone()),
-        podspec::IngressAction::ErrorFile { code, path } => IngressAction::ErrorFile(format!("{code} {path}")),
+        podspec::IngressAction::RedirectLocation(url) => {
+            IngressAction::RedirectLocation(url.clone())
+        }
+        podspec::IngressAction::RedirectPrefix(prefix) => {
+            IngressAction::RedirectPrefix(prefix.clone())
+        }
+        podspec::IngressAction::ErrorFile { code, path } => {
+            IngressAction::ErrorFile(format!("{code} {path}"))
+        }
     };
     Some(IngressBlock {
         bind: rule.bind,

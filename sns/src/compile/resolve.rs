@@ -16,23 +16,36 @@ use crate::ports::OutOfPorts;
 use crate::project::Host;
 use crate::variables::{self, Source};
 
-impl<'a> Compiler<'a> {
+impl Compiler<'_> {
     /// The pod of one host, and the text that it was read from.
-    pub(super) fn resolve(&self, run: &mut Run<'a>, host: &Host) -> Result<(Resolved, String), CommandError> {
+    pub(super) fn resolve(
+        &self,
+        run: &mut Run<'_>,
+        host: &Host,
+    ) -> Result<(Resolved, String), CommandError> {
         let preprocessed = self.preprocess(run, host)?;
         let is_program = self.header.runtime == Shape::EXECUTABLE;
-        let plugin = if is_program { None } else { Some(run.plugins.for_kind(host, &self.header.runtime)?) };
-        let shape = plugin.as_ref().map_or_else(Shape::executable, |plugin| plugin.shape.clone());
+        let plugin = if is_program {
+            None
+        } else {
+            Some(run.plugins.for_kind(host, &self.header.runtime)?)
+        };
+        let shape = plugin
+            .as_ref()
+            .map_or_else(Shape::executable, |plugin| plugin.shape.clone());
         let draft = self.parse(run, &preprocessed, &shape)?;
         let text = preprocessed.text;
         match plugin {
             None => Ok((Resolved::Program(self.program(&draft)?), text)),
-            Some(plugin) => Ok((Resolved::Compiled(self.ask_plugin(run, host, draft, &plugin)?), text)),
+            Some(plugin) => Ok((
+                Resolved::Compiled(Box::new(self.ask_plugin(run, host, draft, &plugin)?)),
+                text,
+            )),
         }
     }
 
     /// Replaces every variable by its value on this host.
-    fn preprocess(&self, run: &mut Run<'a>, host: &Host) -> Result<Preprocessed, CommandError> {
+    fn preprocess(&self, run: &mut Run<'_>, host: &Host) -> Result<Preprocessed, CommandError> {
         let mut out_of_ports: Option<OutOfPorts> = None;
         let (vars, ports) = (&run.vars, &mut run.ports);
         let mut value = |variable: &str| match variables::source(&self.pod, variable) {
@@ -44,20 +57,27 @@ impl<'a> Compiler<'a> {
                     Some(String::new())
                 }
             },
-            Source::ClusterVars { name, optional } => {
-                vars.get(&name).map(str::to_owned).or_else(|| optional.then(String::new))
-            }
+            Source::ClusterVars { name, optional } => vars
+                .get(&name)
+                .map(str::to_owned)
+                .or_else(|| optional.then(String::new)),
         };
         let preprocessed = podspec::preprocess(&self.text, &mut value);
         match out_of_ports {
-            Some(error) => Err(CommandError::mistake(error.to_string())
-                .hint("delete releases that are removed: `sns pod ls -s removed`, `sns pod delete`")),
+            Some(error) => Err(CommandError::mistake(error.to_string()).hint(
+                "delete releases that are removed: `sns pod ls -s removed`, `sns pod delete`",
+            )),
             None => Ok(preprocessed),
         }
     }
 
     /// Reads the text; shows everything that is wrong with it.
-    fn parse(&self, run: &mut Run<'a>, preprocessed: &Preprocessed, shape: &Shape) -> Result<Draft, CommandError> {
+    fn parse(
+        &self,
+        run: &mut Run<'_>,
+        preprocessed: &Preprocessed,
+        shape: &Shape,
+    ) -> Result<Draft, CommandError> {
         let explained = self.explain_missing_values(&preprocessed.diagnostics);
         let mut errors = self.show(run, &explained);
         let draft = match podspec::parse(preprocessed, &self.pod, shape) {
@@ -69,32 +89,56 @@ impl<'a> Compiler<'a> {
         };
         self.show(run, draft.warnings());
         errors += self.check_configs(run, &draft)?;
-        if errors > 0 { Err(has_mistakes(&self.pod, errors)) } else { Ok(draft) }
+        if errors > 0 {
+            Err(has_mistakes(&self.pod, errors))
+        } else {
+            Ok(draft)
+        }
     }
 
     /// podspec knows that a variable has no value; where the value belongs is known here.
     fn explain_missing_values(&self, found: &[Diagnostic]) -> Vec<Diagnostic> {
         let used = podspec::variables(&self.text);
-        found.iter().map(|problem| {
-            let named = used.iter().find(|variable| problem.message.contains(&format!("${{{variable}}}")));
-            let hint = named.and_then(|variable| match variables::source(&self.pod, variable) {
-                Source::ClusterVars { name, .. } => Some(format!("define it in cluster-vars.env: {name}=")),
-                _ => None,
-            });
-            problem.clone().hinting(hint.or_else(|| problem.hint.clone()))
-        }).collect()
+        found
+            .iter()
+            .map(|problem| {
+                let named = used
+                    .iter()
+                    .find(|variable| problem.message.contains(&format!("${{{variable}}}")));
+                let hint =
+                    named.and_then(|variable| match variables::source(&self.pod, variable) {
+                        Source::ClusterVars { name, .. } => {
+                            Some(format!("define it in cluster-vars.env: {name}="))
+                        }
+                        _ => None,
+                    });
+                problem
+                    .clone()
+                    .hinting(hint.or_else(|| problem.hint.clone()))
+            })
+            .collect()
     }
 
     /// Every config that a unit mounts must be in the project.
-    fn check_configs(&self, run: &mut Run<'a>, draft: &Draft) -> Result<usize, CommandError> {
+    fn check_configs(&self, run: &mut Run<'_>, draft: &Draft) -> Result<usize, CommandError> {
         let directory = self.cluster.files.config_dir(&self.pod);
         let present = config_dirs::names(&directory)?;
-        let missing = draft.configs().into_iter().filter(|name| !present.contains(name));
-        let problems: Vec<Diagnostic> = missing.map(|name| {
-            let place = self.cluster.shown(&directory.join(name.as_str()));
-            let hint = config_hint(&name, &self.pod);
-            draft.diagnostic(Severity::Error, "volumes", format!("config `{name}` has no directory {place}"), Some(hint))
-        }).collect();
+        let missing = draft
+            .configs()
+            .into_iter()
+            .filter(|name| !present.contains(name));
+        let problems: Vec<Diagnostic> = missing
+            .map(|name| {
+                let place = self.cluster.shown(&directory.join(name.as_str()));
+                let hint = config_hint(&name, &self.pod);
+                draft.diagnostic(
+                    Severity::Error,
+                    "volumes",
+                    format!("config `{name}` has no directory {place}"),
+                    Some(hint),
+                )
+            })
+            .collect();
         Ok(self.show(run, &problems))
     }
 
@@ -104,15 +148,41 @@ impl<'a> Compiler<'a> {
         self.source.file(path)
     }
 
-    fn ask_plugin(&self, run: &mut Run<'a>, host: &Host, draft: Draft, plugin: &LoadedPlugin) -> Result<CompiledPod, CommandError> {
-        let input = CompileInput { section: draft.section(), files: BTreeMap::new(), facts: self.facts(host) };
+    fn ask_plugin(
+        &self,
+        run: &mut Run<'_>,
+        host: &Host,
+        draft: Draft,
+        plugin: &LoadedPlugin,
+    ) -> Result<CompiledPod, CommandError> {
+        let input = CompileInput {
+            section: draft.section(),
+            files: BTreeMap::new(),
+            facts: self.facts(host),
+        };
         let output = plugin.plugin.compile(input).map_err(|error| {
-            CommandError::new(Kind::Internal, format!("plugin {} could not compile pod {}", plugin.name(), self.pod))
-                .caused_by(error)
+            CommandError::new(
+                Kind::Internal,
+                format!(
+                    "plugin {} could not compile pod {}",
+                    plugin.name(),
+                    self.pod
+                ),
+            )
+            .caused_by(error)
         })?;
-        let problems: Vec<Diagnostic> = output.diagnostics.iter().map(|problem| {
-            draft.diagnostic(problem.severity, &problem.path, problem.message.clone(), problem.hint.clone())
-        }).collect();
+        let problems: Vec<Diagnostic> = output
+            .diagnostics
+            .iter()
+            .map(|problem| {
+                draft.diagnostic(
+                    problem.severity,
+                    &problem.path,
+                    problem.message.clone(),
+                    problem.hint.clone(),
+                )
+            })
+            .collect();
         let errors = self.show(run, &problems);
         if errors > 0 {
             return Err(has_mistakes(&self.pod, errors));
@@ -128,7 +198,10 @@ impl<'a> Compiler<'a> {
     /// What a plugin may know of the host when it resolves a pod.
     fn facts(&self, host: &Host) -> BTreeMap<String, String> {
         let mut facts = BTreeMap::new();
-        facts.insert("owner-is-root".to_owned(), host.is_owned_by_root(self.cluster.environment).to_string());
+        facts.insert(
+            "owner-is-root".to_owned(),
+            host.is_owned_by_root(self.cluster.environment).to_string(),
+        );
         if let Some(ip) = host.router_ip() {
             facts.insert("bind-address".to_owned(), ip.to_string());
             facts.insert("proxy-address".to_owned(), ip.to_string());
@@ -142,9 +215,13 @@ impl<'a> Compiler<'a> {
             if let VolumeKind::Host { bind } = &mut volume.kind
                 && Path::new(bind.as_str()).is_relative()
             {
-                let base: PathBuf = self.source.directory().map(Path::to_owned).ok_or_else(|| {
-                    CommandError::mistake(format!("volume {} of a special pod has the relative path {bind}", volume.name))
-                })?;
+                let base: PathBuf =
+                    self.source.directory().map(Path::to_owned).ok_or_else(|| {
+                        CommandError::mistake(format!(
+                            "volume {} of a special pod has the relative path {bind}",
+                            volume.name
+                        ))
+                    })?;
                 *bind = base.join(bind.as_str()).display().to_string();
             }
         }
@@ -164,19 +241,37 @@ fn unit_specs(
     specs: BTreeMap<String, serde_json::Value>,
     plugin: &LoadedPlugin,
 ) -> Result<BTreeMap<UnitName, serde_json::Value>, CommandError> {
-    let parsed = specs.into_iter().map(|(name, spec)| Ok((name.parse()?, spec)));
-    parsed.collect::<Result<_, names::NameError>>().map_err(|error| {
-        CommandError::new(Kind::Internal, format!("plugin {} resolved a unit with an impossible name", plugin.name()))
+    let parsed = specs
+        .into_iter()
+        .map(|(name, spec)| Ok((name.parse()?, spec)));
+    parsed
+        .collect::<Result<_, names::NameError>>()
+        .map_err(|error| {
+            CommandError::new(
+                Kind::Internal,
+                format!(
+                    "plugin {} resolved a unit with an impossible name",
+                    plugin.name()
+                ),
+            )
             .caused_by(error)
-    })
+        })
 }
 
 /// A unit without a spec would fail on the host, where nobody looks.
-fn check_all_resolved(pod: &CompiledPod, resolved: &BTreeSet<UnitName>, plugin: &LoadedPlugin) -> Result<(), CommandError> {
+fn check_all_resolved(
+    pod: &CompiledPod,
+    resolved: &BTreeSet<UnitName>,
+    plugin: &LoadedPlugin,
+) -> Result<(), CommandError> {
     match pod.units.iter().find(|unit| !resolved.contains(&unit.name)) {
         Some(unit) => Err(CommandError::new(
             Kind::Internal,
-            format!("plugin {} found nothing wrong with unit {} and did not resolve it", plugin.name(), unit.name),
+            format!(
+                "plugin {} found nothing wrong with unit {} and did not resolve it",
+                plugin.name(),
+                unit.name
+            ),
         )),
         None => Ok(()),
     }

@@ -19,7 +19,11 @@ pub(super) struct Revisions {
 
 impl Revisions {
     /// Asks git.
-    pub(super) fn read(cluster: &Cluster<'_>, pod: &PodName, source: &PodSource) -> Result<Self, CommandError> {
+    pub(super) fn read(
+        cluster: &Cluster<'_>,
+        pod: &PodName,
+        source: &PodSource,
+    ) -> Result<Self, CommandError> {
         let project = Repository::open(cluster.path())?;
         Ok(Self {
             pod: source.revision("pod.yaml")?,
@@ -30,14 +34,24 @@ impl Revisions {
 
     /// What cannot be found again later, because it is not committed.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let inputs = [("the pod's pod.yaml", &self.pod), ("cluster-vars.env", &self.vars), ("the pod's configs", &self.config)];
-        let changed = inputs.iter().filter(|(_, revision)| **revision == Revision::Changed);
+        let inputs = [
+            ("the pod's pod.yaml", &self.pod),
+            ("cluster-vars.env", &self.vars),
+            ("the pod's configs", &self.config),
+        ];
+        let changed = inputs
+            .iter()
+            .filter(|(_, revision)| **revision == Revision::Changed);
         changed.map(|(what, _)| format!("{what} has changes that are not committed, so the log cannot say what was compiled")).collect()
     }
 }
 
 impl fmt::Display for Revisions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "pod.yaml={} cluster-vars.env={} config={}", self.pod, self.vars, self.config)
+        write!(
+            f,
+            "pod.yaml={} cluster-vars.env={} config={}",
+            self.pod, self.vars, self.config
+        )
     }
 }

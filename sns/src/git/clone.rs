@@ -12,7 +12,12 @@ pub(crate) fn clone(link: &str, directory: &Path) -> Result<(), CommandError> {
         reason = "credentials and SSH settings are the user's git's; an argument list, never a shell"
     )]
     let mut git = Command::new("git");
-    git.arg("clone").arg("--quiet").arg("--").arg(link).arg(directory).stdout(Stdio::null());
+    git.arg("clone")
+        .arg("--quiet")
+        .arg("--")
+        .arg(link)
+        .arg(directory)
+        .stdout(Stdio::null());
     let status = git.status().map_err(|error| {
         CommandError::files(format!("could not start git to clone {link}"), error)
             .hint("install git, or clone the pod by hand into PODPATH")
@@ -20,6 +25,9 @@ pub(crate) fn clone(link: &str, directory: &Path) -> Result<(), CommandError> {
     if status.success() {
         Ok(())
     } else {
-        Err(CommandError::mistake(format!("git could not clone {link} to {} ({status})", directory.display())))
+        Err(CommandError::mistake(format!(
+            "git could not clone {link} to {} ({status})",
+            directory.display()
+        )))
     }
 }

@@ -18,16 +18,27 @@ pub(crate) enum Author {
 /// Makes `directory` a repository and commits everything in it.
 pub(crate) fn create(directory: &Path, user: &str, message: &str) -> Result<Author, CommandError> {
     let failed = |error: git2::Error| {
-        CommandError::files(format!("could not make {} a git repository", directory.display()), error)
+        CommandError::files(
+            format!("could not make {} a git repository", directory.display()),
+            error.message().to_owned(),
+        )
     };
     commit_all(directory, user, message).map_err(failed)
 }
 
 fn commit_all(directory: &Path, user: &str, message: &str) -> Result<Author, git2::Error> {
-    let repository = git2::Repository::init_opts(directory, RepositoryInitOptions::new().no_reinit(true).external_template(true))?;
+    let repository = git2::Repository::init_opts(
+        directory,
+        RepositoryInitOptions::new()
+            .no_reinit(true)
+            .external_template(true),
+    )?;
     let (signature, author) = match repository.signature() {
         Ok(signature) => (signature, Author::Configured),
-        Err(_) => (Signature::now(user, &format!("{user}@localhost"))?, Author::Account),
+        Err(_) => (
+            Signature::now(user, &format!("{user}@localhost"))?,
+            Author::Account,
+        ),
     };
     let mut index = repository.index()?;
     index.add_all(["*"], IndexAddOption::DEFAULT, None)?;

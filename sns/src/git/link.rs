@@ -8,10 +8,15 @@ pub(crate) fn same_link(one: &str, other: &str) -> bool {
 fn plain(link: &str) -> String {
     let link = link.trim();
     let link = link.split_once("://").map_or(link, |(_, rest)| rest);
-    let (server, path) = link.find(['/', ':']).map_or((link, ""), |end| link.split_at(end));
+    let (server, path) = link
+        .find(['/', ':'])
+        .map_or((link, ""), |end| link.split_at(end));
     let server = server.rsplit_once('@').map_or(server, |(_, server)| server);
     let path = path.trim_start_matches([':', '/']).trim_end_matches('/');
-    let path = path.strip_suffix(".git").unwrap_or(path).trim_end_matches('/');
+    let path = path
+        .strip_suffix(".git")
+        .unwrap_or(path)
+        .trim_end_matches('/');
     format!("{server}/{path}")
 }
 
@@ -31,7 +36,12 @@ mod tests {
         for link in spellings {
             assert!(same_link(link, spellings[0]), "{link} is the same place");
         }
-        for link in ["https://example.com/team/web2", "https://example.org/team/web", "/team/web", ""] {
+        for link in [
+            "https://example.com/team/web2",
+            "https://example.org/team/web",
+            "/team/web",
+            "",
+        ] {
             assert!(!same_link(link, spellings[0]), "{link} is another place");
         }
         assert!(same_link("/srv/git/web.git", "/srv/git/web"));

@@ -25,7 +25,12 @@ pub(crate) struct LogFile {
 
 /// All log files of a release, oldest first for each unit. A release that never ran has none.
 pub(crate) fn find(directory: &Path, release: &ReleaseId) -> Result<Vec<LogFile>, CommandError> {
-    let failed = |error| CommandError::files(format!("could not list the logs in {}", directory.display()), error);
+    let failed = |error| {
+        CommandError::files(
+            format!("could not list the logs in {}", directory.display()),
+            error,
+        )
+    };
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         listed => listed.map_err(failed)?,
@@ -33,10 +38,20 @@ pub(crate) fn find(directory: &Path, release: &ReleaseId) -> Result<Vec<LogFile>
     let mut files = Vec::new();
     for entry in entries {
         let entry = entry.map_err(failed)?;
-        files.extend(log_file(&entry.path(), &entry.file_name().to_string_lossy(), release));
+        files.extend(log_file(
+            &entry.path(),
+            &entry.file_name().to_string_lossy(),
+            release,
+        ));
     }
     // The file that is being written comes after those that were set aside.
-    files.sort_by_key(|file| (file.name.clone(), file.stream, file.rotated.unwrap_or(u64::MAX)));
+    files.sort_by_key(|file| {
+        (
+            file.name.clone(),
+            file.stream,
+            file.rotated.unwrap_or(u64::MAX),
+        )
+    });
     Ok(files)
 }
 
@@ -49,18 +64,30 @@ fn log_file(path: &Path, name: &str, release: &ReleaseId) -> Option<LogFile> {
             (rest, Some(seconds.parse().ok()?))
         }
     };
-    let stream = [Stream::Stdout, Stream::Stderr].into_iter().find(|stream| rest.ends_with(stream.as_str()))?;
+    let stream = [Stream::Stdout, Stream::Stderr]
+        .into_iter()
+        .find(|stream| rest.ends_with(stream.as_str()))?;
     let rest = rest.strip_suffix(stream.as_str())?.strip_suffix('-')?;
     let unit = rest.strip_suffix(&format!("{}-{}", release.pod, release.version))?;
-    let name = if unit.is_empty() { POD.to_owned() } else { unit.strip_suffix('-')?.to_owned() };
-    Some(LogFile { path: path.to_owned(), name, stream, rotated })
+    let name = if unit.is_empty() {
+        POD.to_owned()
+    } else {
+        unit.strip_suffix('-')?.to_owned()
+    };
+    Some(LogFile {
+        path: path.to_owned(),
+        name,
+        stream,
+        rotated,
+    })
 }
 
 impl LogFile {
     /// Its lines.
     pub(crate) fn lines(&self) -> Result<Vec<Line>, CommandError> {
-        let bytes = fs::read(&self.path)
-            .map_err(|error| CommandError::files(format!("could not read {}", self.path.display()), error))?;
+        let bytes = fs::read(&self.path).map_err(|error| {
+            CommandError::files(format!("could not read {}", self.path.display()), error)
+        })?;
         let mut lines: Vec<Line> = Vec::new();
         for text in String::from_utf8_lossy(&bytes).lines() {
             let line = parse(text, &self.name, self.stream, lines.last());
@@ -84,13 +111,29 @@ mod tests {
         let release: ReleaseId = "web:1.0.0-rc1".parse().unwrap();
         let check = |name: &str, expected: Option<(&str, Stream, Option<u64>)>| {
             let found = log_file(Path::new(name), name, &release);
-            let found = found.as_ref().map(|file| (file.name.as_str(), file.stream, file.rotated));
+            let found = found
+                .as_ref()
+                .map(|file| (file.name.as_str(), file.stream, file.rotated));
             assert_eq!(found, expected, "{name}");
         };
-        check("main-web-1.0.0-rc1-stdout.log", Some(("main", Stream::Stdout, None)));
-        check("main-web-1.0.0-rc1-stderr.log.1700000000", Some(("main", Stream::Stderr, Some(1_700_000_000))));
-        check("web-1.0.0-rc1-stderr.log", Some(("<pod>", Stream::Stderr, None)));
-        for name in ["main-web-1.0.0-stdout.log", "main-web-1.0.0-rc1.log", "notes.txt", "main-web-1.0.0-rc1-stdout.log.old"] {
+        check(
+            "main-web-1.0.0-rc1-stdout.log",
+            Some(("main", Stream::Stdout, None)),
+        );
+        check(
+            "main-web-1.0.0-rc1-stderr.log.1700000000",
+            Some(("main", Stream::Stderr, Some(1_700_000_000))),
+        );
+        check(
+            "web-1.0.0-rc1-stderr.log",
+            Some(("<pod>", Stream::Stderr, None)),
+        );
+        for name in [
+            "main-web-1.0.0-stdout.log",
+            "main-web-1.0.0-rc1.log",
+            "notes.txt",
+            "main-web-1.0.0-rc1-stdout.log.old",
+        ] {
             check(name, None);
         }
     }

@@ -18,6 +18,8 @@ const SYSTEM_PLUGINS: &str = "/usr/lib/simplenetes/plugins";
 pub(crate) struct Component {
     /// The file.
     pub(crate) path: PathBuf,
+    /// Where it came from, for people.
+    pub(crate) source: String,
     /// Its content.
     pub(crate) bytes: Vec<u8>,
     /// Its digest.
@@ -40,16 +42,33 @@ pub(crate) struct FirstParty {
 impl Component {
     /// Reads a component.
     pub(crate) fn read(path: &Path) -> Result<Self, CommandError> {
-        let bytes = fs::read(path).map_err(|error| CommandError::files(format!("could not read {}", path.display()), error))?;
+        let bytes = fs::read(path).map_err(|error| {
+            CommandError::files(format!("could not read {}", path.display()), error)
+        })?;
         Self::of(path.to_owned(), bytes)
     }
 
     /// A component that was read already.
     pub(crate) fn of(path: PathBuf, bytes: Vec<u8>) -> Result<Self, CommandError> {
         let manifest = Manifest::read(&bytes).map_err(|error| {
-            CommandError::new(Kind::Mistake, format!("{} is not a plugin that can be used", path.display())).caused_by(error)
+            CommandError::new(
+                Kind::Mistake,
+                format!("{} is not a plugin that can be used", path.display()),
+            )
+            .caused_by(error)
         })?;
-        Ok(Self { digest: Digest::of(&bytes), path, bytes, manifest })
+        let source = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        Ok(Self {
+            digest: Digest::of(&bytes),
+            path,
+            source,
+            bytes,
+            manifest,
+        })
     }
 
     /// Name and version for people.
@@ -59,7 +78,11 @@ impl Component {
 
     /// The kinds of pod that it supplies.
     pub(crate) fn kinds(&self) -> Vec<&str> {
-        self.manifest.shapes.iter().map(|shape| shape.kind.as_str()).collect()
+        self.manifest
+            .shapes
+            .iter()
+            .map(|shape| shape.kind.as_str())
+            .collect()
     }
 }
 
@@ -67,47 +90,84 @@ impl FirstParty {
     /// Looks for them: in the directory that the environment names, beside this program, in the system.
     /// What is found earlier wins; in one directory the highest version does.
     pub(crate) fn find(environment: &Environment) -> Self {
-        let beside = environment.program_dir.as_ref().map(|directory| directory.join("plugins"));
-        let places = [environment.plugins.clone(), beside, Some(PathBuf::from(SYSTEM_PLUGINS))];
-        let mut found = Self { places: places.into_iter().flatten().collect(), ..Self::default() };
+        let beside = environment
+            .program_dir
+            .as_ref()
+            .map(|directory| directory.join("plugins"));
+        let places = [
+            environment.plugins.clone(),
+            beside,
+            Some(PathBuf::from(SYSTEM_PLUGINS)),
+        ];
+        let mut found = Self {
+            places: places.into_iter().flatten().collect(),
+            ..Self::default()
+        };
         for place in found.places.clone() {
             found.add_directory(&place);
         }
-        found.components.sort_by(|a, b| a.manifest.id.cmp(&b.manifest.id));
+        found
+            .components
+            .sort_by(|a, b| a.manifest.id.cmp(&b.manifest.id));
         found
     }
 
     /// The plugin of that name.
     pub(crate) fn get(&self, name: &str) -> Result<&Component, CommandError> {
-        let known = self.components.iter().map(|component| component.manifest.id.as_str());
-        self.components.iter().find(|component| component.manifest.id == name).ok_or_else(|| {
-            CommandError::mistake(format!("there is no first-party plugin `{name}`"))
-                .hint_if(did_you_mean(name, known))
-                .hint("name the component of another plugin with --file=FILE.wasm")
-                .hint(self.looked())
-        })
+        let known = self
+            .components
+            .iter()
+            .map(|component| component.manifest.id.as_str());
+        self.components
+            .iter()
+            .find(|component| component.manifest.id == name)
+            .ok_or_else(|| {
+                CommandError::mistake(format!("there is no first-party plugin `{name}`"))
+                    .hint_if(did_you_mean(name, known))
+                    .hint("name the component of another plugin with --file=FILE.wasm")
+                    .hint(self.looked())
+            })
     }
 
     /// Where was looked, as a hint.
     pub(crate) fn looked(&self) -> String {
-        let places: Vec<String> = self.places.iter().map(|place| place.display().to_string()).collect();
-        format!("looked in {}; built components lie there after `cargo xtask plugins`", places.join(", "))
+        let places: Vec<String> = self
+            .places
+            .iter()
+            .map(|place| place.display().to_string())
+            .collect();
+        format!(
+            "looked in {}; built components lie there after `cargo xtask plugins`",
+            places.join(", ")
+        )
     }
 
     fn add_directory(&mut self, directory: &Path) {
         let mut here: Vec<Component> = Vec::new();
         for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
             let path = entry.path();
-            if path.extension().is_some_and(|extension| extension == "wasm") {
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "wasm")
+            {
                 match Component::read(&path) {
-                    Ok(component) => here.push(component),
+                    Ok(component) => here.push(Component {
+                        source: "first-party".to_owned(),
+                        ..component
+                    }),
                     Err(error) => self.broken.push(error),
                 }
             }
         }
-        here.sort_by_key(|component| std::cmp::Reverse(component.manifest.version.parse::<PodVersion>().ok()));
+        here.sort_by_key(|component| {
+            std::cmp::Reverse(component.manifest.version.parse::<PodVersion>().ok())
+        });
         for component in here {
-            if !self.components.iter().any(|known| known.manifest.id == component.manifest.id) {
+            if !self
+                .components
+                .iter()
+                .any(|known| known.manifest.id == component.manifest.id)
+            {
                 self.components.push(component);
             }
         }

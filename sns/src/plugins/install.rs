@@ -50,7 +50,11 @@ pub(crate) fn install(
     let mut results = Vec::new();
     for (host, plugins, what) in changes {
         if what != Installed::Present {
-            hostfiles::replace(&host.dir.plugins_yaml(), plugins.to_text().as_bytes(), 0o644)?;
+            hostfiles::replace(
+                &host.dir.plugins_yaml(),
+                plugins.to_text().as_bytes(),
+                0o644,
+            )?;
         }
         results.push(what);
     }
@@ -58,9 +62,16 @@ pub(crate) fn install(
 }
 
 /// What the installation changes for a host; refuses more rights that nobody has agreed to.
-fn change(plugins: &PluginsYaml, host: &Host, component: &Component, asked: Asked) -> Result<Installed, CommandError> {
+fn change(
+    plugins: &PluginsYaml,
+    host: &Host,
+    component: &Component,
+    asked: Asked,
+) -> Result<Installed, CommandError> {
     let wishes = &component.manifest.wishes;
-    let Some(entry) = plugins.get(&component.manifest.id) else { return Ok(Installed::New(wishes.lines())) };
+    let Some(entry) = plugins.get(&component.manifest.id) else {
+        return Ok(Installed::New(wishes.lines()));
+    };
     if entry.digest == component.digest.to_string() {
         return Ok(Installed::Present);
     }
@@ -68,15 +79,15 @@ fn change(plugins: &PluginsYaml, host: &Host, component: &Component, asked: Aske
     if more.is_empty() || asked == Asked::Accepted {
         return Ok(Installed::Upgraded(more));
     }
-    let mut refused = CommandError::refused(format!(
-        "plugin {} asks for more on host {} than version {} was granted: {}",
+    let message = format!(
+        "plugin {} asks for more on host {} than version {} was granted",
         component.name(),
         host.name,
-        entry.version,
-        more.join("; ")
-    ));
-    refused = refused.hint("agree with --accept, or keep the present version");
-    Err(refused)
+        entry.version
+    );
+    Err(CommandError::refused(message)
+        .listing(more)
+        .hint("agree with --accept, or keep the present version"))
 }
 
 /// The grants of an entry, as the engine understands them.
@@ -85,34 +96,63 @@ pub(super) fn grants_of(entry: &PluginEntry) -> Result<Grants, CommandError> {
         return Ok(Grants::default());
     }
     serde_json::from_value(entry.grants.clone()).map_err(|error| {
-        CommandError::new(Kind::Diagnostics, format!("could not understand the grants of plugin {} in plugins.yaml", entry.name))
-            .caused_by(error)
+        CommandError::new(
+            Kind::Diagnostics,
+            format!(
+                "could not understand the grants of plugin {} in plugins.yaml",
+                entry.name
+            ),
+        )
+        .caused_by(error)
     })
 }
 
 fn set_entry(plugins: &mut PluginsYaml, component: &Component) -> Result<(), CommandError> {
     let grants = serde_json::to_value(&component.manifest.wishes).map_err(|error| {
-        CommandError::new(Kind::Internal, format!("could not write the grants of plugin {}", component.name())).caused_by(error)
+        CommandError::new(
+            Kind::Internal,
+            format!("could not write the grants of plugin {}", component.name()),
+        )
+        .caused_by(error)
     })?;
     let entry = PluginEntry {
         name: component.manifest.id.clone(),
         version: component.manifest.version.clone(),
         digest: component.digest.to_string(),
-        source: "first-party".to_owned(),
+        source: component.source.clone(),
         grants,
     };
-    match plugins.plugins.iter_mut().find(|present| present.name == entry.name) {
-        Some(present) => *present = PluginEntry { source: present.source.clone(), ..entry },
+    match plugins
+        .plugins
+        .iter_mut()
+        .find(|present| present.name == entry.name)
+    {
+        Some(present) => *present = entry,
         None => plugins.plugins.push(entry),
     }
     Ok(())
 }
 
 /// Two plugins for one kind: which one would drive the pods?
-fn check_kinds(cluster: &Cluster<'_>, host: &Host, plugins: &PluginsYaml, component: &Component) -> Result<(), CommandError> {
-    for entry in plugins.plugins.iter().filter(|entry| entry.name != component.manifest.id) {
-        let Ok(other) = of_entry(cluster, host, entry) else { continue };
-        if let Some(kind) = other.kinds().into_iter().find(|kind| component.kinds().contains(kind)) {
+fn check_kinds(
+    cluster: &Cluster<'_>,
+    host: &Host,
+    plugins: &PluginsYaml,
+    component: &Component,
+) -> Result<(), CommandError> {
+    for entry in plugins
+        .plugins
+        .iter()
+        .filter(|entry| entry.name != component.manifest.id)
+    {
+        let Ok(other) = of_entry(cluster, host, entry) else {
+            continue;
+        };
+        if let Some(kind) = other
+            .kinds()
+            .into_iter()
+            .find(|kind| component.kinds().contains(kind))
+        {
             return Err(CommandError::refused(format!(
                 "host {} has plugin {} for pods of kind `{kind}` already, and {} supplies the same kind",
                 host.name,
@@ -126,14 +166,26 @@ fn check_kinds(cluster: &Cluster<'_>, host: &Host, plugins: &PluginsYaml, compon
 }
 
 /// One file name has one content: a host that granted another build of the same version would break.
-fn check_nobody_else_needs_the_file(cluster: &Cluster<'_>, hosts: &[Host], component: &Component) -> Result<(), CommandError> {
+fn check_nobody_else_needs_the_file(
+    cluster: &Cluster<'_>,
+    hosts: &[Host],
+    component: &Component,
+) -> Result<(), CommandError> {
     let digest = component.digest.to_string();
     for other in cluster.hosts()? {
         let is_changed_too = hosts.iter().any(|host| host.name == other.name);
         let entry = other.plugins()?.get(&component.manifest.id).cloned();
-        if let Some(entry) = entry.filter(|entry| !is_changed_too && entry.version == component.manifest.version && entry.digest != digest) {
-            return Err(CommandError::refused(format!("host {} uses another build of plugin {} {}", other.name, entry.name, entry.version))
-                .hint(format!("install it on all hosts at once: sns plugin install {}", entry.name)));
+        if let Some(entry) = entry.filter(|entry| {
+            !is_changed_too && entry.version == component.manifest.version && entry.digest != digest
+        }) {
+            return Err(CommandError::refused(format!(
+                "host {} uses another build of plugin {} {}",
+                other.name, entry.name, entry.version
+            ))
+            .hint(format!(
+                "install it on all hosts at once: sns plugin install {}",
+                entry.name
+            )));
         }
     }
     Ok(())
@@ -141,9 +193,16 @@ fn check_nobody_else_needs_the_file(cluster: &Cluster<'_>, hosts: &[Host], compo
 
 fn place(cluster: &Cluster<'_>, component: &Component) -> Result<(), CommandError> {
     let directory = cluster.files.plugins_dir();
-    fs::create_dir_all(&directory)
-        .map_err(|error| CommandError::files(format!("could not make the directory {}", directory.display()), error))?;
-    let file = directory.join(format!("{}-{}.wasm", component.manifest.id, component.manifest.version));
+    fs::create_dir_all(&directory).map_err(|error| {
+        CommandError::files(
+            format!("could not make the directory {}", directory.display()),
+            error,
+        )
+    })?;
+    let file = directory.join(format!(
+        "{}-{}.wasm",
+        component.manifest.id, component.manifest.version
+    ));
     let is_there = fs::read(&file).is_ok_and(|bytes| Digest::of(&bytes) == component.digest);
     if !is_there {
         hostfiles::replace(&file, &component.bytes, 0o644)?;

@@ -42,11 +42,20 @@ impl LoadedPlugin {
 impl<'a> PluginLoader<'a> {
     /// Nothing is loaded yet.
     pub(crate) fn new(cluster: &'a Cluster<'a>, ui: &'a Ui) -> Self {
-        Self { cluster, ui, engine: None, loaded: Vec::new() }
+        Self {
+            cluster,
+            ui,
+            engine: None,
+            loaded: Vec::new(),
+        }
     }
 
     /// The plugin that a host has for a kind.
-    pub(crate) fn for_kind(&mut self, host: &Host, kind: &str) -> Result<LoadedPlugin, CommandError> {
+    pub(crate) fn for_kind(
+        &mut self,
+        host: &Host,
+        kind: &str,
+    ) -> Result<LoadedPlugin, CommandError> {
         let mut kinds = Vec::new();
         for entry in host.plugins()?.plugins {
             let component = of_entry(self.cluster, host, &entry)?;
@@ -57,7 +66,11 @@ impl<'a> PluginLoader<'a> {
                     digest: component.digest.to_string(),
                 };
                 let plugin = self.load(&entry, &component.bytes)?;
-                return Ok(LoadedPlugin { plugin, shape: shape.clone(), reference });
+                return Ok(LoadedPlugin {
+                    plugin,
+                    shape: shape.clone(),
+                    reference,
+                });
             }
             kinds.extend(component.kinds().into_iter().map(str::to_owned));
         }
@@ -66,21 +79,34 @@ impl<'a> PluginLoader<'a> {
             .hint(format!("`sns host init {0}` installs the first-party plugins, `sns plugin install PLUGIN@{0} --file=FILE` others", host.name)))
     }
 
-    fn load(&mut self, entry: &hostfiles::PluginEntry, bytes: &[u8]) -> Result<Rc<Plugin>, CommandError> {
+    fn load(
+        &mut self,
+        entry: &hostfiles::PluginEntry,
+        bytes: &[u8],
+    ) -> Result<Rc<Plugin>, CommandError> {
         if let Some((_, plugin)) = self.loaded.iter().find(|(known, _)| known == entry) {
             return Ok(Rc::clone(plugin));
         }
         let grants = grants_of(entry)?;
-        self.ui.note(&format!("loading plugin {} {} …", entry.name, entry.version));
+        self.ui.note(&format!(
+            "loading plugin {} {} …",
+            entry.name, entry.version
+        ));
         let cache = self.cluster.environment.plugin_cache()?;
         let unusable = |error: Box<dyn std::error::Error + Send + Sync>| {
-            CommandError::new(Kind::Mistake, format!("could not load plugin {} {}", entry.name, entry.version)).caused_by(error)
+            CommandError::new(
+                Kind::Mistake,
+                format!("could not load plugin {} {}", entry.name, entry.version),
+            )
+            .caused_by(error)
         };
         let engine = match self.engine.take() {
             Some(engine) => engine,
             None => Engine::new(&cache).map_err(|error| unusable(error.into()))?,
         };
-        let plugin = engine.load(bytes, grants).map_err(|error| unusable(error.into()));
+        let plugin = engine
+            .load(bytes, grants)
+            .map_err(|error| unusable(error.into()));
         self.engine = Some(engine);
         let plugin = Rc::new(plugin?);
         self.loaded.push((entry.clone(), Rc::clone(&plugin)));

@@ -42,8 +42,14 @@ pub(crate) fn is_automatic(variable: &str) -> bool {
 /// True for a host port, false for a cluster port.
 fn kind(variable: &str) -> Option<bool> {
     let is_host = variable.strip_prefix(HOST_PREFIX).map(|rest| (rest, true));
-    let found = is_host.or_else(|| variable.strip_prefix(CLUSTER_PREFIX).map(|rest| (rest, false)));
-    found.filter(|(rest, _)| !rest.is_empty()).map(|(_, is_host)| is_host)
+    let found = is_host.or_else(|| {
+        variable
+            .strip_prefix(CLUSTER_PREFIX)
+            .map(|rest| (rest, false))
+    });
+    found
+        .filter(|(rest, _)| !rest.is_empty())
+        .map(|(_, is_host)| is_host)
 }
 
 impl Assigner {
@@ -57,7 +63,10 @@ impl Assigner {
         let mut cluster_ports = reserved.clone();
         for taken in uses {
             if let Some(port) = taken.host_port {
-                host_ports.entry(taken.host.clone()).or_default().insert(port.get());
+                host_ports
+                    .entry(taken.host.clone())
+                    .or_default()
+                    .insert(port.get());
             }
             cluster_ports.extend(taken.cluster_port.map(names::ClusterPort::get));
         }
@@ -73,17 +82,26 @@ impl Assigner {
     /// Keeps a cluster port that the same release already has on another host.
     pub(crate) fn keep_cluster_port(&mut self, variable: &str, port: u16) {
         self.cluster_ports.insert(port);
-        self.assigned_cluster_ports.entry(variable.to_owned()).or_insert(port);
+        self.assigned_cluster_ports
+            .entry(variable.to_owned())
+            .or_insert(port);
     }
 
     /// The port for a variable of [`is_automatic`] on a host: the same again when it is asked again.
     pub(crate) fn port(&mut self, host: &HostName, variable: &str) -> Result<u16, OutOfPorts> {
-        if kind(variable) == Some(true) { self.host_port(host, variable) } else { self.cluster_port(variable) }
+        if kind(variable) == Some(true) {
+            self.host_port(host, variable)
+        } else {
+            self.cluster_port(variable)
+        }
     }
 
     /// The automatic ports of one host, as they were handed out.
     pub(crate) fn assigned(&self, host: &HostName) -> BTreeMap<String, u16> {
-        let of_host = self.assigned_host_ports.iter().filter(|((owner, _), _)| owner == host);
+        let of_host = self
+            .assigned_host_ports
+            .iter()
+            .filter(|((owner, _), _)| owner == host);
         let of_host = of_host.map(|((_, variable), port)| (variable.clone(), *port));
         of_host.chain(self.assigned_cluster_ports.clone()).collect()
     }
@@ -92,9 +110,12 @@ impl Assigner {
         if let Some(port) = self.assigned_cluster_ports.get(variable) {
             return Ok(*port);
         }
-        let port = first_free(CLUSTER_PORTS, "cluster", |port| self.cluster_ports.contains(&port))?;
+        let port = first_free(CLUSTER_PORTS, "cluster", |port| {
+            self.cluster_ports.contains(&port)
+        })?;
         self.cluster_ports.insert(port);
-        self.assigned_cluster_ports.insert(variable.to_owned(), port);
+        self.assigned_cluster_ports
+            .insert(variable.to_owned(), port);
         Ok(port)
     }
 
@@ -105,10 +126,17 @@ impl Assigner {
         }
         let neighbours = self.neighbours(host);
         let taken = |port| {
-            neighbours.iter().any(|host| self.host_ports.get(host).is_some_and(|ports| ports.contains(&port)))
+            neighbours.iter().any(|host| {
+                self.host_ports
+                    .get(host)
+                    .is_some_and(|ports| ports.contains(&port))
+            })
         };
         let port = first_free(HOST_PORTS, "host", taken)?;
-        self.host_ports.entry(host.clone()).or_default().insert(port);
+        self.host_ports
+            .entry(host.clone())
+            .or_default()
+            .insert(port);
         self.assigned_host_ports.insert(key, port);
         Ok(port)
     }
@@ -118,7 +146,10 @@ impl Assigner {
         let Some(own) = self.addresses.iter().find(|address| &address.host == host) else {
             return vec![host.clone()];
         };
-        let sharing = self.addresses.iter().filter(|other| own.shares_ports_with(other));
+        let sharing = self
+            .addresses
+            .iter()
+            .filter(|other| own.shares_ports_with(other));
         sharing.map(|address| address.host.clone()).collect()
     }
 }
@@ -129,7 +160,10 @@ fn first_free(
     taken: impl Fn(u16) -> bool,
 ) -> Result<u16, OutOfPorts> {
     let (first, last) = (*range.start(), *range.end());
-    range.into_iter().find(|port| !taken(*port)).ok_or(OutOfPorts { what, first, last })
+    range
+        .into_iter()
+        .find(|port| !taken(*port))
+        .ok_or(OutOfPorts { what, first, last })
 }
 
 #[cfg(test)]
@@ -138,7 +172,11 @@ mod tests {
     use names::{ClusterPort, HostPort};
 
     fn address(host: &str, machine: &str) -> Address {
-        Address { host: host.parse().unwrap(), machine: machine.into(), router: None }
+        Address {
+            host: host.parse().unwrap(),
+            machine: machine.into(),
+            router: None,
+        }
     }
 
     fn taken(host: &str, host_port: u16, cluster_port: u16) -> PortUse {
@@ -156,11 +194,23 @@ mod tests {
         let addresses = vec![address("a", "10.0.0.1"), address("b", "10.0.0.2")];
         let mut ports = Assigner::new(addresses, &[taken("a", 30000, 61000)], &BTreeSet::new());
         assert_eq!(ports.port(&a, "HOSTPORTAUTO1"), Ok(30001));
-        assert_eq!(ports.port(&a, "HOSTPORTAUTO1"), Ok(30001), "the same x is the same port");
+        assert_eq!(
+            ports.port(&a, "HOSTPORTAUTO1"),
+            Ok(30001),
+            "the same x is the same port"
+        );
         assert_eq!(ports.port(&a, "HOSTPORTAUTO2"), Ok(30002));
-        assert_eq!(ports.port(&b, "HOSTPORTAUTO1"), Ok(30000), "another machine begins anew");
+        assert_eq!(
+            ports.port(&b, "HOSTPORTAUTO1"),
+            Ok(30000),
+            "another machine begins anew"
+        );
         assert_eq!(ports.port(&a, "CLUSTERPORTAUTO1"), Ok(61001));
-        assert_eq!(ports.port(&b, "CLUSTERPORTAUTO1"), Ok(61001), "one cluster port for all hosts");
+        assert_eq!(
+            ports.port(&b, "CLUSTERPORTAUTO1"),
+            Ok(61001),
+            "one cluster port for all hosts"
+        );
         assert_eq!(ports.port(&b, "CLUSTERPORTAUTO2"), Ok(61002));
     }
 
@@ -176,13 +226,24 @@ mod tests {
     #[test]
     fn numbers_of_the_pod_itself_and_kept_ports_are_left_alone() {
         let a: HostName = "a".parse().unwrap();
-        let mut ports = Assigner::new(vec![address("a", "local")], &[], &BTreeSet::from([30000, 61000]));
+        let mut ports = Assigner::new(
+            vec![address("a", "local")],
+            &[],
+            &BTreeSet::from([30000, 61000]),
+        );
         ports.keep_cluster_port("CLUSTERPORTAUTO2", 61001);
         assert_eq!(ports.port(&a, "HOSTPORTAUTO1"), Ok(30001));
         assert_eq!(ports.port(&a, "CLUSTERPORTAUTO1"), Ok(61002));
         assert_eq!(ports.port(&a, "CLUSTERPORTAUTO2"), Ok(61001));
-        let assigned = [("CLUSTERPORTAUTO1", 61002), ("CLUSTERPORTAUTO2", 61001), ("HOSTPORTAUTO1", 30001)];
-        assert_eq!(ports.assigned(&a), assigned.map(|(name, port)| (name.to_owned(), port)).into());
+        let assigned = [
+            ("CLUSTERPORTAUTO1", 61002),
+            ("CLUSTERPORTAUTO2", 61001),
+            ("HOSTPORTAUTO1", 30001),
+        ];
+        assert_eq!(
+            ports.assigned(&a),
+            assigned.map(|(name, port)| (name.to_owned(), port)).into()
+        );
     }
 
     #[test]
@@ -191,7 +252,10 @@ mod tests {
         let all: BTreeSet<u16> = HOST_PORTS.collect();
         let mut ports = Assigner::new(vec![address("a", "local")], &[], &all);
         let error = ports.port(&a, "HOSTPORTAUTO1").unwrap_err();
-        assert_eq!(error.to_string(), "no free host port is left between 30000 and 31999");
+        assert_eq!(
+            error.to_string(),
+            "no free host port is left between 30000 and 31999"
+        );
     }
 
     #[test]

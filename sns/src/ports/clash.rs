@@ -1,20 +1,38 @@
 //! Ports that two releases, or a pod and the proxy, would both listen on.
 
+use std::collections::BTreeMap;
+
 use super::{Address, PortUse};
 
-/// One message for every pair that cannot live together, in the order of the uses. Removed releases count,
+/// One message for every pair that cannot live together, in the order of the ports. Removed releases count,
 /// because their units may still run while the new ones start.
 pub(crate) fn clashes(addresses: &[Address], uses: &[PortUse]) -> Vec<String> {
-    let mut messages = Vec::new();
-    for (index, one) in uses.iter().enumerate() {
-        for other in uses.iter().skip(index + 1) {
-            if same_place(addresses, one, other) {
-                messages.extend(host_port_twice(one, other));
-                messages.extend(cluster_port_on_host(one, other));
-                messages.extend(cluster_port_on_host(other, one));
-            }
+    // Only uses of the same number can clash, so nothing else is compared.
+    let mut listeners: BTreeMap<u16, Vec<&PortUse>> = BTreeMap::new();
+    let mut exposed: BTreeMap<u16, Vec<&PortUse>> = BTreeMap::new();
+    for port_use in uses {
+        if let Some(port) = port_use.host_port {
+            listeners.entry(port.get()).or_default().push(port_use);
         }
-        messages.extend(cluster_port_on_host(one, one));
+        if let Some(port) = port_use.cluster_port {
+            exposed.entry(port.get()).or_default().push(port_use);
+        }
+    }
+    let mut messages = Vec::new();
+    for (number, listeners) in &listeners {
+        for (index, one) in listeners.iter().enumerate() {
+            let others = listeners
+                .iter()
+                .skip(index + 1)
+                .filter(|other| same_place(addresses, one, other));
+            messages.extend(others.filter_map(|other| host_port_twice(one, other)));
+            let proxied = exposed
+                .get(number)
+                .into_iter()
+                .flatten()
+                .filter(|other| same_place(addresses, one, other));
+            messages.extend(proxied.filter_map(|other| cluster_port_on_host(one, other)));
+        }
     }
     messages
 }
@@ -28,15 +46,27 @@ fn same_place(addresses: &[Address], one: &PortUse, other: &PortUse) -> bool {
 }
 
 fn host_port_twice(one: &PortUse, other: &PortUse) -> Option<String> {
-    let port = one.host_port.filter(|port| Some(*port) == other.host_port)?;
-    Some(format!("host port {port} is used by {} and by {}", place(one), place(other)))
+    let port = one
+        .host_port
+        .filter(|port| Some(*port) == other.host_port)?;
+    Some(format!(
+        "host port {port} is used by {} and by {}",
+        place(one),
+        place(other)
+    ))
 }
 
 /// The proxy of a host listens on every cluster port, so a pod on that host cannot.
 fn cluster_port_on_host(pod: &PortUse, exposed: &PortUse) -> Option<String> {
     let port = pod.host_port?;
-    let cluster_port = exposed.cluster_port.filter(|cluster_port| cluster_port.get() == port.get())?;
-    Some(format!("port {port} is a host port of {} and the cluster port {cluster_port} of {}", place(pod), place(exposed)))
+    let cluster_port = exposed
+        .cluster_port
+        .filter(|cluster_port| cluster_port.get() == port.get())?;
+    Some(format!(
+        "port {port} is a host port of {} and the cluster port {cluster_port} of {}",
+        place(pod),
+        place(exposed)
+    ))
 }
 
 fn place(of: &PortUse) -> String {
@@ -63,24 +93,49 @@ mod tests {
             machine: machine.into(),
             router: None,
         };
-        let addresses = [address("a", "local"), address("b", "local"), address("c", "10.0.0.1")];
+        let addresses = [
+            address("a", "local"),
+            address("b", "local"),
+            address("c", "10.0.0.1"),
+        ];
         assert_eq!(clashes(&addresses, uses), expected);
     }
 
     #[test]
     fn what_clashes_and_what_does_not() {
-        check(&[entry("a", "web:1.0.0", 8080, 61000), entry("a", "web:1.0.1", 8081, 61000)], &[]);
-        check(&[entry("a", "web:1.0.0", 8080, 61000), entry("c", "web:1.0.0", 8080, 61000)], &[]);
         check(
-            &[entry("a", "web:1.0.0", 8080, 0), entry("a", "db:1.0.0", 8080, 0)],
+            &[
+                entry("a", "web:1.0.0", 8080, 61000),
+                entry("a", "web:1.0.1", 8081, 61000),
+            ],
+            &[],
+        );
+        check(
+            &[
+                entry("a", "web:1.0.0", 8080, 61000),
+                entry("c", "web:1.0.0", 8080, 61000),
+            ],
+            &[],
+        );
+        check(
+            &[
+                entry("a", "web:1.0.0", 8080, 0),
+                entry("a", "db:1.0.0", 8080, 0),
+            ],
             &["host port 8080 is used by web:1.0.0@a and by db:1.0.0@a"],
         );
         check(
-            &[entry("a", "web:1.0.0", 8080, 0), entry("b", "db:1.0.0", 8080, 0)],
+            &[
+                entry("a", "web:1.0.0", 8080, 0),
+                entry("b", "db:1.0.0", 8080, 0),
+            ],
             &["host port 8080 is used by web:1.0.0@a and by db:1.0.0@b"],
         );
         check(
-            &[entry("a", "web:1.0.0", 8080, 0), entry("a", "db:1.0.0", 5432, 8080)],
+            &[
+                entry("a", "web:1.0.0", 8080, 0),
+                entry("a", "db:1.0.0", 5432, 8080),
+            ],
             &["port 8080 is a host port of web:1.0.0@a and the cluster port 8080 of db:1.0.0@a"],
         );
         check(

@@ -39,7 +39,12 @@ impl Host {
         let dir = cluster.files.host(name);
         let env = hostfiles::read(&dir.host_env())?;
         let state = hostfiles::read_if_present(&dir.host_state())?.unwrap_or_default();
-        Ok(Self { name: name.clone(), dir, env, state })
+        Ok(Self {
+            name: name.clone(),
+            dir,
+            env,
+            state,
+        })
     }
 
     /// True when the host is this machine.
@@ -59,7 +64,11 @@ impl Host {
             Some(HostAddress::Remote(address)) => address,
             None => self.name.as_str(),
         };
-        Address { host: self.name.clone(), machine: machine.to_owned(), router: self.router_ip() }
+        Address {
+            host: self.name.clone(),
+            machine: machine.to_owned(),
+            router: self.router_ip(),
+        }
     }
 
     /// The address that its pods listen on by default.
@@ -76,7 +85,9 @@ impl Host {
             ))
             .hint(format!("set it aside with `sns host state {} -s disabled`, or register it with --address=local", self.name)));
         }
-        Ok(Home { files: HostHome::new(home_path(self.env.host_home(), environment)?) })
+        Ok(Home {
+            files: HostHome::new(home_path(self.env.host_home(), environment)?),
+        })
     }
 
     /// The pods that are attached to it, sorted.
@@ -104,7 +115,11 @@ impl Host {
     pub(crate) fn is_owned_by_root(&self, environment: &Environment) -> bool {
         match self.home(environment) {
             Ok(home) => {
-                let nearest = home.files.path().ancestors().find_map(|path| fs::metadata(path).ok());
+                let nearest = home
+                    .files
+                    .path()
+                    .ancestors()
+                    .find_map(|path| fs::metadata(path).ok());
                 nearest.is_some_and(|metadata| metadata.uid() == 0)
             }
             Err(_) => self.env.user() == Some("root"),
@@ -112,7 +127,10 @@ impl Host {
     }
 
     fn unlisted(&self, error: std::io::Error) -> CommandError {
-        CommandError::files(format!("could not list the pods of host {}", self.name), error)
+        CommandError::files(
+            format!("could not list the pods of host {}", self.name),
+            error,
+        )
     }
 }
 
@@ -122,8 +140,10 @@ pub(crate) fn home_path(home: &str, environment: &Environment) -> Result<PathBuf
         return Ok(PathBuf::from(home));
     }
     let below = environment.home.as_ref().ok_or_else(|| {
-        CommandError::mistake(format!("the host home `{home}` lies below the home directory, and HOME is not set"))
-            .hint("set HOME, or give an absolute --dir-home")
+        CommandError::mistake(format!(
+            "the host home `{home}` lies below the home directory, and HOME is not set"
+        ))
+        .hint("set HOME, or give an absolute --dir-home")
     })?;
     Ok(below.join(home))
 }

@@ -17,7 +17,12 @@ impl Cluster<'_> {
     }
 
     /// Adds a line to the log of a pod on a host.
-    pub(crate) fn log_pod(&self, host: &Host, pod: &PodName, action: &str) -> Result<(), CommandError> {
+    pub(crate) fn log_pod(
+        &self,
+        host: &Host,
+        pod: &PodName,
+        action: &str,
+    ) -> Result<(), CommandError> {
         append(&host.dir.pod_log(pod), &log_line(self.environment, action))
     }
 }
@@ -25,12 +30,19 @@ impl Cluster<'_> {
 /// `DATE TIME UNIX USER ACTION`, in UTC.
 pub(crate) fn log_line(environment: &Environment, action: &str) -> String {
     let now = environment.now;
-    format!("{} {} {} {action}\n", now.strftime("%Y-%m-%d %H:%M:%S"), now.as_second(), environment.user)
+    format!(
+        "{} {} {} {action}\n",
+        now.strftime("%Y-%m-%d %H:%M:%S"),
+        now.as_second(),
+        environment.user
+    )
 }
 
 fn append(path: &Path, line: &str) -> Result<(), CommandError> {
     let opened = OpenOptions::new().append(true).create(true).open(path);
     opened
         .and_then(|mut file| file.write_all(line.as_bytes()))
-        .map_err(|error| CommandError::files(format!("could not add a line to {}", path.display()), error))
+        .map_err(|error| {
+            CommandError::files(format!("could not add a line to {}", path.display()), error)
+        })
 }

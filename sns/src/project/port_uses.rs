@@ -21,7 +21,11 @@ impl Cluster<'_> {
         let mut uses = Vec::new();
         for host in self.hosts()? {
             for id in host.releases()? {
-                let release = Selected { dir: host.dir.release(&id), host: host.clone(), id };
+                let release = Selected {
+                    dir: host.dir.release(&id),
+                    host: host.clone(),
+                    id,
+                };
                 uses.extend(release.port_uses()?);
             }
         }
@@ -36,13 +40,21 @@ impl Selected {
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(CommandError::files(format!("could not read {}", path.display()), error)),
+            Err(error) => {
+                return Err(CommandError::files(
+                    format!("could not read {}", path.display()),
+                    error,
+                ));
+            }
         };
         match CompiledPod::from_text(&String::from_utf8_lossy(&bytes)) {
             Ok(pod) => Ok(Some(pod)),
             Err(CompiledError::Foreign) => Ok(None),
-            Err(error) => Err(CommandError::new(Kind::Diagnostics, format!("could not understand {}", path.display()))
-                .caused_by(error)),
+            Err(error) => Err(CommandError::new(
+                Kind::Diagnostics,
+                format!("could not understand {}", path.display()),
+            )
+            .caused_by(error)),
         }
     }
 
@@ -56,9 +68,16 @@ impl Selected {
         };
         if let Some(pod) = self.compiled()? {
             let exposed = pod.units.iter().flat_map(|unit| &unit.expose);
-            return Ok(exposed.map(|expose| entry(expose.host_port, expose.cluster_port)).collect());
+            return Ok(exposed
+                .map(|expose| entry(expose.host_port, expose.cluster_port))
+                .collect());
         }
-        let mappings: PortMappings = hostfiles::read_if_present(&self.dir.portmappings())?.unwrap_or_default();
-        Ok(mappings.0.iter().map(|mapping| entry(Some(mapping.host_port), Some(mapping.cluster_port))).collect())
+        let mappings: PortMappings =
+            hostfiles::read_if_present(&self.dir.portmappings())?.unwrap_or_default();
+        Ok(mappings
+            .0
+            .iter()
+            .map(|mapping| entry(Some(mapping.host_port), Some(mapping.cluster_port)))
+            .collect())
     }
 }

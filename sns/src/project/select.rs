@@ -43,7 +43,11 @@ impl std::fmt::Display for Selected {
 
 impl Cluster<'_> {
     /// The hosts that a pod is attached to: the named one, or all that are not disabled. At least one.
-    pub(crate) fn hosts_of(&self, pod: &PodName, named: Option<&HostName>) -> Result<Vec<Host>, CommandError> {
+    pub(crate) fn hosts_of(
+        &self,
+        pod: &PodName,
+        named: Option<&HostName>,
+    ) -> Result<Vec<Host>, CommandError> {
         if let Some(name) = named {
             let host = self.host(name)?;
             if host.has(pod) {
@@ -53,7 +57,11 @@ impl Cluster<'_> {
         }
         let mut hosts = self.hosts()?;
         hosts.retain(|host| host.has(pod) && !host.is_disabled());
-        if hosts.is_empty() { Err(self.not_attached(pod, None)?) } else { Ok(hosts) }
+        if hosts.is_empty() {
+            Err(self.not_attached(pod, None)?)
+        } else {
+            Ok(hosts)
+        }
     }
 
     /// All releases of the project that a designation means. At least one.
@@ -66,7 +74,11 @@ impl Cluster<'_> {
         for host in self.hosts_of(&named.pod, named.host.as_ref())? {
             let releases = host.releases()?;
             let of_pod = releases.into_iter().filter(|id| id.pod == named.pod);
-            found.extend(of_pod.map(|id| Selected { dir: host.dir.release(&id), host: host.clone(), id }));
+            found.extend(of_pod.map(|id| Selected {
+                dir: host.dir.release(&id),
+                host: host.clone(),
+                id,
+            }));
         }
         let wanted = match (&named.version, default) {
             (Version::Unsaid, VersionDefault::All) => None,
@@ -74,7 +86,10 @@ impl Cluster<'_> {
             _ => Some(latest(&found).ok_or_else(|| no_latest(named, &found))?),
         };
         if let Some(wanted) = wanted {
-            let known: Vec<String> = found.iter().map(|release| release.id.version.to_string()).collect();
+            let known: Vec<String> = found
+                .iter()
+                .map(|release| release.id.version.to_string())
+                .collect();
             found.retain(|release| release.id.version == wanted);
             if found.is_empty() {
                 return Err(no_version(named, &wanted, known));
@@ -83,26 +98,44 @@ impl Cluster<'_> {
         Ok(found)
     }
 
-    fn not_attached(&self, pod: &PodName, host: Option<&HostName>) -> Result<CommandError, CommandError> {
+    fn not_attached(
+        &self,
+        pod: &PodName,
+        host: Option<&HostName>,
+    ) -> Result<CommandError, CommandError> {
         let known = self.attached_pods()?;
-        let place = host.map_or_else(|| "any host that takes part".to_owned(), |host| format!("host {host}"));
+        let place = host.map_or_else(
+            || "any host that takes part".to_owned(),
+            |host| format!("host {host}"),
+        );
         let at = host.map_or("HOST", HostName::as_str);
         let error = CommandError::mistake(format!("pod `{pod}` is not attached to {place}"));
-        let suggestion = if known.contains(pod) { None } else { did_you_mean(pod.as_str(), known.iter().map(PodName::as_str)) };
-        Ok(error.hint_if(suggestion).hint(format!("attach it with `sns host attach {pod}@{at}`")))
+        let suggestion = if known.contains(pod) {
+            None
+        } else {
+            did_you_mean(pod.as_str(), known.iter().map(PodName::as_str))
+        };
+        Ok(error
+            .hint_if(suggestion)
+            .hint(format!("attach it with `sns host attach {pod}@{at}`")))
     }
 }
 
 fn latest(found: &[Selected]) -> Option<PodVersion> {
-    let released = found.iter().map(|release| &release.id.version).filter(|version| !version.is_pre_release());
+    let released = found
+        .iter()
+        .map(|release| &release.id.version)
+        .filter(|version| !version.is_pre_release());
     released.max().cloned()
 }
 
 fn no_latest(named: &Designation, found: &[Selected]) -> CommandError {
     let pod = &named.pod;
     match found.last() {
-        Some(release) => CommandError::mistake(format!("all versions of pod {pod} are pre-releases, and `latest` is never one"))
-            .hint(format!("name the version, as in {}", release.id)),
+        Some(release) => CommandError::mistake(format!(
+            "all versions of pod {pod} are pre-releases, and `latest` is never one"
+        ))
+        .hint(format!("name the version, as in {}", release.id)),
         None => CommandError::mistake(format!("no version of pod {pod} is compiled"))
             .hint(format!("compile it with `sns pod compile {pod}`")),
     }
@@ -116,6 +149,14 @@ fn no_version(named: &Designation, wanted: &PodVersion, mut known: Vec<String>) 
     } else {
         format!("compiled versions: {}", known.join(", "))
     };
-    let place = named.host.as_ref().map(|host| format!(" on host {host}")).unwrap_or_default();
-    CommandError::mistake(format!("there is no version {wanted} of pod {}{place}", named.pod)).hint(hint)
+    let place = named
+        .host
+        .as_ref()
+        .map(|host| format!(" on host {host}"))
+        .unwrap_or_default();
+    CommandError::mistake(format!(
+        "there is no version {wanted} of pod {}{place}",
+        named.pod
+    ))
+    .hint(hint)
 }

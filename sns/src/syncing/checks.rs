@@ -18,7 +18,8 @@ pub(crate) fn check_ports(cluster: &Cluster<'_>) -> Result<(), CommandError> {
     if clashes.is_empty() {
         return Ok(());
     }
-    Err(CommandError::mistake(format!("ports clash: {}", clashes.join("; ")))
+    Err(CommandError::mistake("ports clash")
+        .listing(clashes)
         .hint("change the port in the pod.yaml (or use ${HOSTPORTAUTO1}), raise podVersion and compile")
         .hint("a removed release keeps its ports until `sns pod delete`"))
 }
@@ -27,40 +28,24 @@ pub(crate) fn check_ports(cluster: &Cluster<'_>) -> Result<(), CommandError> {
 pub(crate) fn check_clean(cluster: &Cluster<'_>) -> Result<(), CommandError> {
     let repository = Repository::open(cluster.path())?;
     if repository.head()?.is_none() {
-        return Err(CommandError::refused("the project has no commit yet").hint("git add . && git commit -m 'First sync'"));
+        return Err(CommandError::refused("the project has no commit yet")
+            .hint("git add . && git commit -m 'First sync'"));
     }
     let mut changes = repository.changes()?;
     changes.retain(|change| !is_sync_log(change));
     if changes.is_empty() {
         return Ok(());
     }
-    let mut refused = CommandError::refused("the project has changes that are not committed").hint("git add . && git commit");
-    let shown = changes.iter().take(CHANGES_SHOWN_MAX).cloned().collect::<Vec<_>>();
-    let more = changes.len() - shown.len();
-    refused = refused.caused_by(Changes { shown, more });
-    Err(refused)
-}
-
-/// What is not committed, a line each.
-#[derive(Debug)]
-struct Changes {
-    shown: Vec<String>,
-    more: usize,
-}
-
-impl std::error::Error for Changes {}
-
-impl std::fmt::Display for Changes {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "git status says")?;
-        for change in &self.shown {
-            write!(f, "\n    {change}")?;
-        }
-        if self.more > 0 {
-            write!(f, "\n    and {} more", self.more)?;
-        }
-        Ok(())
+    let more = changes.len().saturating_sub(CHANGES_SHOWN_MAX);
+    changes.truncate(CHANGES_SHOWN_MAX);
+    if more > 0 {
+        changes.push(format!("and {more} more"));
     }
+    Err(
+        CommandError::refused("the project has changes that are not committed")
+            .listing(changes)
+            .hint("git add . && git commit"),
+    )
 }
 
 fn is_sync_log(change: &str) -> bool {

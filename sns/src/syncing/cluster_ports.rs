@@ -19,11 +19,24 @@ impl ClusterPorts {
     /// Reads them from the compiled releases.
     pub(crate) fn read(cluster: &Cluster<'_>) -> Result<Self, CommandError> {
         let mut ports = BTreeSet::new();
-        for host in cluster.hosts()?.into_iter().filter(|host| !host.is_disabled()) {
+        for host in cluster
+            .hosts()?
+            .into_iter()
+            .filter(|host| !host.is_disabled())
+        {
             for id in host.releases()? {
-                let release = Selected { dir: host.dir.release(&id), host: host.clone(), id };
+                let release = Selected {
+                    dir: host.dir.release(&id),
+                    host: host.clone(),
+                    id,
+                };
                 if release.state()? == PodState::Running {
-                    ports.extend(release.port_uses()?.iter().filter_map(|port_use| port_use.cluster_port));
+                    ports.extend(
+                        release
+                            .port_uses()?
+                            .iter()
+                            .filter_map(|port_use| port_use.cluster_port),
+                    );
                 }
             }
         }

@@ -9,20 +9,35 @@ use crate::command_error::CommandError;
 use crate::project::{Cluster, journal_line};
 
 /// Writes it. Gives its path.
-pub(crate) fn write(cluster: &Cluster<'_>, commit: &str, outcomes: &[HostOutcome]) -> Result<PathBuf, CommandError> {
+pub(crate) fn write(
+    cluster: &Cluster<'_>,
+    commit: &str,
+    outcomes: &[HostOutcome],
+) -> Result<PathBuf, CommandError> {
     let directory = cluster.files.synclogs();
-    fs::create_dir_all(&directory)
-        .map_err(|error| CommandError::files(format!("could not make the directory {}", directory.display()), error))?;
+    fs::create_dir_all(&directory).map_err(|error| {
+        CommandError::files(
+            format!("could not make the directory {}", directory.display()),
+            error,
+        )
+    })?;
     hostfiles::replace(&directory.join(".gitignore"), b"*\n", 0o644)?;
     // Two syncs in one second are told apart by their processes.
-    let name = format!("{}.{}.sync.log.txt", cluster.environment.now.as_second(), std::process::id());
+    let name = format!(
+        "{}.{}.sync.log.txt",
+        cluster.environment.now.as_second(),
+        std::process::id()
+    );
     let path = directory.join(name);
     hostfiles::replace(&path, text(cluster, commit, outcomes).as_bytes(), 0o644)?;
     Ok(path)
 }
 
 fn text(cluster: &Cluster<'_>, commit: &str, outcomes: &[HostOutcome]) -> String {
-    let mut text = journal_line(cluster.environment, &format!("SYNC {} at {commit}", cluster.id));
+    let mut text = journal_line(
+        cluster.environment,
+        &format!("SYNC {} at {commit}", cluster.id),
+    );
     for outcome in outcomes {
         text.push_str(&format!("{}: {}\n", outcome.host, outcome.word()));
         for line in change_lines(outcome) {
@@ -32,6 +47,10 @@ fn text(cluster: &Cluster<'_>, commit: &str, outcomes: &[HostOutcome]) -> String
             text.push_str(&format!("  because: {error}\n"));
         }
     }
-    let word = if outcomes.iter().any(HostOutcome::has_failed) { "SYNC_ABORTED_ON_ERROR" } else { "SYNC_DONE" };
+    let word = if outcomes.iter().any(HostOutcome::has_failed) {
+        "SYNC_ABORTED_ON_ERROR"
+    } else {
+        "SYNC_DONE"
+    };
     text + &journal_line(cluster.environment, word)
 }

@@ -55,17 +55,24 @@ pub(crate) fn sync(
     let mut locked = lock_all(cluster, source)?;
     check_all(cluster, source, request, &locked)?;
     for host in &mut locked {
-        host.plan = host.far.plan(&host.target.wanted.tree, &request.options).map_err(|error| at(host.target, error))?;
+        host.plan = host
+            .far
+            .plan(&host.target.wanted.tree, &request.options)
+            .map_err(|error| at(host.target, error))?;
         host.cluster_ports = !source.cluster_ports.are_on(&host.target.home);
-        if let Some(ui) = ui {
-            ui.note(&format!("host {}: {} changes …", host.target.host.name, host.plan.steps.len()));
+        let changes = host.plan.steps.len() + usize::from(host.cluster_ports);
+        if let Some(ui) = ui.filter(|_| changes > 0) {
+            ui.note(&format!("syncing host {} …", host.target.host.name));
         }
     }
     change_all(source, locked)
 }
 
 /// Takes every lock, always in the same order, so that two operators never wait for each other.
-fn lock_all<'s>(cluster: &Cluster<'_>, source: &'s Source) -> Result<Vec<Locked<'s>>, CommandError> {
+fn lock_all<'s>(
+    cluster: &Cluster<'_>,
+    source: &'s Source,
+) -> Result<Vec<Locked<'s>>, CommandError> {
     let holder = Holder {
         who: cluster.environment.user.clone(),
         pid: std::process::id(),
@@ -78,7 +85,12 @@ fn lock_all<'s>(cluster: &Cluster<'_>, source: &'s Source) -> Result<Vec<Locked<
             return Err(no_home(target));
         }
         let far = Far::open(target.home.clone(), &holder).map_err(|error| at(target, error))?;
-        locked.push(Locked { target, far, plan: Plan::default(), cluster_ports: false });
+        locked.push(Locked {
+            target,
+            far,
+            plan: Plan::default(),
+            cluster_ports: false,
+        });
     }
     Ok(locked)
 }
@@ -99,13 +111,22 @@ fn check_all(
 }
 
 /// Stages on all hosts at once; when all have succeeded, applies on all hosts at once.
-fn change_all(source: &Source, mut locked: Vec<Locked<'_>>) -> Result<Vec<HostOutcome>, CommandError> {
+fn change_all(
+    source: &Source,
+    mut locked: Vec<Locked<'_>>,
+) -> Result<Vec<HostOutcome>, CommandError> {
     thread::scope(|scope| {
         let staging: Vec<_> = locked
             .iter_mut()
             .map(|host| {
-                let Locked { target, far, plan, cluster_ports } = host;
-                let (target, plan, cluster_ports): (&Target, &Plan, bool) = (target, plan, *cluster_ports);
+                let Locked {
+                    target,
+                    far,
+                    plan,
+                    cluster_ports,
+                } = host;
+                let (target, plan, cluster_ports): (&Target, &Plan, bool) =
+                    (target, plan, *cluster_ports);
                 let thread = scope.spawn(move || far.stage(plan, &target.wanted, &source.chain));
                 (target, plan, cluster_ports, thread)
             })
@@ -113,7 +134,12 @@ fn change_all(source: &Source, mut locked: Vec<Locked<'_>>) -> Result<Vec<HostOu
         let mut staged = Vec::new();
         for (target, plan, cluster_ports, thread) in staging {
             let stage = thread.join().map_err(|_| thread_died(target))?;
-            staged.push((target, plan, cluster_ports, stage.map_err(|error| at(target, error))?));
+            staged.push((
+                target,
+                plan,
+                cluster_ports,
+                stage.map_err(|error| at(target, error))?,
+            ));
         }
         let applying: Vec<_> = staged
             .into_iter()
@@ -136,13 +162,23 @@ fn change_all(source: &Source, mut locked: Vec<Locked<'_>>) -> Result<Vec<HostOu
     })
 }
 
-fn outcome(target: &Target, plan: &Plan, cluster_ports: bool, result: Result<(), CommandError>) -> HostOutcome {
+fn outcome(
+    target: &Target,
+    plan: &Plan,
+    cluster_ports: bool,
+    result: Result<(), CommandError>,
+) -> HostOutcome {
     let became = match result {
         Ok(()) if plan.is_empty() && !cluster_ports => Became::Unchanged,
         Ok(()) => Became::Updated,
         Err(error) => Became::Failed(error),
     };
-    HostOutcome { host: target.host.name.clone(), plan: plan.clone(), cluster_ports, became }
+    HostOutcome {
+        host: target.host.name.clone(),
+        plan: plan.clone(),
+        cluster_ports,
+        became,
+    }
 }
 
 fn at(target: &Target, error: simplenetes_sync::far::FarError) -> CommandError {
@@ -151,10 +187,16 @@ fn at(target: &Target, error: simplenetes_sync::far::FarError) -> CommandError {
 
 fn no_home(target: &Target) -> CommandError {
     let name = &target.host.name;
-    CommandError::mistake(format!("host {name} is not ready: {} has no cluster-id.txt", target.home.path().display()))
-        .hint(format!("prepare it with `sns host init {name}`"))
+    CommandError::mistake(format!(
+        "host {name} is not ready: {} has no cluster-id.txt",
+        target.home.path().display()
+    ))
+    .hint(format!("prepare it with `sns host init {name}`"))
 }
 
 fn thread_died(target: &Target) -> CommandError {
-    CommandError::new(Kind::Internal, format!("the sync of host {} died", target.host.name))
+    CommandError::new(
+        Kind::Internal,
+        format!("the sync of host {} died", target.host.name),
+    )
 }

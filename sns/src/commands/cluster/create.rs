@@ -41,17 +41,30 @@ pub(crate) fn run(context: &Context<'_>, args: &CreateArgs) -> Result<(), Comman
     let author = git::create(staged.path(), &context.environment.user, "Initial")?;
     staged.publish()?;
     if author == Author::Account {
-        context.ui.warning("git does not know your name, so the first commit carries the name of your account");
-        context.ui.hint("git config --global user.name NAME; git config --global user.email ADDRESS");
+        context.ui.warning(
+            "git does not know your name, so the first commit carries the name of your account",
+        );
+        context
+            .ui
+            .hint("git config --global user.name NAME; git config --global user.email ADDRESS");
     }
-    context.ui.done(&format!("cluster {id} created at {}", place.display()));
-    context.ui.hint(&format!("cd {}; then add a host: sns host register", args.name.display()));
+    context
+        .ui
+        .done(&format!("cluster {id} created at {}", place.display()));
+    context.ui.hint(&format!(
+        "cd {}; then add a host: sns host register",
+        args.name.display()
+    ));
     Ok(())
 }
 
 /// `NAME-RANDOM`: two clusters of one name are still told apart.
 fn new_id(place: &Path) -> Result<ClusterId, CommandError> {
-    let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = place
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     // The rule of host names fits: letters, digits, `-` and `_`.
     name.parse::<HostName>().map_err(|_| {
         CommandError::mistake(format!("`{name}` cannot be the name of a cluster"))
@@ -59,31 +72,54 @@ fn new_id(place: &Path) -> Result<ClusterId, CommandError> {
     })?;
     // Every hasher of the standard library starts from fresh randomness of the system.
     let random = RandomState::new().hash_one(&name) % 65535 + 1;
-    format!("{name}-{random}").parse().map_err(|error: hostfiles::FormatError| CommandError::mistake(error.to_string()))
+    format!("{name}-{random}")
+        .parse()
+        .map_err(|error: hostfiles::FormatError| CommandError::mistake(error.to_string()))
 }
 
 fn check_place(place: &Path) -> Result<(), CommandError> {
     if place.exists() {
-        return Err(CommandError::mistake(format!("{} exists already", place.display()))
-            .hint("choose another name, or move it away"));
+        return Err(
+            CommandError::mistake(format!("{} exists already", place.display()))
+                .hint("choose another name, or move it away"),
+        );
     }
     let above = place.parent().and_then(|parent| Project::find(parent).ok());
     match above {
-        Some(project) => Err(CommandError::mistake(format!("{} would lie inside another Cluster Project", place.display()))
-            .hint(format!("leave {} first", project.path().display()))),
+        Some(project) => Err(CommandError::mistake(format!(
+            "{} would lie inside another Cluster Project",
+            place.display()
+        ))
+        .hint(format!("leave {} first", project.path().display()))),
         None => Ok(()),
     }
 }
 
-fn write_files(context: &Context<'_>, directory: &Path, id: &ClusterId) -> Result<(), CommandError> {
+fn write_files(
+    context: &Context<'_>,
+    directory: &Path,
+    id: &ClusterId,
+) -> Result<(), CommandError> {
     let project = Project::new(directory);
     let write = |path: &Path, text: &str| hostfiles::replace(path, text.as_bytes(), 0o644);
     write(&project.cluster_id(), &id.to_text())?;
     write(&project.vars(), "")?;
     write(&directory.join(".gitignore"), GIT_IGNORE)?;
     write(&directory.join(".gitattributes"), GIT_ATTRIBUTES)?;
-    write(&project.log(), &journal_line(context.environment, &format!("CREATED-CLUSTER-PROJECT {id}")))?;
+    write(
+        &project.log(),
+        &journal_line(
+            context.environment,
+            &format!("CREATED-CLUSTER-PROJECT {id}"),
+        ),
+    )?;
     fs::create_dir_all(project.pods_clones()).map_err(|error| {
-        CommandError::files(format!("could not make the directory {}", project.pods_clones().display()), error)
+        CommandError::files(
+            format!(
+                "could not make the directory {}",
+                project.pods_clones().display()
+            ),
+            error,
+        )
     })
 }

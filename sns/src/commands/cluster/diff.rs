@@ -31,16 +31,32 @@ pub(crate) struct DiffArgs {
 pub(crate) fn run(context: &Context<'_>, args: &DiffArgs) -> Result<(), CommandError> {
     let cluster = context.open()?;
     let source = Source::read(&cluster)?;
-    let options = Options { overwrite: args.pod_to_overwrite.iter().cloned().collect::<BTreeSet<_>>() };
+    let options = Options {
+        overwrite: args
+            .pod_to_overwrite
+            .iter()
+            .cloned()
+            .collect::<BTreeSet<_>>(),
+    };
     let outcomes = syncing::diff(&source, &options)?;
     if args.json {
-        context.ui.json(&outcomes.iter().map(HostOutcome::json).collect());
+        context
+            .ui
+            .json(&outcomes.iter().map(HostOutcome::json).collect());
     } else {
         outcomes.iter().for_each(|outcome| show(context, outcome));
     }
     // A sync would be refused now; the comparison is right all the same.
-    for refusal in [syncing::check_ports(&cluster), syncing::check_clean(&cluster)].into_iter().filter_map(Result::err) {
-        context.ui.warning(&format!("a sync would be refused: {refusal}"));
+    for refusal in [
+        syncing::check_ports(&cluster),
+        syncing::check_clean(&cluster),
+    ]
+    .into_iter()
+    .filter_map(Result::err)
+    {
+        context
+            .ui
+            .warning(&format!("a sync would be refused: {refusal}"));
     }
     Ok(())
 }

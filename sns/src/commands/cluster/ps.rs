@@ -40,7 +40,11 @@ pub(crate) fn run(context: &Context<'_>, args: &PsArgs) -> Result<(), CommandErr
     let cluster = context.open()?;
     let mut rows = Vec::new();
     for release in pod::ls::all(&cluster)? {
-        let row = Row { wanted: release.state()?, standing: Standing::read(&release, context.environment)?, release };
+        let row = Row {
+            wanted: release.state()?,
+            standing: Standing::read(&release, context.environment)?,
+            release,
+        };
         if args.all || !row.is_gone() {
             rows.push(row);
         }
@@ -50,14 +54,19 @@ pub(crate) fn run(context: &Context<'_>, args: &PsArgs) -> Result<(), CommandErr
         return Ok(());
     }
     let cells: Vec<Vec<String>> = rows.iter().map(Row::cells).collect();
-    let heading = ["HOST", "POD", "VERSION", "WANTED", "STATUS", "READY", "RESTARTS", "MESSAGE"];
-    table::lines(&heading, &cells).iter().for_each(|line| context.ui.result(line));
+    let heading = [
+        "HOST", "POD", "VERSION", "WANTED", "STATUS", "READY", "RESTARTS", "MESSAGE",
+    ];
+    table::lines(&heading, &cells)
+        .iter()
+        .for_each(|line| context.ui.result(line));
     Ok(())
 }
 
 impl Row {
     fn is_gone(&self) -> bool {
-        self.wanted == PodState::Removed && matches!(self.standing.word(), "removed" | "non-existing")
+        self.wanted == PodState::Removed
+            && matches!(self.standing.word(), "removed" | "non-existing")
     }
 
     fn cells(&self) -> Vec<String> {
@@ -67,7 +76,12 @@ impl Row {
             self.release.id.version.to_string(),
             self.wanted.to_string(),
             self.standing.word().to_owned(),
-            if self.standing.is_ready() { "yes" } else { "no" }.to_owned(),
+            if self.standing.is_ready() {
+                "yes"
+            } else {
+                "no"
+            }
+            .to_owned(),
             self.standing.restarts().to_string(),
             self.standing.message().to_owned(),
         ]
@@ -80,7 +94,9 @@ impl Row {
             "version": self.release.id.version,
             "wanted": self.wanted,
         });
-        if let (Some(value), serde_json::Value::Object(status)) = (value.as_object_mut(), self.standing.json()) {
+        if let (Some(value), serde_json::Value::Object(status)) =
+            (value.as_object_mut(), self.standing.json())
+        {
             value.extend(status);
         }
         value

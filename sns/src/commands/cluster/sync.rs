@@ -47,13 +47,21 @@ pub(crate) fn run(context: &Context<'_>, args: &SyncArgs) -> Result<(), CommandE
     syncing::check_clean(&cluster)?;
     let request = Request {
         force: args.force,
-        options: Options { overwrite: args.pod_to_overwrite.iter().cloned().collect::<BTreeSet<_>>() },
+        options: Options {
+            overwrite: args
+                .pod_to_overwrite
+                .iter()
+                .cloned()
+                .collect::<BTreeSet<_>>(),
+        },
     };
     let progress = if args.quiet { None } else { Some(context.ui) };
     let outcomes = syncing::sync(&cluster, &source, &request, progress)?;
     let log = syncing::write_log(&cluster, source.chain.head().unwrap_or_default(), &outcomes);
     if args.json {
-        context.ui.json(&outcomes.iter().map(HostOutcome::json).collect());
+        context
+            .ui
+            .json(&outcomes.iter().map(HostOutcome::json).collect());
     } else {
         outcomes.iter().for_each(|outcome| show(context, outcome));
     }
@@ -72,29 +80,53 @@ pub(crate) fn show(context: &Context<'_>, outcome: &HostOutcome) {
         count => format!("{count} changes"),
     };
     match &outcome.became {
-        Became::Unchanged => context.ui.result(&format!("{}: nothing to do", outcome.host)),
-        Became::Planned if lines.is_empty() => context.ui.result(&format!("{}: nothing to do", outcome.host)),
-        Became::Planned => context.ui.result(&format!("{}: {count} to make", outcome.host)),
-        Became::Updated => context.ui.result(&format!("{}: {count} made", outcome.host)),
+        Became::Unchanged => context
+            .ui
+            .result(&format!("{}: nothing to do", outcome.host)),
+        Became::Planned if lines.is_empty() => context
+            .ui
+            .result(&format!("{}: nothing to do", outcome.host)),
+        Became::Planned => context
+            .ui
+            .result(&format!("{}: {count} to make", outcome.host)),
+        Became::Updated => context
+            .ui
+            .result(&format!("{}: {count} made", outcome.host)),
         Became::Failed(error) => {
             context.ui.result(&format!("{}: failed", outcome.host));
             context.ui.failure(error);
             return;
         }
     }
-    lines.iter().for_each(|line| context.ui.result(&format!("  {line}")));
+    lines
+        .iter()
+        .for_each(|line| context.ui.result(&format!("  {line}")));
     for release in &outcome.plan.held_back {
-        context.ui.warning(&format!("the compiled {release} differs from the one on host {} and was not sent", outcome.host));
-        context.ui.hint(&format!("raise its podVersion, or name it: --pod-to-overwrite={release}"));
+        context.ui.warning(&format!(
+            "the compiled {release} differs from the one on host {} and was not sent",
+            outcome.host
+        ));
+        context.ui.hint(&format!(
+            "raise its podVersion, or name it: --pod-to-overwrite={release}"
+        ));
     }
 }
 
 fn summary(outcomes: &[HostOutcome]) -> Result<(), CommandError> {
-    let failed: Vec<&str> =
-        outcomes.iter().filter(|outcome| outcome.has_failed()).map(|outcome| outcome.host.as_str()).collect();
+    let failed: Vec<&str> = outcomes
+        .iter()
+        .filter(|outcome| outcome.has_failed())
+        .map(|outcome| outcome.host.as_str())
+        .collect();
     if failed.is_empty() {
         return Ok(());
     }
-    let message = format!("{} of {} hosts could not be synced: {}", failed.len(), outcomes.len(), failed.join(", "));
-    Err(CommandError::new(Kind::Incomplete, message).hint("correct the cause and sync again: what is done is not done twice"))
+    let message = format!(
+        "{} of {} hosts could not be synced: {}",
+        failed.len(),
+        outcomes.len(),
+        failed.join(", ")
+    );
+    Err(CommandError::new(Kind::Incomplete, message)
+        .hint("correct the cause and sync again: what is done is not done twice"))
 }

@@ -25,13 +25,26 @@ pub(crate) struct DetachArgs {
 pub(crate) fn run(context: &Context<'_>, args: &DetachArgs) -> Result<(), CommandError> {
     let named = &args.pod;
     if named.version != Version::Unsaid {
-        return Err(CommandError::new(Kind::CommandLine, "a pod is detached with all its versions: leave the version out"));
+        return Err(CommandError::new(
+            Kind::CommandLine,
+            "a pod is detached with all its versions: leave the version out",
+        ));
     }
     let cluster = context.open()?;
     for host in cluster.hosts_of(&named.pod, named.host.as_ref())? {
-        cluster.log_pod(&host, &named.pod, &format!("DETACHED {}@{}", named.pod, host.name))?;
-        let hidden = directories::set_aside(&host.dir.pod_dir(&named.pod), context.environment.now)?;
-        context.ui.done(&format!("pod {} detached from host {}; kept as {}", named.pod, host.name, cluster.shown(&hidden)));
+        cluster.log_pod(
+            &host,
+            &named.pod,
+            &format!("DETACHED {}@{}", named.pod, host.name),
+        )?;
+        let hidden =
+            directories::set_aside(&host.dir.pod_dir(&named.pod), context.environment.now)?;
+        context.ui.done(&format!(
+            "pod {} detached from host {}; kept as {}",
+            named.pod,
+            host.name,
+            cluster.shown(&hidden)
+        ));
     }
     Ok(())
 }

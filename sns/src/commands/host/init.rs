@@ -37,11 +37,20 @@ pub(crate) fn run(context: &Context<'_>, args: &InitArgs) -> Result<(), CommandE
     let home = host.home(context.environment)?.files;
     check_id(&cluster, &home, args.force)?;
     let pods = home.pods_dir();
-    fs::create_dir_all(&pods)
-        .map_err(|error| CommandError::files(format!("could not make the directory {}", pods.display()), error))?;
+    fs::create_dir_all(&pods).map_err(|error| {
+        CommandError::files(
+            format!("could not make the directory {}", pods.display()),
+            error,
+        )
+    })?;
     hostfiles::write(&home.cluster_id(), &cluster.id)?;
     install_first_party(context, &cluster, &host)?;
-    context.ui.done(&format!("host {} is ready at {} for cluster {}", host.name, home.path().display(), cluster.id));
+    context.ui.done(&format!(
+        "host {} is ready at {} for cluster {}",
+        host.name,
+        home.path().display(),
+        cluster.id
+    ));
     Ok(())
 }
 
@@ -58,23 +67,48 @@ fn check_id(cluster: &Cluster<'_>, home: &HostHome, force: bool) -> Result<(), C
     }
 }
 
-fn install_first_party(context: &Context<'_>, cluster: &Cluster<'_>, host: &Host) -> Result<(), CommandError> {
+fn install_first_party(
+    context: &Context<'_>,
+    cluster: &Cluster<'_>,
+    host: &Host,
+) -> Result<(), CommandError> {
     let found = FirstParty::find(context.environment);
-    found.broken.iter().for_each(|error| context.ui.warning(&error.to_string()));
+    found
+        .broken
+        .iter()
+        .for_each(|error| context.ui.warning(&error.to_string()));
     if found.components.is_empty() {
-        context.ui.warning("no first-party plugins were found, so no pod can be compiled for this host yet");
+        context.ui.warning(
+            "no first-party plugins were found, so no pod can be compiled for this host yet",
+        );
         context.ui.hint(&found.looked());
     }
     let present = host.plugins()?;
     for component in &found.components {
         match present.get(&component.manifest.id) {
             Some(entry) if entry.digest != component.digest.to_string() => {
-                context.ui.note(&format!("host {} keeps its plugin {} {}; {} is available", host.name, entry.name, entry.version, component.name()));
-                context.ui.hint(&format!("upgrade with `sns plugin install {}@{}`", entry.name, host.name));
+                context.ui.note(&format!(
+                    "host {} keeps its plugin {} {}; {} is available",
+                    host.name,
+                    entry.name,
+                    entry.version,
+                    component.name()
+                ));
+                context.ui.hint(&format!(
+                    "upgrade with `sns plugin install {}@{}`",
+                    entry.name, host.name
+                ));
             }
             _ => {
-                let results = plugins::install(cluster, std::slice::from_ref(host), component, Asked::NoMore)?;
-                results.iter().for_each(|result| tell(context, host, component, result));
+                let results = plugins::install(
+                    cluster,
+                    std::slice::from_ref(host),
+                    component,
+                    Asked::NoMore,
+                )?;
+                results
+                    .iter()
+                    .for_each(|result| tell(context, host, component, result));
             }
         }
     }

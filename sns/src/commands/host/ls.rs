@@ -43,7 +43,9 @@ pub(crate) fn run(context: &Context<'_>, args: &LsArgs) -> Result<(), CommandErr
     });
     hosts.retain(|host| args.pod.as_ref().is_none_or(|pod| host.has(pod)));
     if !args.json {
-        hosts.iter().for_each(|host| context.ui.result(&format!("{} {}", host.name, host.state)));
+        hosts
+            .iter()
+            .for_each(|host| context.ui.result(&format!("{} {}", host.name, host.state)));
         return Ok(());
     }
     let mut list = Vec::new();

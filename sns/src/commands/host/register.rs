@@ -58,7 +58,12 @@ pub(crate) struct RegisterArgs {
     super_user_keyfile: Option<String>,
 
     /// Networks that the firewall trusts entirely, separated by spaces
-    #[arg(short, long, value_name = "NETWORKS", default_value = "192.168.0.0/16 10.0.0.0/8 172.16.0.0/12")]
+    #[arg(
+        short,
+        long,
+        value_name = "NETWORKS",
+        default_value = "192.168.0.0/16 10.0.0.0/8 172.16.0.0/12"
+    )]
     internal_networks: String,
 
     /// Where the host's proxy listens, which is also the address of its pods; the port is 32767
@@ -78,13 +83,26 @@ pub(crate) fn run(context: &Context<'_>, args: &RegisterArgs) -> Result<(), Comm
     let cluster = context.open()?;
     let directory = cluster.files.host(&args.host);
     if directory.path().exists() {
-        return Err(CommandError::mistake(format!("{} exists already", directory.path().display()))
-            .hint("choose another name; to change a host, edit its host.env"));
+        return Err(CommandError::mistake(format!(
+            "{} exists already",
+            directory.path().display()
+        ))
+        .hint("choose another name; to change a host, edit its host.env"));
     }
-    let (env, superuser) = if args.address == "local" { (local(args)?, None) } else { remote(args)? };
+    let (env, superuser) = if args.address == "local" {
+        (local(args)?, None)
+    } else {
+        remote(args)?
+    };
     check_home_is_free(&cluster, &env)?;
     fs::create_dir_all(directory.path()).map_err(|error| {
-        CommandError::files(format!("could not make the directory {}", directory.path().display()), error)
+        CommandError::files(
+            format!(
+                "could not make the directory {}",
+                directory.path().display()
+            ),
+            error,
+        )
     })?;
     // host.env comes last: it makes the directory a host.
     hostfiles::write(&directory.host_state(), &HostState::Active)?;
@@ -93,9 +111,16 @@ pub(crate) fn run(context: &Context<'_>, args: &RegisterArgs) -> Result<(), Comm
     }
     hostfiles::write(&directory.host_env(), &env)?;
     cluster.log(&format!("CREATE_HOST {}", args.host))?;
-    context.ui.done(&format!("host {} registered at {}", args.host, directory.path().display()));
+    context.ui.done(&format!(
+        "host {} registered at {}",
+        args.host,
+        directory.path().display()
+    ));
     if args.address == "local" {
-        context.ui.hint(&format!("prepare its home with `sns host init {}`", args.host));
+        context.ui.hint(&format!(
+            "prepare its home with `sns host init {}`",
+            args.host
+        ));
     } else {
         context.ui.warning("this version syncs to local hosts only");
     }
@@ -109,7 +134,10 @@ fn local(args: &RegisterArgs) -> Result<HostEnv, CommandError> {
         ("--super-user-name", args.super_user_name.is_some()),
     ];
     if let Some((option, _)) = for_remote_only.iter().find(|(_, given)| *given) {
-        return Err(CommandError::new(Kind::CommandLine, format!("{option} makes no sense for a host on this machine")));
+        return Err(CommandError::new(
+            Kind::CommandLine,
+            format!("{option} makes no sense for a host on this machine"),
+        ));
     }
     let mut env = settings(&[("HOST", "local")])?;
     env.set("EXPOSE", args.expose.as_deref().unwrap_or_default());
@@ -121,13 +149,25 @@ fn local(args: &RegisterArgs) -> Result<HostEnv, CommandError> {
 fn remote(args: &RegisterArgs) -> Result<(HostEnv, Option<HostEnv>), CommandError> {
     let (address, port) = split_address(&args.address)?;
     let jump_host = args.jump_host.as_deref().unwrap_or_default();
-    let reached = [("HOST", address.as_str()), ("PORT", &port.to_string()), ("JUMPHOST", jump_host)];
+    let reached = [
+        ("HOST", address.as_str()),
+        ("PORT", &port.to_string()),
+        ("JUMPHOST", jump_host),
+    ];
     let mut env = settings(&reached)?;
-    for (key, value) in [("USER", args.user_name.as_str()), ("FLAGS", SSH_FLAGS), ("KEYFILE", &args.keyfile)] {
+    for (key, value) in [
+        ("USER", args.user_name.as_str()),
+        ("FLAGS", SSH_FLAGS),
+        ("KEYFILE", &args.keyfile),
+    ] {
         env.set(key, value);
     }
-    let mut exposed: Vec<String> =
-        args.expose.iter().flat_map(|ports| ports.split_whitespace()).map(str::to_owned).collect();
+    let mut exposed: Vec<String> = args
+        .expose
+        .iter()
+        .flat_map(|ports| ports.split_whitespace())
+        .map(str::to_owned)
+        .collect();
     let ssh = port.to_string();
     if args.jump_host.is_none() && !exposed.contains(&ssh) {
         exposed.insert(0, ssh);
@@ -138,7 +178,10 @@ fn remote(args: &RegisterArgs) -> Result<(HostEnv, Option<HostEnv>), CommandErro
         Some(name) => {
             let mut superuser = settings(&reached)?;
             superuser.set("USER", name);
-            superuser.set("KEYFILE", args.super_user_keyfile.as_deref().unwrap_or(SUPER_USER_KEY));
+            superuser.set(
+                "KEYFILE",
+                args.super_user_keyfile.as_deref().unwrap_or(SUPER_USER_KEY),
+            );
             Some(superuser)
         }
         None => None,
@@ -148,12 +191,24 @@ fn remote(args: &RegisterArgs) -> Result<(HostEnv, Option<HostEnv>), CommandErro
 
 fn common(env: &mut HostEnv, args: &RegisterArgs) {
     env.set("INTERNAL", &args.internal_networks);
-    env.set("HOSTHOME", args.dir_home.as_deref().unwrap_or(args.host.as_str()));
-    env.set("ROUTERADDRESS", &args.router_address.map(|address| address.to_string()).unwrap_or_default());
+    env.set(
+        "HOSTHOME",
+        args.dir_home.as_deref().unwrap_or(args.host.as_str()),
+    );
+    env.set(
+        "ROUTERADDRESS",
+        &args
+            .router_address
+            .map(|address| address.to_string())
+            .unwrap_or_default(),
+    );
 }
 
 fn settings(pairs: &[(&str, &str)]) -> Result<HostEnv, CommandError> {
-    let text: String = pairs.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+    let text: String = pairs
+        .iter()
+        .map(|(key, value)| format!("{key}={value}\n"))
+        .collect();
     HostEnv::parse(&text).map_err(|error| CommandError::new(Kind::CommandLine, error.to_string()))
 }
 
@@ -165,8 +220,12 @@ fn check_home_is_free(cluster: &Cluster<'_>, env: &HostEnv) -> Result<(), Comman
     };
     for other in cluster.hosts()? {
         if other.env.get("HOST") == env.get("HOST") && place(&other.env) == place(env) {
-            return Err(CommandError::mistake(format!("host {} has that home already: {}", other.name, env.host_home()))
-                .hint("give another --dir-home"));
+            return Err(CommandError::mistake(format!(
+                "host {} has that home already: {}",
+                other.name,
+                env.host_home()
+            ))
+            .hint("give another --dir-home"));
         }
     }
     Ok(())
@@ -175,7 +234,12 @@ fn check_home_is_free(cluster: &Cluster<'_>, env: &HostEnv) -> Result<(), Comman
 /// `ADDRESS`, `ADDRESS:PORT`, `[IPV6]:PORT` or a bare IPv6 address.
 fn split_address(text: &str) -> Result<(String, u16), CommandError> {
     let refused = || {
-        CommandError::new(Kind::CommandLine, format!("`{text}` is not an address: expected `local`, a name or an IP, perhaps with :PORT"))
+        CommandError::new(
+            Kind::CommandLine,
+            format!(
+                "`{text}` is not an address: expected `local`, a name or an IP, perhaps with :PORT"
+            ),
+        )
     };
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     if let Ok(ip) = text.parse::<IpAddr>() {
@@ -189,13 +253,19 @@ fn split_address(text: &str) -> Result<(String, u16), CommandError> {
         None => (text, SSH_PORT),
     };
     let fits = !address.is_empty() && !address.starts_with('-') && address.chars().all(plain);
-    if fits { Ok((address.to_owned(), port)) } else { Err(refused()) }
+    if fits {
+        Ok((address.to_owned(), port))
+    } else {
+        Err(refused())
+    }
 }
 
 fn router_address(text: &str) -> Result<SocketAddr, String> {
     let address = match text.parse::<IpAddr>() {
         Ok(ip) => SocketAddr::new(ip, PROXY_PORT),
-        Err(_) => text.parse().map_err(|_| "expected IP or IP:PORT, as in 192.168.1.5:32767".to_owned())?,
+        Err(_) => text
+            .parse()
+            .map_err(|_| "expected IP or IP:PORT, as in 192.168.1.5:32767".to_owned())?,
     };
     if address.ip().is_unspecified() {
         return Err("other hosts must be able to reach it, so it cannot be 0.0.0.0".to_owned());
@@ -204,8 +274,13 @@ fn router_address(text: &str) -> Result<SocketAddr, String> {
 }
 
 fn ports(text: &str) -> Result<String, String> {
-    match text.split_whitespace().find(|word| !matches!(word.parse::<u16>(), Ok(1..))) {
-        Some(word) => Err(format!("`{word}` is not a port: expected numbers from 1 to 65535, separated by spaces")),
+    match text
+        .split_whitespace()
+        .find(|word| !matches!(word.parse::<u16>(), Ok(1..)))
+    {
+        Some(word) => Err(format!(
+            "`{word}` is not a port: expected numbers from 1 to 65535, separated by spaces"
+        )),
         None => Ok(text.to_owned()),
     }
 }
@@ -218,7 +293,13 @@ mod tests {
     fn addresses() {
         let check = |text: &str, expected: Option<(&str, u16)>| {
             let found = split_address(text).ok();
-            assert_eq!(found.as_ref().map(|(address, port)| (address.as_str(), *port)), expected, "{text}");
+            assert_eq!(
+                found
+                    .as_ref()
+                    .map(|(address, port)| (address.as_str(), *port)),
+                expected,
+                "{text}"
+            );
         };
         check("10.0.0.5", Some(("10.0.0.5", 22)));
         check("10.0.0.5:2222", Some(("10.0.0.5", 2222)));

@@ -41,9 +41,14 @@ pub(crate) fn run(context: &Context<'_>, args: &StateArgs) -> Result<(), Command
     }
     let state = args.state.unwrap_or(host.state);
     if args.json {
-        context.ui.json(&json!({ "host": host.name, "state": state.as_str() }));
+        context
+            .ui
+            .json(&json!({ "host": host.name, "state": state.as_str() }));
     } else if args.state.is_some() {
-        context.ui.done(&format!("host {} is {state} from the next sync on", host.name));
+        context.ui.done(&format!(
+            "host {} is {state} from the next sync on",
+            host.name
+        ));
     } else {
         context.ui.result(state.as_str());
     }
@@ -52,5 +57,6 @@ pub(crate) fn run(context: &Context<'_>, args: &StateArgs) -> Result<(), Command
 
 /// Reads the state of a host from the command line.
 pub(crate) fn host_state(text: &str) -> Result<HostState, String> {
-    text.parse().map_err(|_| "expected active, inactive or disabled".to_owned())
+    text.parse()
+        .map_err(|_| "expected active, inactive or disabled".to_owned())
 }

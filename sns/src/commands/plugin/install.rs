@@ -48,13 +48,24 @@ impl FromStr for PluginAtHost {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (plugin, host) = match text.split_once('@') {
-            Some((plugin, host)) => (plugin, Some(host.parse().map_err(|error: names::NameError| error.to_string())?)),
+            Some((plugin, host)) => (
+                plugin,
+                Some(
+                    host.parse()
+                        .map_err(|error: names::NameError| error.to_string())?,
+                ),
+            ),
             None => (text, None),
         };
         let fits = plugin.starts_with(|c: char| c.is_ascii_lowercase())
-            && plugin.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            && plugin
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if fits {
-            Ok(Self { plugin: plugin.to_owned(), host })
+            Ok(Self {
+                plugin: plugin.to_owned(),
+                host,
+            })
         } else {
             Err("a plugin's name consists of lower-case letters, digits and `-`".to_owned())
         }
@@ -66,12 +77,18 @@ pub(crate) fn run(context: &Context<'_>, args: &InstallArgs) -> Result<(), Comma
     let cluster = context.open()?;
     let hosts = hosts(&cluster, args)?;
     let component = component(context, args)?;
-    let asked = if args.accept { Asked::Accepted } else { Asked::NoMore };
+    let asked = if args.accept {
+        Asked::Accepted
+    } else {
+        Asked::NoMore
+    };
     let results = plugins::install(&cluster, &hosts, &component, asked)?;
     for (host, result) in hosts.iter().zip(results) {
         tell(context, host, &component, &result);
     }
-    context.ui.hint("bring it to the hosts: git add . && git commit; then sns cluster sync");
+    context
+        .ui
+        .hint("bring it to the hosts: git add . && git commit; then sns cluster sync");
     Ok(())
 }
 
@@ -82,7 +99,8 @@ fn hosts(cluster: &Cluster<'_>, args: &InstallArgs) -> Result<Vec<Host>, Command
     let mut hosts = cluster.hosts()?;
     hosts.retain(|host| !host.is_disabled());
     if hosts.is_empty() {
-        return Err(CommandError::mistake("no host of the project takes part").hint("add one with `sns host register`"));
+        return Err(CommandError::mistake("no host of the project takes part")
+            .hint("add one with `sns host register`"));
     }
     Ok(hosts)
 }
@@ -90,25 +108,50 @@ fn hosts(cluster: &Cluster<'_>, args: &InstallArgs) -> Result<Vec<Host>, Command
 fn component(context: &Context<'_>, args: &InstallArgs) -> Result<Component, CommandError> {
     let component = match &args.file {
         Some(file) => Component::read(&context.environment.current_dir.join(file))?,
-        None => FirstParty::find(context.environment).get(&args.plugin.plugin)?.clone(),
+        None => FirstParty::find(context.environment)
+            .get(&args.plugin.plugin)?
+            .clone(),
     };
     if component.manifest.id == args.plugin.plugin {
         return Ok(component);
     }
-    Err(CommandError::mistake(format!("{} is the plugin `{}`, not `{}`", component.path.display(), component.manifest.id, args.plugin.plugin)))
+    Err(CommandError::mistake(format!(
+        "{} is the plugin `{}`, not `{}`",
+        component.path.display(),
+        component.manifest.id,
+        args.plugin.plugin
+    )))
 }
 
 /// One message for a host, with the grants below it.
 pub(crate) fn tell(context: &Context<'_>, host: &Host, component: &Component, result: &Installed) {
     let name = component.name();
     let (message, grants) = match result {
-        Installed::New(grants) => (format!("plugin {name} installed on host {}; it may", host.name), grants.as_slice()),
-        Installed::Upgraded(more) if more.is_empty() => {
-            (format!("plugin {name} installed on host {}; its grants are as before", host.name), more.as_slice())
-        }
-        Installed::Upgraded(more) => (format!("plugin {name} installed on host {}; now it also may", host.name), more.as_slice()),
-        Installed::Present => (format!("host {} has plugin {name} already", host.name), [].as_slice()),
+        Installed::New(grants) => (
+            format!("plugin {name} installed on host {}; it may", host.name),
+            grants.as_slice(),
+        ),
+        Installed::Upgraded(more) if more.is_empty() => (
+            format!(
+                "plugin {name} installed on host {}; its grants are as before",
+                host.name
+            ),
+            more.as_slice(),
+        ),
+        Installed::Upgraded(more) => (
+            format!(
+                "plugin {name} installed on host {}; now it also may",
+                host.name
+            ),
+            more.as_slice(),
+        ),
+        Installed::Present => (
+            format!("host {} has plugin {name} already", host.name),
+            [].as_slice(),
+        ),
     };
     context.ui.done(&message);
-    grants.iter().for_each(|line| context.ui.note(&format!("  {line}")));
+    grants
+        .iter()
+        .for_each(|line| context.ui.note(&format!("  {line}")));
 }

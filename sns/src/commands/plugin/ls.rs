@@ -35,21 +35,35 @@ pub(crate) fn run(context: &Context<'_>, args: &LsArgs) -> Result<(), CommandErr
     for host in hosts {
         for entry in host.plugins()?.plugins {
             let component = plugins::of_entry(&cluster, &host, &entry);
-            let kinds = component.as_ref().map(|component| component.kinds().join(" ")).unwrap_or_default();
-            let state = component.as_ref().map_or_else(ToString::to_string, |_| "ok".to_owned());
+            let kinds = component
+                .as_ref()
+                .map(|component| component.kinds().join(" "))
+                .unwrap_or_default();
+            let state = component
+                .as_ref()
+                .map_or_else(ToString::to_string, |_| "ok".to_owned());
             list.push(json!({
                 "host": host.name, "plugin": entry.name, "version": entry.version, "digest": entry.digest,
                 "source": entry.source, "kinds": kinds.split_whitespace().collect::<Vec<_>>(),
                 "state": state, "grants": entry.grants,
             }));
-            rows.push(vec![host.name.to_string(), entry.name, entry.version, kinds, entry.digest.chars().take(12).collect(), state]);
+            rows.push(vec![
+                host.name.to_string(),
+                entry.name,
+                entry.version,
+                kinds,
+                entry.digest.chars().take(12).collect(),
+                state,
+            ]);
         }
     }
     if args.json {
         context.ui.json(&list.into());
     } else {
         let heading = ["HOST", "PLUGIN", "VERSION", "KINDS", "DIGEST", "STATE"];
-        table::lines(&heading, &rows).iter().for_each(|line| context.ui.result(line));
+        table::lines(&heading, &rows)
+            .iter()
+            .for_each(|line| context.ui.result(line));
     }
     Ok(())
 }

@@ -36,7 +36,10 @@ pub(crate) struct CompileArgs {
 /// Compiles it.
 pub(crate) fn run(context: &Context<'_>, args: &CompileArgs) -> Result<(), CommandError> {
     if args.pod.version != Version::Unsaid {
-        return Err(CommandError::new(Kind::CommandLine, "the version stands in the pod.yaml: leave it out"));
+        return Err(CommandError::new(
+            Kind::CommandLine,
+            "the version stands in the pod.yaml: leave it out",
+        ));
     }
     let cluster = context.open()?;
     let compiler = Compiler::new(&cluster, &args.pod, context.ui)?;
@@ -44,10 +47,8 @@ pub(crate) fn run(context: &Context<'_>, args: &CompileArgs) -> Result<(), Comma
         context.ui.result(&compiler.release().version.to_string());
         return Ok(());
     }
-    let (outcome, result) = match compiler.run() {
-        Ok(outcome) => (outcome, Ok(())),
-        Err((error, outcome)) => (outcome, Err(error)),
-    };
+    let mut outcome = Outcome::default();
+    let result = compiler.run(&mut outcome);
     if args.json {
         context.ui.json(&as_json(&compiler, &outcome));
     }
@@ -57,21 +58,38 @@ pub(crate) fn run(context: &Context<'_>, args: &CompileArgs) -> Result<(), Comma
 fn tell(context: &Context<'_>, compiler: &Compiler<'_>, outcome: &Outcome) {
     let release = compiler.release();
     for host in &outcome.existing {
-        context.ui.note(&format!("{release}@{} exists already and was left as it is", host.name));
+        context.ui.note(&format!(
+            "{release}@{} exists already and was left as it is",
+            host.name
+        ));
     }
     for host in &outcome.compiled {
-        context.ui.done(&format!("{release} compiled for host {}", host.name));
+        context
+            .ui
+            .done(&format!("{release} compiled for host {}", host.name));
     }
     if outcome.compiled.is_empty() {
-        context.ui.note(&format!("pod {} was not compiled: nothing is new", release.pod));
-        context.ui.hint("raise podVersion in its pod.yaml to compile what has changed");
+        context.ui.note(&format!(
+            "pod {} was not compiled: nothing is new",
+            release.pod
+        ));
+        context
+            .ui
+            .hint("raise podVersion in its pod.yaml to compile what has changed");
     } else {
-        context.ui.hint("bring it to the hosts: git add . && git commit; then sns cluster sync");
+        context
+            .ui
+            .hint("bring it to the hosts: git add . && git commit; then sns cluster sync");
     }
 }
 
 fn as_json(compiler: &Compiler<'_>, outcome: &Outcome) -> serde_json::Value {
-    let names = |hosts: &[crate::project::Host]| hosts.iter().map(|host| host.name.clone()).collect::<Vec<_>>();
+    let names = |hosts: &[crate::project::Host]| {
+        hosts
+            .iter()
+            .map(|host| host.name.clone())
+            .collect::<Vec<_>>()
+    };
     json!({
         "release": compiler.release(),
         "compiled": names(&outcome.compiled),

@@ -31,16 +31,29 @@ pub(crate) fn run(context: &Context<'_>, args: &DeleteArgs) -> Result<(), Comman
     let mut releases = Vec::new();
     for named in &args.pods {
         if named.version == Version::Unsaid {
-            return Err(CommandError::mistake(format!("which version of pod {} should be deleted?", named.pod))
-                .hint(format!("`sns pod ls {} --state=removed` lists what can be", named.pod)));
+            return Err(CommandError::mistake(format!(
+                "which version of pod {} should be deleted?",
+                named.pod
+            ))
+            .hint(format!(
+                "`sns pod ls {} --state=removed` lists what can be",
+                named.pod
+            )));
         }
         releases.extend(cluster.releases(named, VersionDefault::All)?);
     }
     releases.iter().try_for_each(check_is_removed)?;
     for release in &releases {
         let hidden = directories::set_aside(release.dir.path(), context.environment.now)?;
-        cluster.log_pod(&release.host, &release.id.pod, &format!("DELETE_RELEASE {}", release.id))?;
-        context.ui.done(&format!("{release} deleted; kept as {}", cluster.shown(&hidden)));
+        cluster.log_pod(
+            &release.host,
+            &release.id.pod,
+            &format!("DELETE_RELEASE {}", release.id),
+        )?;
+        context.ui.done(&format!(
+            "{release} deleted; kept as {}",
+            cluster.shown(&hidden)
+        ));
     }
     Ok(())
 }
@@ -48,7 +61,11 @@ pub(crate) fn run(context: &Context<'_>, args: &DeleteArgs) -> Result<(), Comman
 fn check_is_removed(release: &Selected) -> Result<(), CommandError> {
     match release.state()? {
         PodState::Removed => Ok(()),
-        state => Err(CommandError::mistake(format!("{release} is to be {state}, and only removed releases can be deleted"))
-            .hint(format!("sns pod state {release} --state=removed; then commit, sync and delete"))),
+        state => Err(CommandError::mistake(format!(
+            "{release} is to be {state}, and only removed releases can be deleted"
+        ))
+        .hint(format!(
+            "sns pod state {release} --state=removed; then commit, sync and delete"
+        ))),
     }
 }

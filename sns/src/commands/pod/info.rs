@@ -41,7 +41,10 @@ pub(crate) fn run(context: &Context<'_>, args: &InfoArgs) -> Result<(), CommandE
         context.ui.result(&format!("host: {}", release.host.name));
         match compiled {
             Some(pod) => lines(&pod).iter().for_each(|line| context.ui.result(line)),
-            None => context.ui.result(&format!("pod: {}-{}\nruntime: executable", release.id.pod, release.id.version)),
+            None => context.ui.result(&format!(
+                "pod: {}-{}\nruntime: executable",
+                release.id.pod, release.id.version
+            )),
         }
     }
     if args.json {
@@ -52,9 +55,19 @@ pub(crate) fn run(context: &Context<'_>, args: &InfoArgs) -> Result<(), CommandE
 
 /// The lines of the original's `info`, with what is ours in between.
 fn lines(pod: &CompiledPod) -> Vec<String> {
-    let ports = pod.units.iter().flat_map(|unit| &unit.expose).filter_map(|expose| expose.host_port);
-    let labels = pod.labels.iter().map(|(name, value)| format!("{name}={value}"));
-    let plain = pod.volumes.iter().filter(|volume| !matches!(volume.kind, VolumeKind::Ramdisk { .. }));
+    let ports = pod
+        .units
+        .iter()
+        .flat_map(|unit| &unit.expose)
+        .filter_map(|expose| expose.host_port);
+    let labels = pod
+        .labels
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"));
+    let plain = pod
+        .volumes
+        .iter()
+        .filter(|volume| !matches!(volume.kind, VolumeKind::Ramdisk { .. }));
     let ramdisks = pod.volumes.iter().filter_map(|volume| match volume.kind {
         VolumeKind::Ramdisk { size_mib } => Some(format!("{}:{size_mib}M", volume.name)),
         _ => None,
@@ -69,26 +82,49 @@ fn lines(pod: &CompiledPod) -> Vec<String> {
         key("ramdisks", ramdisks),
     ];
     if let Some(plugin) = &pod.plugin {
-        lines.insert(3, format!("plugin: {} {} {}", plugin.id, plugin.version, plugin.digest));
+        lines.insert(
+            3,
+            format!("plugin: {} {} {}", plugin.id, plugin.version, plugin.digest),
+        );
     }
     lines.push("containers:".to_owned());
-    pod.units.iter().for_each(|unit| lines.extend(unit_lines(pod, unit)));
+    pod.units
+        .iter()
+        .for_each(|unit| lines.extend(unit_lines(pod, unit)));
     lines
 }
 
 fn unit_lines(pod: &CompiledPod, unit: &Unit) -> Vec<String> {
     let is_config = |name: &names::VolumeName| {
-        pod.volumes.iter().any(|volume| &volume.name == name && matches!(volume.kind, VolumeKind::Config { .. }))
+        pod.volumes
+            .iter()
+            .any(|volume| &volume.name == name && matches!(volume.kind, VolumeKind::Config { .. }))
     };
-    let configs = unit.mounts.iter().filter(|mount| is_config(&mount.volume)).map(|mount| mount.volume.to_string());
+    let configs = unit
+        .mounts
+        .iter()
+        .filter(|mount| is_config(&mount.volume))
+        .map(|mount| mount.volume.to_string());
     let ports = unit.expose.iter().filter_map(|expose| {
-        let interface = expose.host_interface.map(|ip| format!("{ip}:")).unwrap_or_default();
-        Some(format!("{interface}{}:{}", expose.host_port?, expose.target_port?))
+        let interface = expose
+            .host_interface
+            .map(|ip| format!("{ip}:"))
+            .unwrap_or_default();
+        Some(format!(
+            "{interface}{}:{}",
+            expose.host_port?, expose.target_port?
+        ))
     });
-    let clusters = unit.expose.iter().filter_map(|expose| expose.cluster_port.map(|port| port.to_string()));
+    let clusters = unit
+        .expose
+        .iter()
+        .filter_map(|expose| expose.cluster_port.map(|port| port.to_string()));
     let mut lines = vec![
         format!("    - name: {}", unit.name),
-        format!("      container: {}-{}-{}", unit.name, pod.pod, pod.pod_version),
+        format!(
+            "      container: {}-{}-{}",
+            unit.name, pod.pod, pod.pod_version
+        ),
     ];
     let mut more = |line: String| lines.push(format!("      {line}"));
     if let Some(image) = unit.spec.get("image").and_then(Value::as_str) {
@@ -96,7 +132,12 @@ fn unit_lines(pod: &CompiledPod, unit: &Unit) -> Vec<String> {
     }
     more(key("configs", configs));
     more(format!("restart: {}", unit.restart));
-    more(key("mounts", unit.mounts.iter().map(|mount| format!("{}:{}", mount.volume, mount.dest))));
+    more(key(
+        "mounts",
+        unit.mounts
+            .iter()
+            .map(|mount| format!("{}:{}", mount.volume, mount.dest)),
+    ));
     more(key("ports", ports));
     more(key("clusterPorts", clusters));
     lines

@@ -36,11 +36,23 @@ pub(crate) struct LogsArgs {
     daemon_process: bool,
 
     /// From this UNIX time on, or seconds back from now when negative
-    #[arg(short, long, value_name = "SECONDS", default_value_t = 0, allow_hyphen_values = true)]
+    #[arg(
+        short,
+        long,
+        value_name = "SECONDS",
+        default_value_t = 0,
+        allow_hyphen_values = true
+    )]
     timestamp: i64,
 
     /// The first N lines, or the last N when negative; 0 is all
-    #[arg(short, long, value_name = "N", default_value_t = 0, allow_hyphen_values = true)]
+    #[arg(
+        short,
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        allow_hyphen_values = true
+    )]
     limit: i64,
 
     /// Only these streams
@@ -60,7 +72,10 @@ pub(crate) struct LogsArgs {
 pub(crate) fn run(context: &Context<'_>, args: &LogsArgs) -> Result<(), CommandError> {
     let cluster = context.open()?;
     let now = context.environment.now;
-    let filter = Filter { since: args.timestamp, limit: args.limit };
+    let filter = Filter {
+        since: args.timestamp,
+        limit: args.limit,
+    };
     let details: BTreeSet<Detail> = args.details.iter().copied().collect();
     let releases = cluster.releases(&args.pod, VersionDefault::Latest)?;
     let mut list = Vec::new();
@@ -76,7 +91,9 @@ pub(crate) fn run(context: &Context<'_>, args: &LogsArgs) -> Result<(), CommandE
         if releases.len() > 1 {
             context.ui.result(&format!("host: {}", release.host.name));
         }
-        lines.iter().for_each(|line| context.ui.result(&logs::show(line, &details, now)));
+        lines
+            .iter()
+            .for_each(|line| context.ui.result(&logs::show(line, &details, now)));
     }
     if args.json {
         context.ui.json(&list.into());
@@ -105,10 +122,18 @@ fn is_wanted(args: &LogsArgs, file: &LogFile) -> bool {
 /// A unit that neither the compiled pod nor the log directory knows is a slip of the pen.
 fn check_units(release: &Selected, args: &LogsArgs, files: &[LogFile]) -> Result<(), CommandError> {
     let mut known: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
-    known.extend(release.compiled()?.iter().flat_map(|pod| &pod.units).map(|unit| unit.name.to_string()));
+    known.extend(
+        release
+            .compiled()?
+            .iter()
+            .flat_map(|pod| &pod.units)
+            .map(|unit| unit.name.to_string()),
+    );
     match args.units.iter().find(|unit| !known.contains(unit)) {
-        Some(unit) => Err(CommandError::mistake(format!("{release} has no unit `{unit}`"))
-            .hint_if(did_you_mean(unit, known.iter().map(String::as_str)))),
+        Some(unit) => Err(
+            CommandError::mistake(format!("{release} has no unit `{unit}`"))
+                .hint_if(did_you_mean(unit, known.iter().map(String::as_str))),
+        ),
         None => Ok(()),
     }
 }

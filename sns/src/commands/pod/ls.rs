@@ -62,7 +62,11 @@ pub(crate) fn run(context: &Context<'_>, args: &LsArgs) -> Result<(), CommandErr
         return Ok(());
     }
     for (release, state) in rows {
-        context.ui.result(&if args.quiet { release.to_string() } else { format!("{release} {state}") });
+        context.ui.result(&if args.quiet {
+            release.to_string()
+        } else {
+            format!("{release} {state}")
+        });
     }
     Ok(())
 }
@@ -70,9 +74,17 @@ pub(crate) fn run(context: &Context<'_>, args: &LsArgs) -> Result<(), CommandErr
 /// Every release of every host that takes part, host by host.
 pub(crate) fn all(cluster: &Cluster<'_>) -> Result<Vec<Selected>, CommandError> {
     let mut releases = Vec::new();
-    for host in cluster.hosts()?.into_iter().filter(|host| !host.is_disabled()) {
+    for host in cluster
+        .hosts()?
+        .into_iter()
+        .filter(|host| !host.is_disabled())
+    {
         for id in host.releases()? {
-            releases.push(Selected { dir: host.dir.release(&id), host: host.clone(), id });
+            releases.push(Selected {
+                dir: host.dir.release(&id),
+                host: host.clone(),
+                id,
+            });
         }
     }
     Ok(releases)
@@ -82,5 +94,7 @@ fn state(text: &str) -> Result<Wanted, String> {
     if text == "all" {
         return Ok(Wanted(None));
     }
-    text.parse().map(|state| Wanted(Some(state))).map_err(|_| "expected running, stopped, removed or all".to_owned())
+    text.parse()
+        .map(|state| Wanted(Some(state)))
+        .map_err(|_| "expected running, stopped, removed or all".to_owned())
 }

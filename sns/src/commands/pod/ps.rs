@@ -45,15 +45,27 @@ pub(crate) fn run(context: &Context<'_>, args: &PsArgs) -> Result<(), CommandErr
         let standing = Standing::read(&release, context.environment)?;
         replicas.push((release, standing));
     }
-    let (ready, total) = (replicas.iter().filter(|(_, standing)| standing.is_ready()).count(), replicas.len());
+    let (ready, total) = (
+        replicas
+            .iter()
+            .filter(|(_, standing)| standing.is_ready())
+            .count(),
+        replicas.len(),
+    );
     if args.quiet {
-        return if ready > 0 { Ok(()) } else { Err(CommandError::no()) };
+        return if ready > 0 {
+            Ok(())
+        } else {
+            Err(CommandError::no())
+        };
     }
     match (args.readiness, args.json) {
         (true, true) => context.ui.json(&json!({ "ready": ready, "total": total })),
         (true, false) => context.ui.result(&format!("{ready}/{total}")),
         (false, true) => context.ui.json(&replicas.iter().map(as_json).collect()),
-        (false, false) => replicas.iter().for_each(|replica| context.ui.result(&text(replica))),
+        (false, false) => replicas
+            .iter()
+            .for_each(|replica| context.ui.result(&text(replica))),
     }
     Ok(())
 }
@@ -64,15 +76,27 @@ fn text((release, standing): &(Selected, Standing)) -> String {
         Some(status) => (head + &status.to_text()).trim_end().to_owned(),
         None => {
             let message = standing.message();
-            let message = if message.is_empty() { String::new() } else { format!("\nmessage: {message}") };
-            format!("{head}pod: {}-{}\nstatus: {}{message}", release.id.pod, release.id.version, standing.word())
+            let message = if message.is_empty() {
+                String::new()
+            } else {
+                format!("\nmessage: {message}")
+            };
+            format!(
+                "{head}pod: {}-{}\nstatus: {}{message}",
+                release.id.pod,
+                release.id.version,
+                standing.word()
+            )
         }
     }
 }
 
 fn as_json((release, standing): &(Selected, Standing)) -> serde_json::Value {
-    let mut value = json!({ "host": release.host.name, "pod": release.id.pod, "version": release.id.version });
-    if let (Some(value), serde_json::Value::Object(status)) = (value.as_object_mut(), standing.json()) {
+    let mut value =
+        json!({ "host": release.host.name, "pod": release.id.pod, "version": release.id.version });
+    if let (Some(value), serde_json::Value::Object(status)) =
+        (value.as_object_mut(), standing.json())
+    {
         value.extend(status);
     }
     value

@@ -61,7 +61,11 @@ pub(crate) fn run(context: &Context<'_>, args: &StateArgs) -> Result<(), Command
 /// Sets the state of a release and logs it, if it was another one.
 fn set(cluster: &Cluster<'_>, release: &Selected, state: PodState) -> Result<(), CommandError> {
     if hostfiles::write(&release.dir.state(), &state)? {
-        cluster.log_pod(&release.host, &release.id.pod, &format!("SET_POD_RELEASE_STATE {} {state}", release.id))?;
+        cluster.log_pod(
+            &release.host,
+            &release.id.pod,
+            &format!("SET_POD_RELEASE_STATE {} {state}", release.id),
+        )?;
     }
     Ok(())
 }

@@ -31,10 +31,15 @@ pub(crate) fn run(context: &Context<'_>, args: &UpdateConfigArgs) -> Result<(), 
     for named in &args.pods {
         releases.extend(cluster.releases(named, VersionDefault::Latest)?);
     }
-    releases.iter().try_for_each(|release| check_configs_exist(&cluster, release))?;
+    releases
+        .iter()
+        .try_for_each(|release| check_configs_exist(&cluster, release))?;
     for release in &releases {
         update(&cluster, release)?;
-        context.ui.done(&format!("configs of {release} are those of {}", cluster.shown(&cluster.files.config_dir(&release.id.pod))));
+        context.ui.done(&format!(
+            "configs of {release} are those of {}",
+            cluster.shown(&cluster.files.config_dir(&release.id.pod))
+        ));
     }
     Ok(())
 }
@@ -46,20 +51,40 @@ fn update(cluster: &Cluster<'_>, release: &Selected) -> Result<(), CommandError>
     config_dirs::copy_into_release(&source, staged.path())?;
     staged.replace()?;
     let revision = Repository::open(cluster.path())?.revision(&source)?;
-    cluster.log_pod(&release.host, &release.id.pod, &format!("UPDATE_CONFIG {} config={revision}", release.id))
+    cluster.log_pod(
+        &release.host,
+        &release.id.pod,
+        &format!("UPDATE_CONFIG {} config={revision}", release.id),
+    )
 }
 
 /// A config that the compiled pod mounts must not vanish.
 fn check_configs_exist(cluster: &Cluster<'_>, release: &Selected) -> Result<(), CommandError> {
-    let Some(pod) = release.compiled()? else { return Ok(()) };
+    let Some(pod) = release.compiled()? else {
+        return Ok(());
+    };
     let present = config_dirs::names(&cluster.files.config_dir(&release.id.pod))?;
-    let mounted = pod.volumes.iter().filter(|volume| matches!(volume.kind, VolumeKind::Config { .. }));
-    match mounted.map(|volume| &volume.name).find(|name| !present.contains(name)) {
+    let mounted = pod
+        .volumes
+        .iter()
+        .filter(|volume| matches!(volume.kind, VolumeKind::Config { .. }));
+    match mounted
+        .map(|volume| &volume.name)
+        .find(|name| !present.contains(name))
+    {
         Some(name) => Err(CommandError::mistake(format!(
             "{release} mounts the config `{name}`, and there is no {}",
-            cluster.shown(&cluster.files.config_dir(&release.id.pod).join(name.as_str()))
+            cluster.shown(
+                &cluster
+                    .files
+                    .config_dir(&release.id.pod)
+                    .join(name.as_str())
+            )
         ))
-        .hint(format!("bring it back from git, or import it: sns cluster importconfig {}", release.id.pod))),
+        .hint(format!(
+            "bring it back from git, or import it: sns cluster importconfig {}",
+            release.id.pod
+        ))),
         None => Ok(()),
     }
 }
