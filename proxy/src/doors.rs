@@ -69,7 +69,7 @@ mod tests {
     use hostfiles::{Format, PortMappings, Routers};
 
     use super::*;
-    use crate::inputs::ClusterPorts;
+    use hostfiles::ClusterPorts;
 
     const MINIMAL: &str = "HOSTSCONF h\nPORTSCONF p\n";
 

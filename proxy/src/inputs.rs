@@ -6,42 +6,10 @@
 
 use std::path::Path;
 
-use hostfiles::{Format, FormatError, PortMappings, Routers};
+use hostfiles::{ClusterPorts, Format, PortMappings, Routers};
 use names::ClusterPort;
 
 use crate::event::{Event, FileNews, Reporter};
-
-/// Which cluster ports exist in the cluster: one per line.
-///
-/// `HOSTHOME/clusterports.conf`, written by sync. Lines beginning with `#` and empty lines are
-/// skipped. (To move to `hostfiles` when sync writes it.)
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ClusterPorts(pub Vec<ClusterPort>);
-
-impl Format for ClusterPorts {
-    const NAME: &'static str = "clusterports.conf";
-
-    fn parse(text: &str) -> Result<Self, FormatError> {
-        let mut ports = Vec::new();
-        for (number, line) in (1..).zip(text.lines()) {
-            let line = line.trim();
-            if !line.is_empty() && !line.starts_with('#') {
-                let refused = |_| FormatError {
-                    file: Self::NAME,
-                    line: Some(number),
-                    found: line.escape_debug().take(80).collect(),
-                    expected: format!("a cluster port: {}", ClusterPort::RULE),
-                };
-                ports.push(line.parse().map_err(refused)?);
-            }
-        }
-        Ok(Self(ports))
-    }
-
-    fn to_text(&self) -> String {
-        self.0.iter().map(|port| format!("{port}\n")).collect()
-    }
-}
 
 /// How a file was found when it was last looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]

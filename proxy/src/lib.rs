@@ -10,7 +10,7 @@ mod dial;
 mod doors;
 pub mod event;
 pub mod header;
-pub mod inputs;
+mod inputs;
 mod listen;
 pub mod opening;
 mod pipe;

@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Parser;
-use hostfiles::{PortMappings, Routers};
+use hostfiles::{ClusterPorts, PortMappings, Routers};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sns_proxy::config::beside;
-use sns_proxy::inputs::ClusterPorts;
 use sns_proxy::{Event, Level, Proxy, Reporter};
 use tokio::signal::unix::{SignalKind, signal};
 
