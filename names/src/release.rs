@@ -32,8 +32,13 @@ impl FromStr for ReleaseId {
     type Err = ReleaseError;
 
     fn from_str(text: &str) -> Result<Self, ReleaseError> {
-        let (pod, version) = text.split_once(':').ok_or_else(|| ReleaseError::NoVersion(text.to_owned()))?;
-        Ok(Self { pod: pod.parse()?, version: version.parse()? })
+        let (pod, version) = text
+            .split_once(':')
+            .ok_or_else(|| ReleaseError::NoVersion(text.to_owned()))?;
+        Ok(Self {
+            pod: pod.parse()?,
+            version: version.parse()?,
+        })
     }
 }
 

@@ -38,7 +38,10 @@ impl FromStr for PodState {
     type Err = StateError;
 
     fn from_str(text: &str) -> Result<Self, StateError> {
-        Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or_else(|| StateError(text.to_owned()))
+        Self::ALL
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or_else(|| StateError(text.to_owned()))
     }
 }
 

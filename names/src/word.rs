@@ -97,12 +97,16 @@ name_type! {
 fn is_plain_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase())
         && !text.ends_with('_')
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 fn is_host_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         && !matches!(text, "pods" | "keys")
 }
 
@@ -112,7 +116,10 @@ mod tests {
 
     fn check<T: FromStr<Err = NameError> + fmt::Display>(good: &[&str], bad: &[&str]) {
         for text in good {
-            assert_eq!(text.parse::<T>().map(|name| name.to_string()), Ok((*text).to_owned()));
+            assert_eq!(
+                text.parse::<T>().map(|name| name.to_string()),
+                Ok((*text).to_owned())
+            );
         }
         for text in bad {
             assert!(text.parse::<T>().is_err(), "`{text}` was accepted");
@@ -124,7 +131,9 @@ mod tests {
         let long = "a".repeat(64);
         check::<PodName>(
             &["web", "a", "simplenetes_io", "w3"],
-            &["", "Web", "3web", "web_", "_web", "we-b", "../web", "we b", &long],
+            &[
+                "", "Web", "3web", "web_", "_web", "we-b", "../web", "we b", &long,
+            ],
         );
     }
 
@@ -135,12 +144,18 @@ mod tests {
 
     #[test]
     fn host_names_leave_the_reserved_directories_alone() {
-        check::<HostName>(&["laptop", "lb-1", "LB_2", "3rd"], &["pods", "keys", "", ".hidden", "_plugins", "-x"]);
+        check::<HostName>(
+            &["laptop", "lb-1", "LB_2", "3rd"],
+            &["pods", "keys", "", ".hidden", "_plugins", "-x"],
+        );
     }
 
     #[test]
     fn a_refusal_says_the_rule() {
         let error = "Web".parse::<PodName>().unwrap_err().to_string();
-        assert!(error.starts_with("`Web` is not a pod name: a lower-case letter"), "{error}");
+        assert!(
+            error.starts_with("`Web` is not a pod name: a lower-case letter"),
+            "{error}"
+        );
     }
 }

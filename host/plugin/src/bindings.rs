@@ -1,5 +1,11 @@
 //! The contract as Rust, generated from `wit/`.
-#![allow(missing_docs, clippy::all, clippy::allow_attributes, unused_qualifications, reason = "generated code")]
+#![allow(
+    missing_docs,
+    clippy::all,
+    clippy::allow_attributes,
+    unused_qualifications,
+    reason = "generated code"
+)]
 
 wasmtime::component::bindgen!({
     path: "../../wit",

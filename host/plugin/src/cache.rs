@@ -50,41 +50,72 @@ pub(crate) struct Cache {
 
 impl Cache {
     pub(crate) fn open(directory: &Path, engine: &Engine) -> Result<Self, CacheError> {
-        let io = |what| move |source| CacheError::Io { what, path: directory.to_owned(), source };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io("make the directory"))?;
+        let io = |what| {
+            move |source| CacheError::Io {
+                what,
+                path: directory.to_owned(),
+                source,
+            }
+        };
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(io("make the directory"))?;
         let metadata = fs::metadata(directory).map_err(io("look at the directory"))?;
         if metadata.uid() != rustix::process::geteuid().as_raw() || metadata.mode() & 0o022 != 0 {
             return Err(CacheError::NotPrivate(directory.to_owned()));
         }
-        Ok(Self { directory: directory.to_owned(), compatibility: compatibility(engine) })
+        Ok(Self {
+            directory: directory.to_owned(),
+            compatibility: compatibility(engine),
+        })
     }
 
     fn path(&self, digest: Digest) -> PathBuf {
-        self.directory.join(format!("{digest}-{}.cwasm", self.compatibility))
+        self.directory
+            .join(format!("{digest}-{}.cwasm", self.compatibility))
     }
 
     /// The translated component, if it was kept and can still be loaded by this engine.
-    pub(crate) fn find(&self, engine: &Engine, digest: Digest) -> Result<Option<Component>, CacheError> {
+    pub(crate) fn find(
+        &self,
+        engine: &Engine,
+        digest: Digest,
+    ) -> Result<Option<Component>, CacheError> {
         let path = self.path(digest);
         let code = match fs::read(&path) {
             Ok(code) => code,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(CacheError::Io { what: "read", path, source }),
+            Err(source) => {
+                return Err(CacheError::Io {
+                    what: "read",
+                    path,
+                    source,
+                });
+            }
         };
         Ok(unseal(&code).and_then(|code| load(engine, code).ok()))
     }
 
     /// Keeps translated code and loads it.
-    pub(crate) fn keep(&self, engine: &Engine, digest: Digest, code: &[u8]) -> Result<Component, CacheError> {
+    pub(crate) fn keep(
+        &self,
+        engine: &Engine,
+        digest: Digest,
+        code: &[u8],
+    ) -> Result<Component, CacheError> {
         let path = self.path(digest);
         let io = |what| {
             let path = path.clone();
             move |source| CacheError::Io { what, path, source }
         };
-        let mut file = tempfile::NamedTempFile::new_in(&self.directory).map_err(io("make a file beside"))?;
+        let mut file =
+            tempfile::NamedTempFile::new_in(&self.directory).map_err(io("make a file beside"))?;
         file.write_all(&seal(code)).map_err(io("write"))?;
         file.as_file().sync_all().map_err(io("sync"))?;
-        file.persist(&path).map_err(|error| io("put in place")(error.error))?;
+        file.persist(&path)
+            .map_err(|error| io("put in place")(error.error))?;
         load(engine, code).map_err(|source| CacheError::Load { path, source })
     }
 }
@@ -102,7 +133,10 @@ fn unseal(sealed: &[u8]) -> Option<&[u8]> {
 }
 
 fn load(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    #[expect(unsafe_code, reason = "the bytes were made by this program: the directory is private, the seal whole")]
+    #[expect(
+        unsafe_code,
+        reason = "the bytes were made by this program: the directory is private, the seal whole"
+    )]
     // SAFETY: `code` is the unmodified output of `precompile_component`, read from a directory that only
     // this user can write and compared with the digest that was written with it.
     unsafe {
@@ -112,7 +146,8 @@ fn load(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
 
 fn compatibility(engine: &Engine) -> String {
     // A hasher with fixed keys, so that the name is the same in every process.
-    let mut hasher = std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default().build_hasher();
+    let mut hasher =
+        std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default().build_hasher();
     std::hash::Hash::hash(&engine.precompile_compatibility_hash(), &mut hasher);
     format!("{:016x}", hasher.finish())
 }

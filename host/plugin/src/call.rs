@@ -36,7 +36,12 @@ struct Log {
 const SHOWN_LINES: usize = 5;
 
 impl CallState {
-    pub(crate) fn store(engine: &Engine, limits: Limits, grants: Arc<Grants>, declared: Declared) -> Store<Self> {
+    pub(crate) fn store(
+        engine: &Engine,
+        limits: Limits,
+        grants: Arc<Grants>,
+        declared: Declared,
+    ) -> Store<Self> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles);
         let state = Self {
@@ -44,7 +49,10 @@ impl CallState {
             memory: MemoryLimiter::new(limits.memory_bytes),
             limits,
             output_left: limits.output_bytes,
-            log: Log { bytes_left: limits.log_bytes, ..Log::default() },
+            log: Log {
+                bytes_left: limits.log_bytes,
+                ..Log::default()
+            },
             grants,
             declared,
             broken: None,
@@ -65,7 +73,10 @@ impl CallState {
                 self.output_left = left;
                 Ok(())
             }
-            None => Err(self.over_budget(format!("wrote more than {} bytes of steps and reports", self.limits.output_bytes))),
+            None => Err(self.over_budget(format!(
+                "wrote more than {} bytes of steps and reports",
+                self.limits.output_bytes
+            ))),
         }
     }
 
@@ -77,7 +88,11 @@ impl CallState {
     }
 
     pub(crate) fn check(&self, step: &Step) -> Result<(), String> {
-        Checker { grants: &self.grants, declared: &self.declared }.check(step)
+        Checker {
+            grants: &self.grants,
+            declared: &self.declared,
+        }
+        .check(step)
     }
 
     pub(crate) fn log(&mut self, level: &str, message: &str) {
@@ -106,10 +121,16 @@ impl CallState {
             return reason.clone();
         }
         if self.memory.refused {
-            return format!("needed more than {} MiB of memory", self.limits.memory_bytes / (1024 * 1024));
+            return format!(
+                "needed more than {} MiB of memory",
+                self.limits.memory_bytes / (1024 * 1024)
+            );
         }
         match error.downcast_ref::<Trap>() {
-            Some(Trap::Interrupt) => format!("did not answer within {} ms", self.limits.deadline.as_millis()),
+            Some(Trap::Interrupt) => format!(
+                "did not answer within {} ms",
+                self.limits.deadline.as_millis()
+            ),
             Some(Trap::StackOverflow) => "its stack overflowed".to_owned(),
             Some(Trap::UnreachableCodeReached) => "panicked".to_owned(),
             Some(trap) => format!("trapped: {trap}"),

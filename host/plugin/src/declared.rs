@@ -51,11 +51,17 @@ impl Placeholder {
     ];
 
     pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, placeholder)| *placeholder)
+        Self::ALL
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, placeholder)| *placeholder)
     }
 
     pub(crate) fn list() -> String {
-        let names: Vec<String> = Self::ALL.iter().map(|(name, _)| format!("{{{name}}}")).collect();
+        let names: Vec<String> = Self::ALL
+            .iter()
+            .map(|(name, _)| format!("{{{name}}}"))
+            .collect();
         format!("{{pod:args}} (as a whole word), {}", names.join(", "))
     }
 }
@@ -64,7 +70,10 @@ impl Declared {
     /// Reads the declarations of a pod. `asked` is the command that the daemon was asked to execute.
     pub(crate) fn of(pod: &CompiledPod, asked: &[String]) -> Self {
         let mut declared = Self {
-            names: vec![pod.pod.to_string(), format!("{}-{}", pod.pod, pod.pod_version)],
+            names: vec![
+                pod.pod.to_string(),
+                format!("{}-{}", pod.pod, pod.pod_version),
+            ],
             ..Self::default()
         };
         if !asked.is_empty() {
@@ -88,13 +97,18 @@ impl Declared {
         self.env.extend(unit_env(&unit.spec));
         self.images.extend(text(&unit.spec, "image"));
         self.users.extend(text(&unit.spec, "user"));
-        self.host_paths.extend(text(&unit.spec, "workingDirectory").filter(|path| path.starts_with('/')));
+        self.host_paths
+            .extend(text(&unit.spec, "workingDirectory").filter(|path| path.starts_with('/')));
         for expose in &unit.expose {
             if let (Some(host), Some(target)) = (expose.host_port, expose.target_port) {
                 self.ports.push(format!("{host}:{target}"));
             }
         }
-        let sources: BTreeMap<_, _> = pod.volumes.iter().map(|volume| (&volume.name, &volume.kind)).collect();
+        let sources: BTreeMap<_, _> = pod
+            .volumes
+            .iter()
+            .map(|volume| (&volume.name, &volume.kind))
+            .collect();
         for mount in &unit.mounts {
             let source = match sources.get(&mount.volume) {
                 Some(VolumeKind::Host { bind }) => bind.clone(),
@@ -121,46 +135,70 @@ impl Declared {
 
     /// True when the pod declares a command of this program.
     pub(crate) fn runs(&self, program: &str) -> bool {
-        self.commands.iter().any(|command| command.first().is_some_and(|first| first == program))
+        self.commands
+            .iter()
+            .any(|command| command.first().is_some_and(|first| first == program))
     }
 
     /// The argument lists that `{pod:args}` stands for: those declared for this program, or, for a
     /// program that carries the pod's commands (podman), these commands as a whole.
     pub(crate) fn args_of<'a>(&'a self, program: &'a str) -> impl Iterator<Item = &'a [String]> {
         let own = self.runs(program);
-        self.commands.iter().filter_map(move |command| match command.split_first() {
-            Some((first, args)) if own => (first == program).then_some(args),
-            _ => Some(command.as_slice()),
-        })
+        self.commands
+            .iter()
+            .filter_map(move |command| match command.split_first() {
+                Some((first, args)) if own => (first == program).then_some(args),
+                _ => Some(command.as_slice()),
+            })
     }
 }
 
 fn text(spec: &Value, key: &str) -> impl Iterator<Item = String> {
-    spec.get(key).and_then(Value::as_str).map(str::to_owned).into_iter()
+    spec.get(key)
+        .and_then(Value::as_str)
+        .map(str::to_owned)
+        .into_iter()
 }
 
 fn unit_command(spec: &Value) -> Option<Vec<String>> {
     let program = spec.get("program")?.as_str()?;
     let args = spec.get("args").and_then(Value::as_array);
     let args = args.into_iter().flatten().filter_map(Value::as_str);
-    Some(std::iter::once(program).chain(args).map(str::to_owned).collect())
+    Some(
+        std::iter::once(program)
+            .chain(args)
+            .map(str::to_owned)
+            .collect(),
+    )
 }
 
 fn unit_env(spec: &Value) -> Vec<(String, String)> {
     let list = spec.get("env").and_then(Value::as_array);
-    let pair = |item: &Value| Some((item.get("name")?.as_str()?.to_owned(), item.get("value")?.as_str()?.to_owned()));
+    let pair = |item: &Value| {
+        Some((
+            item.get("name")?.as_str()?.to_owned(),
+            item.get("value")?.as_str()?.to_owned(),
+        ))
+    };
     list.into_iter().flatten().filter_map(pair).collect()
 }
 
 fn probe_commands(unit: &Unit) -> Vec<Vec<String>> {
-    let startup = unit.startup_probe.iter().filter_map(|probe| match &probe.check {
-        StartupCheck::Command(argv) => Some(argv.clone()),
-        StartupCheck::Exit | StartupCheck::Http(_) | StartupCheck::Tcp(_) => None,
-    });
-    let probes = unit.readiness_probe.iter().chain(&unit.liveness_probe).filter_map(|probe| match &probe.check {
-        Check::Command(argv) => Some(argv.clone()),
-        Check::Http(_) | Check::Tcp(_) => None,
-    });
+    let startup = unit
+        .startup_probe
+        .iter()
+        .filter_map(|probe| match &probe.check {
+            StartupCheck::Command(argv) => Some(argv.clone()),
+            StartupCheck::Exit | StartupCheck::Http(_) | StartupCheck::Tcp(_) => None,
+        });
+    let probes = unit
+        .readiness_probe
+        .iter()
+        .chain(&unit.liveness_probe)
+        .filter_map(|probe| match &probe.check {
+            Check::Command(argv) => Some(argv.clone()),
+            Check::Http(_) | Check::Tcp(_) => None,
+        });
     let signal = unit.signal.iter().filter_map(|signal| match signal {
         ReloadSignal::Command(argv) => Some(argv.clone()),
         ReloadSignal::Signal(_) => None,

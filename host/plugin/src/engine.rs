@@ -46,7 +46,9 @@ pub enum LoadError {
     #[error("cannot use the plugin")]
     Manifest(#[from] ManifestError),
     /// It speaks another contract.
-    #[error("plugin {id} {version} was built for contract {contract}, this host speaks {CONTRACT}: install a version of the plugin for {CONTRACT}")]
+    #[error(
+        "plugin {id} {version} was built for contract {contract}, this host speaks {CONTRACT}: install a version of the plugin for {CONTRACT}"
+    )]
     Contract {
         /// The plugin's id.
         id: String,
@@ -100,9 +102,15 @@ impl Engine {
         let engine = wasmtime::Engine::new(&settings()).map_err(EngineError::Settings)?;
         start_clock(engine.weak()).map_err(EngineError::Clock)?;
         let mut linker = Linker::new(&engine);
-        World::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state).map_err(EngineError::Settings)?;
+        World::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)
+            .map_err(EngineError::Settings)?;
         let cache = Cache::open(cache_directory, &engine)?;
-        Ok(Self { engine, linker: Arc::new(linker), cache: Arc::new(cache), limits })
+        Ok(Self {
+            engine,
+            linker: Arc::new(linker),
+            cache: Arc::new(cache),
+            limits,
+        })
     }
 
     /// Loads a component with the grants that its host gives it. Nothing of the plugin runs yet.
@@ -113,22 +121,49 @@ impl Engine {
         let manifest = Manifest::read(component)?;
         let (id, version) = (manifest.id.clone(), manifest.version.clone());
         if manifest.contract != CONTRACT {
-            return Err(LoadError::Contract { id, version, contract: manifest.contract });
+            return Err(LoadError::Contract {
+                id,
+                version,
+                contract: manifest.contract,
+            });
         }
         let digest = Digest::of(component);
         let translated = match self.cache.find(&self.engine, digest)? {
             Some(translated) => translated,
             None => self.translate(&manifest, digest, component)?,
         };
-        let fit = |source| LoadError::Fit { id: id.clone(), version: version.clone(), source };
+        let fit = |source| LoadError::Fit {
+            id: id.clone(),
+            version: version.clone(),
+            source,
+        };
         let linked = self.linker.instantiate_pre(&translated).map_err(fit)?;
         let world = PluginPre::new(linked).map_err(fit)?;
-        Ok(Plugin { engine: self.engine.clone(), world, manifest, digest, grants: Arc::new(grants), limits: self.limits })
+        Ok(Plugin {
+            engine: self.engine.clone(),
+            world,
+            manifest,
+            digest,
+            grants: Arc::new(grants),
+            limits: self.limits,
+        })
     }
 
-    fn translate(&self, manifest: &Manifest, digest: Digest, component: &[u8]) -> Result<Component, LoadError> {
-        let refused = |source| LoadError::Translate { id: manifest.id.clone(), version: manifest.version.clone(), source };
-        let code = self.engine.precompile_component(component).map_err(refused)?;
+    fn translate(
+        &self,
+        manifest: &Manifest,
+        digest: Digest,
+        component: &[u8],
+    ) -> Result<Component, LoadError> {
+        let refused = |source| LoadError::Translate {
+            id: manifest.id.clone(),
+            version: manifest.version.clone(),
+            source,
+        };
+        let code = self
+            .engine
+            .precompile_component(component)
+            .map_err(refused)?;
         Ok(self.cache.keep(&self.engine, digest, &code)?)
     }
 }
@@ -159,5 +194,8 @@ fn start_clock(engine: EngineWeak) -> std::io::Result<()> {
             std::thread::sleep(TICK);
         }
     };
-    std::thread::Builder::new().name("plugin-clock".to_owned()).spawn(tick).map(drop)
+    std::thread::Builder::new()
+        .name("plugin-clock".to_owned())
+        .spawn(tick)
+        .map(drop)
 }

@@ -53,7 +53,11 @@ pub struct CallError {
 
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "plugin {} failed in `{}`: {}", self.plugin, self.export, self.message)
+        write!(
+            f,
+            "plugin {} failed in `{}`: {}",
+            self.plugin, self.export, self.message
+        )
     }
 }
 
@@ -65,7 +69,11 @@ mod tests {
 
     #[test]
     fn codes_go_both_ways_and_unknown_ones_give_up() {
-        for class in [FaultClass::GiveUp, FaultClass::NotGranted, FaultClass::Retry] {
+        for class in [
+            FaultClass::GiveUp,
+            FaultClass::NotGranted,
+            FaultClass::Retry,
+        ] {
             assert_eq!(FaultClass::of_code(class.code()), class);
         }
         assert_eq!(FaultClass::of_code("from-the-future"), FaultClass::GiveUp);

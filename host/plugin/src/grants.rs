@@ -68,17 +68,30 @@ impl Grants {
         let mut lines = Vec::new();
         for grant in &self.programs {
             for usage in &grant.arguments {
-                lines.push(with_reason(format!("run `{} {usage}`", grant.program), &grant.reason));
+                lines.push(with_reason(
+                    format!("run `{} {usage}`", grant.program),
+                    &grant.reason,
+                ));
             }
             if !grant.environment.is_empty() {
-                lines.push(format!("give `{}` the environment {}", grant.program, grant.environment.join(" ")));
+                lines.push(format!(
+                    "give `{}` the environment {}",
+                    grant.program,
+                    grant.environment.join(" ")
+                ));
             }
             if grant.user {
-                lines.push(format!("run `{}` as the user that the pod declares", grant.program));
+                lines.push(format!(
+                    "run `{}` as the user that the pod declares",
+                    grant.program
+                ));
             }
         }
         for grant in &self.directories {
-            lines.push(with_reason(format!("write in `{}` of a release", grant.path), &grant.reason));
+            lines.push(with_reason(
+                format!("write in `{}` of a release", grant.path),
+                &grant.reason,
+            ));
         }
         if self.signals {
             lines.push("send signals to units".to_owned());
@@ -90,19 +103,33 @@ impl Grants {
     #[must_use]
     pub fn beyond(&self, other: &Self) -> Vec<String> {
         let known: Vec<String> = other.without_reasons().lines();
-        self.without_reasons().lines().into_iter().filter(|line| !known.contains(line)).collect()
+        self.without_reasons()
+            .lines()
+            .into_iter()
+            .filter(|line| !known.contains(line))
+            .collect()
     }
 
     fn without_reasons(&self) -> Self {
         let mut grants = self.clone();
-        grants.programs.iter_mut().for_each(|grant| grant.reason.clear());
-        grants.directories.iter_mut().for_each(|grant| grant.reason.clear());
+        grants
+            .programs
+            .iter_mut()
+            .for_each(|grant| grant.reason.clear());
+        grants
+            .directories
+            .iter_mut()
+            .for_each(|grant| grant.reason.clear());
         grants
     }
 }
 
 fn with_reason(line: String, reason: &str) -> String {
-    if reason.is_empty() { line } else { format!("{line}: {reason}") }
+    if reason.is_empty() {
+        line
+    } else {
+        format!("{line}: {reason}")
+    }
 }
 
 #[cfg(test)]
@@ -116,14 +143,21 @@ mod tests {
     #[test]
     fn an_upgrade_that_asks_for_more_shows_the_difference_and_reasons_do_not_count() {
         let old = grants("programs: [{program: podman, arguments: [ps], reason: to look}]");
-        let new = grants("{programs: [{program: podman, arguments: [ps, 'rm {pod:name}'], reason: other words}], signals: true}");
-        assert_eq!(new.beyond(&old), ["run `podman rm {pod:name}`", "send signals to units"]);
+        let new = grants(
+            "{programs: [{program: podman, arguments: [ps, 'rm {pod:name}'], reason: other words}], signals: true}",
+        );
+        assert_eq!(
+            new.beyond(&old),
+            ["run `podman rm {pod:name}`", "send signals to units"]
+        );
         assert_eq!(old.beyond(&new), Vec::<String>::new());
     }
 
     #[test]
     fn what_is_written_is_read_again() {
-        let grants = grants("{programs: [{program: a, arguments: ['[-x | -y {pod:port}]... {pod:args}'], user: true}], directories: [{path: root}]}");
+        let grants = grants(
+            "{programs: [{program: a, arguments: ['[-x | -y {pod:port}]... {pod:args}'], user: true}], directories: [{path: root}]}",
+        );
         let text = serde_yaml::to_string(&grants).unwrap();
         assert_eq!(serde_yaml::from_str::<Grants>(&text).unwrap(), grants);
     }

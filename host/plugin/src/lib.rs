@@ -22,8 +22,8 @@ mod report;
 mod step;
 mod view;
 
-pub use compile::{CompileInput, CompileOutput, PluginDiagnostic};
 pub use cache::CacheError;
+pub use compile::{CompileInput, CompileOutput, PluginDiagnostic};
 pub use engine::{Engine, EngineError, LoadError};
 pub use fault::{CallError, FaultClass};
 pub use grants::{DirectoryGrant, Grants, ProgramGrant, Usage, UsageError};

@@ -51,7 +51,9 @@ pub enum ManifestError {
     #[error("the file is not a WebAssembly component, or it is damaged")]
     Damaged(#[source] wasmparser::BinaryReaderError),
     /// It is WebAssembly of the other kind.
-    #[error("the file is a WebAssembly module, not a component: encode it with `wasm-tools component new`")]
+    #[error(
+        "the file is a WebAssembly module, not a component: encode it with `wasm-tools component new`"
+    )]
     NotAComponent,
     /// The section is missing.
     #[error("the component carries no manifest (custom section `{SECTION}`)")]
@@ -105,22 +107,53 @@ impl Manifest {
     fn check(&self) -> Result<(), ManifestError> {
         let id_fits = (1..=63).contains(&self.id.len())
             && self.id.starts_with(|c: char| c.is_ascii_lowercase())
-            && self.id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        check_field(id_fits, "id", &self.id, "lower-case letters, digits and `-`, 63 at most")?;
+            && self
+                .id
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        check_field(
+            id_fits,
+            "id",
+            &self.id,
+            "lower-case letters, digits and `-`, 63 at most",
+        )?;
         for (field, text) in [("version", &self.version), ("contract", &self.contract)] {
             check_field(is_version(text), field, text, "MAJOR.MINOR.PATCH")?;
         }
-        check_field(!self.shapes.is_empty(), "shapes", "[]", "at least one kind of pod")
+        check_field(
+            !self.shapes.is_empty(),
+            "shapes",
+            "[]",
+            "at least one kind of pod",
+        )
     }
 }
 
-fn check_field(fits: bool, field: &'static str, found: &str, expected: &'static str) -> Result<(), ManifestError> {
-    if fits { Ok(()) } else { Err(ManifestError::Field { field, found: found.to_owned(), expected }) }
+fn check_field(
+    fits: bool,
+    field: &'static str,
+    found: &str,
+    expected: &'static str,
+) -> Result<(), ManifestError> {
+    if fits {
+        Ok(())
+    } else {
+        Err(ManifestError::Field {
+            field,
+            found: found.to_owned(),
+            expected,
+        })
+    }
 }
 
 fn is_version(text: &str) -> bool {
     let mut parts = text.split('.');
-    let three = parts.by_ref().take(3).filter(|part| part.parse::<u32>().is_ok()).count() == 3;
+    let three = parts
+        .by_ref()
+        .take(3)
+        .filter(|part| part.parse::<u32>().is_ok())
+        .count()
+        == 3;
     three && parts.next().is_none()
 }
 
@@ -130,7 +163,10 @@ fn find_section(component: &[u8]) -> Result<&[u8], ManifestError> {
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(component) {
         match payload.map_err(ManifestError::Damaged)? {
-            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => return Err(ManifestError::NotAComponent),
+            Payload::Version {
+                encoding: Encoding::Module,
+                ..
+            } if depth == 0 => return Err(ManifestError::NotAComponent),
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::CustomSection(section) if depth == 0 && section.name() == SECTION => {
@@ -172,7 +208,11 @@ impl FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
         let refused = || DigestError(text.to_owned());
-        if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+        if text.len() != 64
+            || !text
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        {
             return Err(refused());
         }
         let mut bytes = [0; 32];
@@ -206,7 +246,10 @@ mod tests {
     #[test]
     fn a_manifest_is_read_without_running_anything() {
         let manifest = Manifest::read(&component(&[(SECTION, MINIMAL)])).unwrap();
-        assert_eq!((manifest.id.as_str(), manifest.version.as_str()), ("a", "1.0.0"));
+        assert_eq!(
+            (manifest.id.as_str(), manifest.version.as_str()),
+            ("a", "1.0.0")
+        );
         assert!(manifest.shape("a").is_some() && manifest.shape("b").is_none());
         assert_eq!(manifest.wishes, Grants::default());
     }
@@ -220,24 +263,42 @@ mod tests {
         check(b"hello", "damaged");
         check(b"\0asm\x01\0\0\0", "not a component");
         check(&component(&[]), "no manifest");
-        check(&component(&[(SECTION, "{}"), (SECTION, "{}")]), "more than one");
-        check(&component(&[(SECTION, "{nonsense: true}")]), "cannot be read");
-        check(&component(&[(SECTION, &MINIMAL.replace("id: a", "id: A"))]), "`id` is `A`");
-        check(&component(&[(SECTION, &MINIMAL.replace("1.0.0", "1.0"))]), "`version` is `1.0`");
+        check(
+            &component(&[(SECTION, "{}"), (SECTION, "{}")]),
+            "more than one",
+        );
+        check(
+            &component(&[(SECTION, "{nonsense: true}")]),
+            "cannot be read",
+        );
+        check(
+            &component(&[(SECTION, &MINIMAL.replace("id: a", "id: A"))]),
+            "`id` is `A`",
+        );
+        check(
+            &component(&[(SECTION, &MINIMAL.replace("1.0.0", "1.0"))]),
+            "`version` is `1.0`",
+        );
     }
 
     #[test]
     fn a_truncated_component_is_refused() {
         let whole = component(&[(SECTION, MINIMAL)]);
         for length in 0..whole.len() {
-            assert!(Manifest::read(&whole[..length]).is_err(), "{length} bytes were accepted");
+            assert!(
+                Manifest::read(&whole[..length]).is_err(),
+                "{length} bytes were accepted"
+            );
         }
     }
 
     #[test]
     fn digests_go_both_ways() {
         let digest = Digest::of(b"abc");
-        assert_eq!(digest.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            digest.to_string(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
         assert_eq!(digest.to_string().parse(), Ok(digest));
         assert!("ba78".parse::<Digest>().is_err());
         assert!(digest.to_string().to_uppercase().parse::<Digest>().is_err());

@@ -11,7 +11,10 @@ use crate::bindings::exports::simplenetes::pod::runtime::{Fault, Guest};
 use crate::call::CallState;
 use crate::declared::Declared;
 use crate::recorder::{ReportResource, StepsResource, ViewResource};
-use crate::{CallError, CompileInput, CompileOutput, Digest, FaultClass, Grants, Limits, Manifest, Report, Step, View};
+use crate::{
+    CallError, CompileInput, CompileOutput, Digest, FaultClass, Grants, Limits, Manifest, Report,
+    Step, View,
+};
 
 /// A loaded plugin with its grants. Each call runs in a sandbox of its own, so a plugin can be called
 /// from several threads at once, and nothing is left of a call that failed.
@@ -54,10 +57,20 @@ impl Plugin {
     /// # Errors
     /// The plugin failed. What is wrong with the pod is not an error but in the output.
     pub fn compile(&self, input: CompileInput) -> Result<CompileOutput, CallError> {
-        let view = View { facts: input.facts.clone(), ..View::default() };
-        let mut call = self.call("compile", Arc::new(view), Some(Arc::new(input)), Declared::default());
+        let view = View {
+            facts: input.facts.clone(),
+            ..View::default()
+        };
+        let mut call = self.call(
+            "compile",
+            Arc::new(view),
+            Some(Arc::new(input)),
+            Declared::default(),
+        );
         let report = call.push(ReportResource::default())?;
-        call.run(|guest, store, view| guest.call_compile(store, view, Resource::new_borrow(report.rep())))?;
+        call.run(|guest, store, view| {
+            guest.call_compile(store, view, Resource::new_borrow(report.rep()))
+        })?;
         Ok(call.take(report)?.compiled)
     }
 
@@ -67,8 +80,13 @@ impl Plugin {
     /// The plugin failed.
     pub fn observe(&self, view: Arc<View>) -> Result<Vec<Step>, CallError> {
         let mut call = self.call("observe", view, None, Declared::default());
-        let steps = call.push(StepsResource { looks_only: true, ..StepsResource::default() })?;
-        call.run(|guest, store, view| guest.call_observe(store, view, Resource::new_borrow(steps.rep())))?;
+        let steps = call.push(StepsResource {
+            looks_only: true,
+            ..StepsResource::default()
+        })?;
+        call.run(|guest, store, view| {
+            guest.call_observe(store, view, Resource::new_borrow(steps.rep()))
+        })?;
         Ok(call.take(steps)?.steps)
     }
 
@@ -79,7 +97,9 @@ impl Plugin {
     pub fn assess(&self, view: Arc<View>) -> Result<Report, CallError> {
         let mut call = self.call("assess", view, None, Declared::default());
         let report = call.push(ReportResource::default())?;
-        call.run(|guest, store, view| guest.call_assess(store, view, Resource::new_borrow(report.rep())))?;
+        call.run(|guest, store, view| {
+            guest.call_assess(store, view, Resource::new_borrow(report.rep()))
+        })?;
         Ok(call.take(report)?.report)
     }
 
@@ -93,28 +113,68 @@ impl Plugin {
         let steps = call.push(StepsResource::default())?;
         let report = call.push(ReportResource::default())?;
         call.run(|guest, store, view| {
-            guest.call_plan(store, view, Resource::new_borrow(steps.rep()), Resource::new_borrow(report.rep()))
+            guest.call_plan(
+                store,
+                view,
+                Resource::new_borrow(steps.rep()),
+                Resource::new_borrow(report.rep()),
+            )
         })?;
-        Ok(Planned { steps: call.take(steps)?.steps, report: call.take(report)?.report })
+        Ok(Planned {
+            steps: call.take(steps)?.steps,
+            report: call.take(report)?.report,
+        })
     }
 
     fn declared(&self, view: &View) -> Result<Declared, CallError> {
         let [pod] = view.pods.as_slice() else {
-            return Err(self.error("plan", FaultClass::GiveUp, format!("was asked about {} pods at once", view.pods.len())));
+            return Err(self.error(
+                "plan",
+                FaultClass::GiveUp,
+                format!("was asked about {} pods at once", view.pods.len()),
+            ));
         };
-        let compiled = serde_json::from_value::<CompiledPod>(pod.spec.clone())
-            .map_err(|error| self.error("plan", FaultClass::GiveUp, format!("was given a pod that is not compiled: {error}")))?;
+        let compiled =
+            serde_json::from_value::<CompiledPod>(pod.spec.clone()).map_err(|error| {
+                self.error(
+                    "plan",
+                    FaultClass::GiveUp,
+                    format!("was given a pod that is not compiled: {error}"),
+                )
+            })?;
         Ok(Declared::of(&compiled, &view.operation.argv))
     }
 
-    fn call(&self, export: &'static str, view: Arc<View>, compile: Option<Arc<CompileInput>>, declared: Declared) -> Call<'_> {
-        let store = CallState::store(&self.engine, self.limits, Arc::clone(&self.grants), declared);
-        Call { plugin: self, export, store, view: Some(ViewResource { view, compile }) }
+    fn call(
+        &self,
+        export: &'static str,
+        view: Arc<View>,
+        compile: Option<Arc<CompileInput>>,
+        declared: Declared,
+    ) -> Call<'_> {
+        let store = CallState::store(
+            &self.engine,
+            self.limits,
+            Arc::clone(&self.grants),
+            declared,
+        );
+        Call {
+            plugin: self,
+            export,
+            store,
+            view: Some(ViewResource { view, compile }),
+        }
     }
 
     fn error(&self, export: &'static str, class: FaultClass, message: String) -> CallError {
         let plugin = format!("{} {}", self.manifest.id, self.manifest.version);
-        CallError { class, plugin, export, message, log: Vec::new() }
+        CallError {
+            class,
+            plugin,
+            export,
+            message,
+            log: Vec::new(),
+        }
     }
 }
 
@@ -128,18 +188,28 @@ struct Call<'a> {
 
 impl Call<'_> {
     fn push<T: Send + 'static>(&mut self, resource: T) -> Result<Resource<T>, CallError> {
-        self.store.data_mut().table.push(resource).map_err(|error| self.failed(&error.into()))
+        self.store
+            .data_mut()
+            .table
+            .push(resource)
+            .map_err(|error| self.failed(&error.into()))
     }
 
     fn take<T: Send + 'static>(&mut self, resource: Resource<T>) -> Result<T, CallError> {
-        self.store.data_mut().table.delete(resource).map_err(|error| self.failed(&error.into()))
+        self.store
+            .data_mut()
+            .table
+            .delete(resource)
+            .map_err(|error| self.failed(&error.into()))
     }
 
     fn run(
         &mut self,
         export: impl FnOnce(&Guest, &mut Store<CallState>, Resource<ViewResource>) -> Outcome,
     ) -> Result<(), CallError> {
-        let Some(view) = self.view.take() else { return Ok(()) };
+        let Some(view) = self.view.take() else {
+            return Ok(());
+        };
         let view = self.push(view)?;
         let world = match self.plugin.world.instantiate(&mut self.store) {
             Ok(world) => world,
@@ -159,6 +229,9 @@ impl Call<'_> {
     }
 
     fn error(&self, class: FaultClass, message: String) -> CallError {
-        CallError { log: self.store.data().last_lines(), ..self.plugin.error(self.export, class, message) }
+        CallError {
+            log: self.store.data().last_lines(),
+            ..self.plugin.error(self.export, class, message)
+        }
     }
 }

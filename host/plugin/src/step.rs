@@ -6,7 +6,11 @@ use serde::{Deserialize, Serialize};
 ///
 /// Paths are relative to the release directory of the pod.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", tag = "step")]
+#[serde(
+    rename_all = "kebab-case",
+    rename_all_fields = "camelCase",
+    tag = "step"
+)]
 pub enum Step {
     /// Run a program to its end. A status other than 0 ends the operation.
     Command {

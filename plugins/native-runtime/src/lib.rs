@@ -24,7 +24,12 @@ impl Guest for NativeRuntime {
             report.resolved(&unit, &to_json(&spec)?);
         }
         for problem in compiled.problems {
-            report.diagnostic("error", &problem.path, &problem.message, problem.hint.as_deref());
+            report.diagnostic(
+                "error",
+                &problem.path,
+                &problem.message,
+                problem.hint.as_deref(),
+            );
         }
         Ok(())
     }
@@ -50,7 +55,11 @@ impl Guest for NativeRuntime {
 
     fn plan(view: &View, steps: &Steps, _report: &Report) -> Result<(), Fault> {
         log_panics();
-        let id = view.pods().into_iter().next().ok_or_else(|| give_up("no pod in the view"))?;
+        let id = view
+            .pods()
+            .into_iter()
+            .next()
+            .ok_or_else(|| give_up("no pod in the view"))?;
         let request = plan::Request {
             operation: view.operation(),
             unit: view.unit(),
@@ -58,9 +67,13 @@ impl Guest for NativeRuntime {
             argv: view.argv(),
             proxy_address: view.fact("proxy-address"),
             release_directory: view.fact("release-directory").unwrap_or_default(),
-            owner_is_root: view.fact("owner-is-root").is_some_and(|fact| fact == "true"),
+            owner_is_root: view
+                .fact("owner-is-root")
+                .is_some_and(|fact| fact == "true"),
         };
-        for step in plan::plan(&this_pod(view, &id)?, &request).map_err(|message| give_up(&message))? {
+        for step in
+            plan::plan(&this_pod(view, &id)?, &request).map_err(|message| give_up(&message))?
+        {
             record(steps, &step)?;
         }
         Ok(())
@@ -70,7 +83,9 @@ impl Guest for NativeRuntime {
 bindings::export!(NativeRuntime with_types_in bindings);
 
 fn this_pod(view: &View, id: &str) -> Result<pod::Pod, Fault> {
-    let json = view.pod(id).ok_or_else(|| give_up(&format!("the view does not hold pod {id}")))?;
+    let json = view
+        .pod(id)
+        .ok_or_else(|| give_up(&format!("the view does not hold pod {id}")))?;
     parse(&json, "the compiled pod")
 }
 
@@ -79,11 +94,15 @@ fn parse<T: serde::de::DeserializeOwned>(json: &str, what: &str) -> Result<T, Fa
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<String, Fault> {
-    serde_json::to_string(value).map_err(|error| give_up(&format!("cannot write a unit's specification: {error}")))
+    serde_json::to_string(value)
+        .map_err(|error| give_up(&format!("cannot write a unit's specification: {error}")))
 }
 
 fn give_up(message: &str) -> Fault {
-    Fault { code: "give-up".to_owned(), message: message.to_owned() }
+    Fault {
+        code: "give-up".to_owned(),
+        message: message.to_owned(),
+    }
 }
 
 fn record(steps: &Steps, step: &plan::Step) -> Result<(), Fault> {
@@ -92,8 +111,12 @@ fn record(steps: &Steps, step: &plan::Step) -> Result<(), Fault> {
         plan::Step::Link { path, target } => steps.link(path, target),
         plan::Step::Remove(path) => steps.remove(path),
         plan::Step::Signal { unit, signal } => steps.signal(unit, signal),
-        plan::Step::Process { unit, run } => steps.process(unit, &run.program, &run.args, &options(run)),
-        plan::Step::Command { id, run } => steps.command(id, &run.program, &run.args, &options(run)),
+        plan::Step::Process { unit, run } => {
+            steps.process(unit, &run.program, &run.args, &options(run))
+        }
+        plan::Step::Command { id, run } => {
+            steps.command(id, &run.program, &run.args, &options(run))
+        }
     }
 }
 

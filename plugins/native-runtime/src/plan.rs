@@ -3,8 +3,16 @@
 use crate::pod::{Mount, Pod, Unit};
 
 /// Variables that a process gets from the daemon's own environment.
-pub(crate) const INHERITED: [&str; 8] =
-    ["PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR"];
+pub(crate) const INHERITED: [&str; 8] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "TZ",
+    "TMPDIR",
+    "XDG_RUNTIME_DIR",
+];
 
 /// What is asked.
 #[derive(Debug, Clone, Default)]
@@ -58,37 +66,67 @@ pub(crate) fn plan(pod: &Pod, request: &Request) -> Result<Vec<Step>, String> {
 }
 
 fn this_unit<'a>(pod: &'a Pod, request: &Request) -> Result<&'a Unit, String> {
-    let name = request.unit.as_deref().ok_or_else(|| format!("`{}` names no unit", request.operation))?;
-    pod.units.iter().find(|unit| unit.name == name).ok_or_else(|| format!("pod {} has no unit `{name}`", pod.pod))
+    let name = request
+        .unit
+        .as_deref()
+        .ok_or_else(|| format!("`{}` names no unit", request.operation))?;
+    pod.units
+        .iter()
+        .find(|unit| unit.name == name)
+        .ok_or_else(|| format!("pod {} has no unit `{name}`", pod.pod))
 }
 
 fn signal(unit: &Unit, signal: &str) -> Step {
-    Step::Signal { unit: unit.name.clone(), signal: signal.to_owned() }
+    Step::Signal {
+        unit: unit.name.clone(),
+        signal: signal.to_owned(),
+    }
 }
 
 /// The unit's root is made anew at each start, so a mount that is gone from the pod is gone from it.
 fn start(pod: &Pod, unit: &Unit, request: &Request) -> Result<Vec<Step>, String> {
     if unit.spec.user.is_some() && !request.owner_is_root {
-        return Err(format!("unit {} wants to run as another user, which needs a host home that belongs to root", unit.name));
+        return Err(format!(
+            "unit {} wants to run as another user, which needs a host home that belongs to root",
+            unit.name
+        ));
     }
     let root = root(unit);
-    let mut steps = vec![Step::Remove(root.clone()), Step::MakeDirectory(root.clone())];
+    let mut steps = vec![
+        Step::Remove(root.clone()),
+        Step::MakeDirectory(root.clone()),
+    ];
     for mount in &unit.mounts {
         let path = format!("{root}/{}", mount.dest.trim_matches('/'));
         if let Some((parent, _)) = path.rsplit_once('/') {
             steps.push(Step::MakeDirectory(parent.to_owned()));
         }
-        steps.push(Step::Link { path, target: source(pod, mount)? });
+        steps.push(Step::Link {
+            path,
+            target: source(pod, mount)?,
+        });
     }
-    let run = run(pod, unit, request, unit.spec.program.clone(), unit.spec.args.clone());
-    steps.push(Step::Process { unit: unit.name.clone(), run });
+    let run = run(
+        pod,
+        unit,
+        request,
+        unit.spec.program.clone(),
+        unit.spec.args.clone(),
+    );
+    steps.push(Step::Process {
+        unit: unit.name.clone(),
+        run,
+    });
     Ok(steps)
 }
 
 fn execute(pod: &Pod, unit: &Unit, request: &Request) -> Result<Vec<Step>, String> {
     let (program, args) = request.argv.split_first().ok_or("no command to execute")?;
     let run = run(pod, unit, request, program.clone(), args.to_vec());
-    Ok(vec![Step::Command { id: format!("execute in {}", unit.name), run }])
+    Ok(vec![Step::Command {
+        id: format!("execute in {}", unit.name),
+        run,
+    }])
 }
 
 fn root(unit: &Unit) -> String {
@@ -97,13 +135,20 @@ fn root(unit: &Unit) -> String {
 
 /// Where the content of a mount lies: relative to the release directory, or on the host.
 fn source(pod: &Pod, mount: &Mount) -> Result<String, String> {
-    let volume = pod.volumes.iter().find(|volume| volume.name == mount.volume);
-    let volume = volume.ok_or_else(|| format!("pod {} declares no volume `{}`", pod.pod, mount.volume))?;
+    let volume = pod
+        .volumes
+        .iter()
+        .find(|volume| volume.name == mount.volume);
+    let volume =
+        volume.ok_or_else(|| format!("pod {} declares no volume `{}`", pod.pod, mount.volume))?;
     match (volume.kind.as_str(), &volume.bind) {
         ("config", _) => Ok(format!("config/{}", volume.name)),
         ("ramdisk", _) => Ok(format!("ramdisk/{}", volume.name)),
         ("host", Some(bind)) => Ok(bind.clone()),
-        (kind, _) => Err(format!("a native pod cannot mount volume `{}` of type {kind}", volume.name)),
+        (kind, _) => Err(format!(
+            "a native pod cannot mount volume `{}` of type {kind}",
+            volume.name
+        )),
     }
 }
 
@@ -113,12 +158,22 @@ fn run(pod: &Pod, unit: &Unit, request: &Request, program: String, args: Vec<Str
         Some(path) => format!("{}/{path}", root(unit)),
         None => root(unit),
     };
-    Run { program, args, env: environment(pod, unit, request), working_directory, user: unit.spec.user.clone() }
+    Run {
+        program,
+        args,
+        env: environment(pod, unit, request),
+        working_directory,
+        user: unit.spec.user.clone(),
+    }
 }
 
 fn environment(pod: &Pod, unit: &Unit, request: &Request) -> Vec<(String, String)> {
-    let mut env: Vec<(String, String)> =
-        unit.spec.env.iter().map(|variable| (variable.name.clone(), variable.value.clone())).collect();
+    let mut env: Vec<(String, String)> = unit
+        .spec
+        .env
+        .iter()
+        .map(|variable| (variable.name.clone(), variable.value.clone()))
+        .collect();
     let mut set = |name: String, value: &str| env.push((name, value.to_owned()));
     set("SNS_POD".to_owned(), &pod.pod);
     set("SNS_VERSION".to_owned(), &pod.pod_version);
@@ -175,12 +230,19 @@ mod tests {
     }
 
     fn check(operation: &str, expected: &[Step]) {
-        assert_eq!(plan(&pod(), &request(operation)).as_deref(), Ok(expected), "{operation}");
+        assert_eq!(
+            plan(&pod(), &request(operation)).as_deref(),
+            Ok(expected),
+            "{operation}"
+        );
     }
 
     #[test]
     fn start_makes_the_root_links_the_mounts_and_starts_the_program() {
-        let link = |path: &str, target: &str| Step::Link { path: path.to_owned(), target: target.to_owned() };
+        let link = |path: &str, target: &str| Step::Link {
+            path: path.to_owned(),
+            target: target.to_owned(),
+        };
         let directory = |path: &str| Step::MakeDirectory(path.to_owned());
         let env = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let root = "/home/sns/host/pods/web/release/1.0.0/root/main";
@@ -221,11 +283,19 @@ mod tests {
 
     #[test]
     fn ends_and_signals() {
-        let signal = |name: &str| [Step::Signal { unit: "main".to_owned(), signal: name.to_owned() }];
+        let signal = |name: &str| {
+            [Step::Signal {
+                unit: "main".to_owned(),
+                signal: name.to_owned(),
+            }]
+        };
         check("stop", &signal("TERM"));
         check("kill", &signal("KILL"));
         check("remove", &[Step::Remove("root".to_owned())]);
-        let hup = Request { signal: Some("HUP".to_owned()), ..request("signal") };
+        let hup = Request {
+            signal: Some("HUP".to_owned()),
+            ..request("signal")
+        };
         assert_eq!(plan(&pod(), &hup).as_deref(), Ok(signal("HUP").as_slice()));
     }
 
@@ -238,20 +308,49 @@ mod tests {
 
     #[test]
     fn a_command_runs_as_the_unit_would() {
-        let execute = Request { argv: vec!["true".to_owned(), "-x".to_owned()], ..request("execute") };
+        let execute = Request {
+            argv: vec!["true".to_owned(), "-x".to_owned()],
+            ..request("execute")
+        };
         let steps = plan(&pod(), &execute).unwrap();
-        let [Step::Command { run, .. }] = steps.as_slice() else { panic!("{steps:?}") };
-        assert_eq!((run.program.as_str(), run.args.as_slice()), ("true", ["-x".to_owned()].as_slice()));
+        let [Step::Command { run, .. }] = steps.as_slice() else {
+            panic!("{steps:?}")
+        };
+        assert_eq!(
+            (run.program.as_str(), run.args.as_slice()),
+            ("true", ["-x".to_owned()].as_slice())
+        );
         assert_eq!(run.working_directory, "root/main");
-        assert!(run.env.contains(&("SNS_PORT_80".to_owned(), "30000".to_owned())));
+        assert!(
+            run.env
+                .contains(&("SNS_PORT_80".to_owned(), "30000".to_owned()))
+        );
     }
 
     #[test]
     fn impossible_requests_say_why() {
         let refusal = |pod: &Pod, request: &Request| plan(pod, request).unwrap_err();
         assert!(refusal(&pod(), &request("dance")).contains("`dance`"));
-        assert!(refusal(&pod(), &Request { unit: Some("other".to_owned()), ..request("stop") }).contains("no unit `other`"));
-        assert!(refusal(&pod(), &Request { unit: None, ..request("stop") }).contains("names no unit"));
+        assert!(
+            refusal(
+                &pod(),
+                &Request {
+                    unit: Some("other".to_owned()),
+                    ..request("stop")
+                }
+            )
+            .contains("no unit `other`")
+        );
+        assert!(
+            refusal(
+                &pod(),
+                &Request {
+                    unit: None,
+                    ..request("stop")
+                }
+            )
+            .contains("names no unit")
+        );
         assert!(refusal(&pod(), &request("signal")).contains("no signal"));
         let mut as_user = pod();
         as_user.units[0].spec.user = Some("www-data".to_owned());

@@ -17,10 +17,29 @@ impl Checker<'_> {
     /// `Err` is a sentence that says what is not granted and what is.
     pub(crate) fn check(&self, step: &Step) -> Result<(), String> {
         match step {
-            Step::Command { program, args, options, .. }
-            | Step::Look { program, args, options, .. }
-            | Step::Attach { program, args, options } => self.program(program, args, options),
-            Step::Process { unit, program, args, options } => {
+            Step::Command {
+                program,
+                args,
+                options,
+                ..
+            }
+            | Step::Look {
+                program,
+                args,
+                options,
+                ..
+            }
+            | Step::Attach {
+                program,
+                args,
+                options,
+            } => self.program(program, args, options),
+            Step::Process {
+                unit,
+                program,
+                args,
+                options,
+            } => {
                 self.unit(unit)?;
                 self.program(program, args, options)
             }
@@ -28,7 +47,9 @@ impl Checker<'_> {
                 self.unit(unit)?;
                 self.signal(signal)
             }
-            Step::Write { path, .. } | Step::MakeDirectory { path } | Step::Remove { path } => self.directory(path),
+            Step::Write { path, .. } | Step::MakeDirectory { path } | Step::Remove { path } => {
+                self.directory(path)
+            }
             Step::Link { path, target } => {
                 self.directory(path)?;
                 self.place("links to", target)
@@ -38,26 +59,45 @@ impl Checker<'_> {
 
     fn unit(&self, unit: &str) -> Result<(), String> {
         let known = self.declared.units.iter().any(|name| name == unit);
-        known.then_some(()).ok_or_else(|| format!("the pod has no unit `{unit}`"))
+        known
+            .then_some(())
+            .ok_or_else(|| format!("the pod has no unit `{unit}`"))
     }
 
     fn signal(&self, signal: &str) -> Result<(), String> {
         if !self.grants.signals {
             return Err("signals to units are not granted".to_owned());
         }
-        let plain = !signal.is_empty() && signal.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b"+-".contains(&b));
-        plain.then_some(()).ok_or_else(|| format!("`{signal}` is not the name of a signal: expected one like TERM or USR1"))
+        let plain = !signal.is_empty()
+            && signal
+                .bytes()
+                .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b"+-".contains(&b));
+        plain.then_some(()).ok_or_else(|| {
+            format!("`{signal}` is not the name of a signal: expected one like TERM or USR1")
+        })
     }
 
     fn program(&self, program: &str, args: &[String], options: &StepOptions) -> Result<(), String> {
-        let named: Vec<&ProgramGrant> = self.grants.programs.iter().filter(|grant| self.names(grant, program)).collect();
+        let named: Vec<&ProgramGrant> = self
+            .grants
+            .programs
+            .iter()
+            .filter(|grant| self.names(grant, program))
+            .collect();
         if named.is_empty() {
             return Err(format!("the program `{program}` is not granted"));
         }
         let grant = named
             .into_iter()
-            .find(|grant| grant.arguments.iter().any(|usage| usage.allows(program, args, self.declared)))
-            .ok_or_else(|| format!("`{program}` is granted, but not with the arguments {args:?}"))?;
+            .find(|grant| {
+                grant
+                    .arguments
+                    .iter()
+                    .any(|usage| usage.allows(program, args, self.declared))
+            })
+            .ok_or_else(|| {
+                format!("`{program}` is granted, but not with the arguments {args:?}")
+            })?;
         self.options(grant, program, options)
     }
 
@@ -68,40 +108,70 @@ impl Checker<'_> {
         }
     }
 
-    fn options(&self, grant: &ProgramGrant, program: &str, options: &StepOptions) -> Result<(), String> {
+    fn options(
+        &self,
+        grant: &ProgramGrant,
+        program: &str,
+        options: &StepOptions,
+    ) -> Result<(), String> {
         for (name, value) in &options.env {
             if !self.variable(grant, name, Some(value)) {
-                return Err(format!("the variable `{name}` with this value is not granted for `{program}`"));
+                return Err(format!(
+                    "the variable `{name}` with this value is not granted for `{program}`"
+                ));
             }
         }
         for name in &options.inherit {
             if !self.variable(grant, name, None) {
-                return Err(format!("passing the variable `{name}` on to `{program}` is not granted"));
+                return Err(format!(
+                    "passing the variable `{name}` on to `{program}` is not granted"
+                ));
             }
         }
         if let Some(user) = &options.user {
-            let declared = self.declared.values(Placeholder::User).any(|declared| declared == user);
+            let declared = self
+                .declared
+                .values(Placeholder::User)
+                .any(|declared| declared == user);
             if !(grant.user && declared) {
-                return Err(format!("running `{program}` as user `{user}` is not granted"));
+                return Err(format!(
+                    "running `{program}` as user `{user}` is not granted"
+                ));
             }
         }
-        options.working_directory.as_deref().map_or(Ok(()), |path| self.place("starts in", path))
+        options
+            .working_directory
+            .as_deref()
+            .map_or(Ok(()), |path| self.place("starts in", path))
     }
 
     /// `value` is none for a variable that is passed on as it is.
     fn variable(&self, grant: &ProgramGrant, name: &str, value: Option<&str>) -> bool {
-        grant.environment.iter().any(|allowed| match (allowed.as_str(), value) {
-            ("{pod:env}", Some(value)) => self.declared.env.iter().any(|(known, declared)| known == name && declared == value),
-            ("{pod:env}", None) => false,
-            (allowed, _) => match allowed.strip_suffix("_*") {
-                Some(prefix) => name.strip_prefix(prefix).is_some_and(|rest| rest.len() > 1 && rest.starts_with('_')),
-                None => allowed == name,
-            },
-        })
+        grant
+            .environment
+            .iter()
+            .any(|allowed| match (allowed.as_str(), value) {
+                ("{pod:env}", Some(value)) => self
+                    .declared
+                    .env
+                    .iter()
+                    .any(|(known, declared)| known == name && declared == value),
+                ("{pod:env}", None) => false,
+                (allowed, _) => match allowed.strip_suffix("_*") {
+                    Some(prefix) => name
+                        .strip_prefix(prefix)
+                        .is_some_and(|rest| rest.len() > 1 && rest.starts_with('_')),
+                    None => allowed == name,
+                },
+            })
     }
 
     fn directory(&self, path: &str) -> Result<(), String> {
-        let granted = self.grants.directories.iter().any(|grant| Path::new(path).starts_with(&grant.path));
+        let granted = self
+            .grants
+            .directories
+            .iter()
+            .any(|grant| Path::new(path).starts_with(&grant.path));
         if is_inside(path) && granted {
             return Ok(());
         }
@@ -110,17 +180,23 @@ impl Checker<'_> {
 
     /// A place that is read: inside of the release directory, or one that the pod itself declares.
     fn place(&self, verb: &str, path: &str) -> Result<(), String> {
-        let declared = Path::new(path).is_absolute() && self.declared.host_paths.iter().any(|known| known == path);
+        let declared = Path::new(path).is_absolute()
+            && self.declared.host_paths.iter().any(|known| known == path);
         if is_inside(path) || declared {
             return Ok(());
         }
-        Err(format!("a step {verb} `{path}`, which lies outside of the release and is not declared by the pod"))
+        Err(format!(
+            "a step {verb} `{path}`, which lies outside of the release and is not declared by the pod"
+        ))
     }
 }
 
 /// True for a relative path whose text never leaves the directory that it is relative to.
 fn is_inside(path: &str) -> bool {
-    !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
+    !path.is_empty()
+        && Path::new(path)
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)))
 }
 
 #[cfg(test)]
@@ -156,7 +232,14 @@ signals: true
     fn check_with(grants: &str, step: &Step, refusal: Option<&str>) {
         let grants: Grants = serde_yaml::from_str(grants).unwrap();
         let declared = declared();
-        match (Checker { grants: &grants, declared: &declared }.check(step), refusal) {
+        match (
+            Checker {
+                grants: &grants,
+                declared: &declared,
+            }
+            .check(step),
+            refusal,
+        ) {
             (Ok(()), None) => {}
             (Err(message), Some(part)) => assert!(message.contains(part), "{message}"),
             (outcome, expected) => panic!("{step:?}: {outcome:?}, expected refusal {expected:?}"),
@@ -170,23 +253,51 @@ signals: true
 
     fn process(program: &str, args: &str, options: StepOptions) -> Step {
         let args = args.split_whitespace().map(str::to_owned).collect();
-        Step::Process { unit: "main".to_owned(), program: program.to_owned(), args, options }
+        Step::Process {
+            unit: "main".to_owned(),
+            program: program.to_owned(),
+            args,
+            options,
+        }
     }
 
     fn env(name: &str, value: &str) -> StepOptions {
-        StepOptions { env: vec![(name.to_owned(), value.to_owned())], ..StepOptions::default() }
+        StepOptions {
+            env: vec![(name.to_owned(), value.to_owned())],
+            ..StepOptions::default()
+        }
     }
 
     #[test]
     fn only_what_the_pod_declares_is_run() {
         let plain = StepOptions::default;
         check(&process("httpd", "-f", plain()), None);
-        check(&process("httpd", "-f -x", plain()), Some("not with the arguments"));
-        check(&process("sh", "-c evil", plain()), Some("`sh` is not granted"));
-        check(&process("podman", "run --volume /srv:/mnt nginx:1", plain()), None);
-        check(&process("podman", "run --volume /:/mnt nginx:1", plain()), Some("not with the arguments"));
-        check(&process("podman", "run --privileged nginx:1", plain()), Some("not with the arguments"));
-        let elsewhere = Step::Process { unit: "other".to_owned(), program: "httpd".to_owned(), args: vec!["-f".to_owned()], options: plain() };
+        check(
+            &process("httpd", "-f -x", plain()),
+            Some("not with the arguments"),
+        );
+        check(
+            &process("sh", "-c evil", plain()),
+            Some("`sh` is not granted"),
+        );
+        check(
+            &process("podman", "run --volume /srv:/mnt nginx:1", plain()),
+            None,
+        );
+        check(
+            &process("podman", "run --volume /:/mnt nginx:1", plain()),
+            Some("not with the arguments"),
+        );
+        check(
+            &process("podman", "run --privileged nginx:1", plain()),
+            Some("not with the arguments"),
+        );
+        let elsewhere = Step::Process {
+            unit: "other".to_owned(),
+            program: "httpd".to_owned(),
+            args: vec!["-f".to_owned()],
+            options: plain(),
+        };
         check(&elsewhere, Some("no unit `other`"));
     }
 
@@ -196,34 +307,57 @@ signals: true
         check(&process("httpd", "-f", env("A", "other")), Some("`A`"));
         check(&process("httpd", "-f", env("SNS_PROXY", "any")), None);
         check(&process("httpd", "-f", env("SNS_", "any")), Some("`SNS_`"));
-        check(&process("httpd", "-f", env("LD_PRELOAD", "x")), Some("`LD_PRELOAD`"));
-        let inherit = |name: &str| StepOptions { inherit: vec![name.to_owned()], ..StepOptions::default() };
+        check(
+            &process("httpd", "-f", env("LD_PRELOAD", "x")),
+            Some("`LD_PRELOAD`"),
+        );
+        let inherit = |name: &str| StepOptions {
+            inherit: vec![name.to_owned()],
+            ..StepOptions::default()
+        };
         check(&process("httpd", "-f", inherit("PATH")), None);
         check(&process("httpd", "-f", inherit("A")), Some("`A`"));
     }
 
     #[test]
     fn users_and_working_directories_must_be_declared() {
-        let user = |name: &str| StepOptions { user: Some(name.to_owned()), ..StepOptions::default() };
+        let user = |name: &str| StepOptions {
+            user: Some(name.to_owned()),
+            ..StepOptions::default()
+        };
         check(&process("httpd", "-f", user("www")), None);
         check(&process("httpd", "-f", user("root")), Some("`root`"));
         check(&process("podman", "ps --all", user("www")), Some("`www`"));
-        let directory = |path: &str| StepOptions { working_directory: Some(path.to_owned()), ..StepOptions::default() };
+        let directory = |path: &str| StepOptions {
+            working_directory: Some(path.to_owned()),
+            ..StepOptions::default()
+        };
         check(&process("httpd", "-f", directory("root/main")), None);
         check(&process("httpd", "-f", directory("/srv")), None);
-        check(&process("httpd", "-f", directory("/srv/../etc")), Some("outside"));
-        check(&process("httpd", "-f", directory("root/../..")), Some("outside"));
+        check(
+            &process("httpd", "-f", directory("/srv/../etc")),
+            Some("outside"),
+        );
+        check(
+            &process("httpd", "-f", directory("root/../..")),
+            Some("outside"),
+        );
     }
 
     #[test]
     fn paths_stay_in_granted_directories() {
-        let remove = |path: &str| Step::Remove { path: path.to_owned() };
+        let remove = |path: &str| Step::Remove {
+            path: path.to_owned(),
+        };
         check(&remove("root"), None);
         check(&remove("root/main"), None);
         for path in ["rooter", "pod", "/root", "root/../pod", "", ".", "./root"] {
             check(&remove(path), Some("not granted"));
         }
-        let link = |target: &str| Step::Link { path: "root/main/mnt".to_owned(), target: target.to_owned() };
+        let link = |target: &str| Step::Link {
+            path: "root/main/mnt".to_owned(),
+            target: target.to_owned(),
+        };
         check(&link("config/conf"), None);
         check(&link("/srv"), None);
         check(&link("/etc"), Some("outside"));
@@ -232,7 +366,10 @@ signals: true
 
     #[test]
     fn signals_have_names() {
-        let signal = |name: &str| Step::Signal { unit: "main".to_owned(), signal: name.to_owned() };
+        let signal = |name: &str| Step::Signal {
+            unit: "main".to_owned(),
+            signal: name.to_owned(),
+        };
         check(&signal("USR1"), None);
         check(&signal("RTMIN+1"), None);
         check(&signal("9; rm"), Some("not the name of a signal"));

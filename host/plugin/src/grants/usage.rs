@@ -32,7 +32,10 @@ enum Item {
     Word(Vec<Piece>),
     /// All the arguments that the pod declares for the program.
     Args,
-    Group { alternatives: Vec<Vec<Item>>, repeated: bool },
+    Group {
+        alternatives: Vec<Vec<Item>>,
+        repeated: bool,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +47,14 @@ enum Piece {
 impl Usage {
     /// True when these arguments have this form, with values that the pod declares.
     pub(crate) fn allows(&self, program: &str, args: &[String], declared: &Declared) -> bool {
-        let matcher = Matcher { program, args, declared };
-        matcher.ends(&self.items, BTreeSet::from([0])).contains(&args.len())
+        let matcher = Matcher {
+            program,
+            args,
+            declared,
+        };
+        matcher
+            .ends(&self.items, BTreeSet::from([0]))
+            .contains(&args.len())
     }
 }
 
@@ -53,16 +62,30 @@ impl FromStr for Usage {
     type Err = UsageError;
 
     fn from_str(text: &str) -> Result<Self, UsageError> {
-        let spaced = text.replace("]...", " ]... ").replace('[', " [ ").replace('|', " | ");
+        let spaced = text
+            .replace("]...", " ]... ")
+            .replace('[', " [ ")
+            .replace('|', " | ");
         let spaced = spaced.replace(']', " ]").replace("] ...", "]...");
         let words: Vec<&str> = spaced.split_whitespace().collect();
-        let mut parser = Parser { words: &words, at: 0 };
-        let refused = |problem: String| UsageError { text: text.to_owned(), problem };
+        let mut parser = Parser {
+            words: &words,
+            at: 0,
+        };
+        let refused = |problem: String| UsageError {
+            text: text.to_owned(),
+            problem,
+        };
         let items = parser.items().map_err(refused)?;
         if parser.at < words.len() {
-            return Err(refused("a bracket is closed that was never opened".to_owned()));
+            return Err(refused(
+                "a bracket is closed that was never opened".to_owned(),
+            ));
         }
-        Ok(Self { text: text.to_owned(), items })
+        Ok(Self {
+            text: text.to_owned(),
+            items,
+        })
     }
 }
 
@@ -106,8 +129,18 @@ impl Parser<'_> {
             self.at += 1;
             match end {
                 Some("|") => {}
-                Some("]") => return Ok(Item::Group { alternatives, repeated: false }),
-                Some("]...") => return Ok(Item::Group { alternatives, repeated: true }),
+                Some("]") => {
+                    return Ok(Item::Group {
+                        alternatives,
+                        repeated: false,
+                    });
+                }
+                Some("]...") => {
+                    return Ok(Item::Group {
+                        alternatives,
+                        repeated: true,
+                    });
+                }
                 _ => return Err("a bracket is not closed".to_owned()),
             }
         }
@@ -125,7 +158,12 @@ fn pieces(word: &str) -> Result<Vec<Piece>, String> {
         if !before.is_empty() {
             pieces.push(Piece::Text(before.to_owned()));
         }
-        let placeholder = Placeholder::named(name).ok_or_else(|| format!("`{{{name}}}` is not known; known are {}", Placeholder::list()))?;
+        let placeholder = Placeholder::named(name).ok_or_else(|| {
+            format!(
+                "`{{{name}}}` is not known; known are {}",
+                Placeholder::list()
+            )
+        })?;
         pieces.push(Piece::Value(placeholder));
         rest = after;
     }
@@ -145,23 +183,37 @@ struct Matcher<'a> {
 impl Matcher<'_> {
     /// The positions that can be reached behind `items` from any of `starts`.
     fn ends(&self, items: &[Item], starts: BTreeSet<usize>) -> BTreeSet<usize> {
-        items.iter().fold(starts, |positions, item| self.step(item, &positions))
+        items
+            .iter()
+            .fold(starts, |positions, item| self.step(item, &positions))
     }
 
     fn step(&self, item: &Item, starts: &BTreeSet<usize>) -> BTreeSet<usize> {
         match item {
             Item::Word(pieces) => starts
                 .iter()
-                .filter(|&&start| self.args.get(start).is_some_and(|arg| self.word(pieces, arg)))
+                .filter(|&&start| {
+                    self.args
+                        .get(start)
+                        .is_some_and(|arg| self.word(pieces, arg))
+                })
                 .map(|start| start + 1)
                 .collect(),
-            Item::Args => starts.iter().flat_map(|&start| self.declared_args(start)).collect(),
-            Item::Group { alternatives, repeated } => {
+            Item::Args => starts
+                .iter()
+                .flat_map(|&start| self.declared_args(start))
+                .collect(),
+            Item::Group {
+                alternatives,
+                repeated,
+            } => {
                 let mut reached = starts.clone();
                 let mut fresh = starts.clone();
                 while !fresh.is_empty() {
-                    let next: BTreeSet<usize> =
-                        alternatives.iter().flat_map(|items| self.ends(items, fresh.clone())).collect();
+                    let next: BTreeSet<usize> = alternatives
+                        .iter()
+                        .flat_map(|items| self.ends(items, fresh.clone()))
+                        .collect();
                     fresh = next.difference(&reached).copied().collect();
                     reached.extend(&fresh);
                     if !repeated {
@@ -176,19 +228,24 @@ impl Matcher<'_> {
     fn declared_args(&self, start: usize) -> Vec<usize> {
         let rest = self.args.get(start..).unwrap_or_default();
         let lists = self.declared.args_of(self.program);
-        lists.filter(|args| rest.starts_with(args)).map(|args| start + args.len()).collect()
+        lists
+            .filter(|args| rest.starts_with(args))
+            .map(|args| start + args.len())
+            .collect()
     }
 
     fn word(&self, pieces: &[Piece], text: &str) -> bool {
         match pieces.split_first() {
             None => text.is_empty(),
-            Some((Piece::Text(expected), others)) => {
-                text.strip_prefix(expected.as_str()).is_some_and(|rest| self.word(others, rest))
+            Some((Piece::Text(expected), others)) => text
+                .strip_prefix(expected.as_str())
+                .is_some_and(|rest| self.word(others, rest)),
+            Some((Piece::Value(placeholder), others)) => {
+                self.declared.values(*placeholder).any(|value| {
+                    text.strip_prefix(value)
+                        .is_some_and(|rest| self.word(others, rest))
+                })
             }
-            Some((Piece::Value(placeholder), others)) => self
-                .declared
-                .values(*placeholder)
-                .any(|value| text.strip_prefix(value).is_some_and(|rest| self.word(others, rest))),
         }
     }
 }
@@ -207,7 +264,9 @@ impl Serialize for Usage {
 
 impl<'de> Deserialize<'de> for Usage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -217,7 +276,10 @@ mod tests {
 
     fn declared() -> Declared {
         Declared {
-            commands: vec![vec!["httpd".to_owned(), "-f".to_owned(), "-p".to_owned()], vec!["true".to_owned()]],
+            commands: vec![
+                vec!["httpd".to_owned(), "-f".to_owned(), "-p".to_owned()],
+                vec!["true".to_owned()],
+            ],
             images: vec!["nginx:1".to_owned()],
             ports: vec!["30000:80".to_owned()],
             ..Declared::default()
@@ -226,7 +288,10 @@ mod tests {
 
     fn check(usage: &str, program: &str, args: &str, expected: bool) {
         let args: Vec<String> = args.split_whitespace().map(str::to_owned).collect();
-        let allowed = usage.parse::<Usage>().unwrap().allows(program, &args, &declared());
+        let allowed = usage
+            .parse::<Usage>()
+            .unwrap()
+            .allows(program, &args, &declared());
         assert_eq!(allowed, expected, "`{usage}` with `{program} {args:?}`");
     }
 
@@ -244,8 +309,18 @@ mod tests {
         check("pull {pod:image}", "podman", "pull nginx:1", true);
         check("pull {pod:image}", "podman", "pull nginx:2", false);
         check("--publish={pod:port}", "podman", "--publish=30000:80", true);
-        check("--publish={pod:port}", "podman", "--publish=30001:80", false);
-        check("--publish={pod:port}", "podman", "--publish=30000:80:x", false);
+        check(
+            "--publish={pod:port}",
+            "podman",
+            "--publish=30001:80",
+            false,
+        );
+        check(
+            "--publish={pod:port}",
+            "podman",
+            "--publish=30000:80:x",
+            false,
+        );
     }
 
     #[test]
@@ -259,15 +334,30 @@ mod tests {
 
     #[test]
     fn another_program_takes_whole_declared_commands() {
-        check("exec main {pod:args}", "podman", "exec main httpd -f -p", true);
-        check("exec main {pod:args}", "podman", "exec main sh -c evil", false);
+        check(
+            "exec main {pod:args}",
+            "podman",
+            "exec main httpd -f -p",
+            true,
+        );
+        check(
+            "exec main {pod:args}",
+            "podman",
+            "exec main sh -c evil",
+            false,
+        );
     }
 
     #[test]
     fn groups_are_optional_and_may_repeat_in_any_order() {
         let usage = "run [--rm | --label x | --publish {pod:port}]... [-d] {pod:image}";
         check(usage, "podman", "run nginx:1", true);
-        check(usage, "podman", "run --label x --rm --publish 30000:80 --rm -d nginx:1", true);
+        check(
+            usage,
+            "podman",
+            "run --label x --rm --publish 30000:80 --rm -d nginx:1",
+            true,
+        );
         check(usage, "podman", "run -d --rm nginx:1", false);
         check(usage, "podman", "run --privileged nginx:1", false);
         check(usage, "podman", "run --label --rm nginx:1", false);

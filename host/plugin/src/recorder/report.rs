@@ -17,32 +17,61 @@ const KEPT_BYTES_MAX: usize = 64 * 1024;
 impl Host for CallState {}
 
 impl HostReport for CallState {
-    fn unit(&mut self, report: ReportHandle, pod: String, unit: String, state: String, pid: Option<u32>, exit: Option<i32>) -> Result<()> {
+    fn unit(
+        &mut self,
+        report: ReportHandle,
+        pod: String,
+        unit: String,
+        state: String,
+        pid: Option<u32>,
+        exit: Option<i32>,
+    ) -> Result<()> {
         self.spend(64 + pod.len() + unit.len() + state.len())?;
         let units = &mut self.table.get_mut(&report)?.report.units;
         units.retain(|known| known.pod != pod || known.unit != unit);
-        units.push(UnitReport { pod, unit, state, pid, exit });
+        units.push(UnitReport {
+            pod,
+            unit,
+            state,
+            pid,
+            exit,
+        });
         Ok(())
     }
 
     fn message(&mut self, report: ReportHandle, pod: String, text: String) -> Result<()> {
         self.spend(64 + pod.len() + text.len())?;
-        self.table.get_mut(&report)?.report.messages.push((pod, text));
+        self.table
+            .get_mut(&report)?
+            .report
+            .messages
+            .push((pod, text));
         Ok(())
     }
 
     fn wake_at(&mut self, report: ReportHandle, pod: String, milliseconds: u64) -> Result<()> {
         self.spend(64 + pod.len())?;
-        self.table.get_mut(&report)?.report.wake_at_ms.insert(pod, milliseconds);
+        self.table
+            .get_mut(&report)?
+            .report
+            .wake_at_ms
+            .insert(pod, milliseconds);
         Ok(())
     }
 
     fn keep(&mut self, report: ReportHandle, pod: String, content: Vec<u8>) -> Result<()> {
         if content.len() > KEPT_BYTES_MAX {
-            return Err(self.over_budget(format!("wanted {} bytes kept for {pod}, at most {KEPT_BYTES_MAX} are", content.len())));
+            return Err(self.over_budget(format!(
+                "wanted {} bytes kept for {pod}, at most {KEPT_BYTES_MAX} are",
+                content.len()
+            )));
         }
         self.spend(64 + pod.len() + content.len())?;
-        self.table.get_mut(&report)?.report.state.insert(pod, content);
+        self.table
+            .get_mut(&report)?
+            .report
+            .state
+            .insert(pod, content);
         Ok(())
     }
 
@@ -50,17 +79,41 @@ impl HostReport for CallState {
         self.spend(unit.len() + spec.len())?;
         let spec = match serde_json::from_str(&spec) {
             Ok(spec) => spec,
-            Err(error) => return Err(self.over_budget(format!("resolved unit `{unit}` to a text that is not JSON: {error}"))),
+            Err(error) => {
+                return Err(self.over_budget(format!(
+                    "resolved unit `{unit}` to a text that is not JSON: {error}"
+                )));
+            }
         };
-        self.table.get_mut(&report)?.compiled.specs.insert(unit, spec);
+        self.table
+            .get_mut(&report)?
+            .compiled
+            .specs
+            .insert(unit, spec);
         Ok(())
     }
 
-    fn diagnostic(&mut self, report: ReportHandle, severity: String, path: String, message: String, hint: Option<String>) -> Result<()> {
+    fn diagnostic(
+        &mut self,
+        report: ReportHandle,
+        severity: String,
+        path: String,
+        message: String,
+        hint: Option<String>,
+    ) -> Result<()> {
         self.spend(64 + path.len() + message.len() + hint.as_ref().map_or(0, String::len))?;
-        let severity = if severity == "warning" { Severity::Warning } else { Severity::Error };
+        let severity = if severity == "warning" {
+            Severity::Warning
+        } else {
+            Severity::Error
+        };
         let diagnostics = &mut self.table.get_mut(&report)?.compiled.diagnostics;
-        diagnostics.push(PluginDiagnostic { severity, path, message, hint });
+        diagnostics.push(PluginDiagnostic {
+            severity,
+            path,
+            message,
+            hint,
+        });
         Ok(())
     }
 

@@ -59,19 +59,64 @@ impl HostOptions for CallState {
 }
 
 impl HostSteps for CallState {
-    fn command(&mut self, steps: StepsHandle, id: String, program: String, args: Vec<String>, options: OptionsHandle) -> Recorded {
+    fn command(
+        &mut self,
+        steps: StepsHandle,
+        id: String,
+        program: String,
+        args: Vec<String>,
+        options: OptionsHandle,
+    ) -> Recorded {
         let options = self.options(&options)?;
-        self.record(&steps, Step::Command { id, program, args, options })
+        self.record(
+            &steps,
+            Step::Command {
+                id,
+                program,
+                args,
+                options,
+            },
+        )
     }
 
-    fn look(&mut self, steps: StepsHandle, id: String, program: String, args: Vec<String>, options: OptionsHandle) -> Recorded {
+    fn look(
+        &mut self,
+        steps: StepsHandle,
+        id: String,
+        program: String,
+        args: Vec<String>,
+        options: OptionsHandle,
+    ) -> Recorded {
         let options = self.options(&options)?;
-        self.record(&steps, Step::Look { id, program, args, options })
+        self.record(
+            &steps,
+            Step::Look {
+                id,
+                program,
+                args,
+                options,
+            },
+        )
     }
 
-    fn process(&mut self, steps: StepsHandle, unit: String, program: String, args: Vec<String>, options: OptionsHandle) -> Recorded {
+    fn process(
+        &mut self,
+        steps: StepsHandle,
+        unit: String,
+        program: String,
+        args: Vec<String>,
+        options: OptionsHandle,
+    ) -> Recorded {
         let options = self.options(&options)?;
-        self.record(&steps, Step::Process { unit, program, args, options })
+        self.record(
+            &steps,
+            Step::Process {
+                unit,
+                program,
+                args,
+                options,
+            },
+        )
     }
 
     fn signal(&mut self, steps: StepsHandle, unit: String, signal: String) -> Recorded {
@@ -79,7 +124,14 @@ impl HostSteps for CallState {
     }
 
     fn write(&mut self, steps: StepsHandle, path: String, content: Vec<u8>, mode: u32) -> Recorded {
-        self.record(&steps, Step::Write { path, content, mode })
+        self.record(
+            &steps,
+            Step::Write {
+                path,
+                content,
+                mode,
+            },
+        )
     }
 
     fn link(&mut self, steps: StepsHandle, path: String, target: String) -> Recorded {
@@ -94,9 +146,22 @@ impl HostSteps for CallState {
         self.record(&steps, Step::Remove { path })
     }
 
-    fn attach(&mut self, steps: StepsHandle, program: String, args: Vec<String>, options: OptionsHandle) -> Recorded {
+    fn attach(
+        &mut self,
+        steps: StepsHandle,
+        program: String,
+        args: Vec<String>,
+        options: OptionsHandle,
+    ) -> Recorded {
         let options = self.options(&options)?;
-        self.record(&steps, Step::Attach { program, args, options })
+        self.record(
+            &steps,
+            Step::Attach {
+                program,
+                args,
+                options,
+            },
+        )
     }
 
     fn drop(&mut self, steps: StepsHandle) -> Result<()> {
@@ -119,7 +184,10 @@ impl CallState {
             self.check(&step)
         };
         if let Err(message) = refusal {
-            return Ok(Err(Fault { code: FaultClass::NotGranted.code().to_owned(), message }));
+            return Ok(Err(Fault {
+                code: FaultClass::NotGranted.code().to_owned(),
+                message,
+            }));
         }
         self.table.get_mut(steps)?.steps.push(step);
         Ok(Ok(()))
@@ -130,8 +198,18 @@ impl CallState {
 fn size(step: &Step) -> usize {
     let texts = |args: &[String]| args.iter().map(|arg| arg.len() + 24).sum::<usize>();
     64 + match step {
-        Step::Command { id, program, args, .. } | Step::Look { id, program, args, .. } => id.len() + program.len() + texts(args),
-        Step::Process { unit, program, args, .. } => unit.len() + program.len() + texts(args),
+        Step::Command {
+            id, program, args, ..
+        }
+        | Step::Look {
+            id, program, args, ..
+        } => id.len() + program.len() + texts(args),
+        Step::Process {
+            unit,
+            program,
+            args,
+            ..
+        } => unit.len() + program.len() + texts(args),
         Step::Attach { program, args, .. } => program.len() + texts(args),
         Step::Signal { unit, signal } => unit.len() + signal.len(),
         Step::Write { path, content, .. } => path.len() + content.len(),

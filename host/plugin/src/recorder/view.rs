@@ -45,7 +45,14 @@ impl HostView for CallState {
     }
 
     fn argument(&mut self, view: ViewHandle, name: String) -> Result<Option<String>> {
-        Ok(self.table.get(&view)?.view.operation.arguments.get(&name).cloned())
+        Ok(self
+            .table
+            .get(&view)?
+            .view
+            .operation
+            .arguments
+            .get(&name)
+            .cloned())
     }
 
     fn argv(&mut self, view: ViewHandle) -> Result<Vec<String>> {
@@ -61,41 +68,76 @@ impl HostView for CallState {
     }
 
     fn pods(&mut self, view: ViewHandle) -> Result<Vec<String>> {
-        Ok(self.table.get(&view)?.view.pods.iter().map(|pod| pod.id.clone()).collect())
+        Ok(self
+            .table
+            .get(&view)?
+            .view
+            .pods
+            .iter()
+            .map(|pod| pod.id.clone())
+            .collect())
     }
 
     fn pod(&mut self, view: ViewHandle, id: String) -> Result<Option<String>> {
-        Ok(self.table.get(&view)?.view.pod(&id).map(|pod| pod.spec.to_string()))
+        Ok(self
+            .table
+            .get(&view)?
+            .view
+            .pod(&id)
+            .map(|pod| pod.spec.to_string()))
     }
 
-    fn unit_truth(&mut self, view: ViewHandle, pod: String, unit: String) -> Result<Option<String>> {
+    fn unit_truth(
+        &mut self,
+        view: ViewHandle,
+        pod: String,
+        unit: String,
+    ) -> Result<Option<String>> {
         let view = &self.table.get(&view)?.view;
-        let truth = view.pod(&pod).and_then(|pod| pod.units.iter().find(|truth| truth.unit == unit));
+        let truth = view
+            .pod(&pod)
+            .and_then(|pod| pod.units.iter().find(|truth| truth.unit == unit));
         Ok(truth.map(serde_json::to_string).transpose()?)
     }
 
     fn kept(&mut self, view: ViewHandle, pod: String) -> Result<Vec<u8>> {
-        Ok(self.table.get(&view)?.view.pod(&pod).map(|pod| pod.state.clone()).unwrap_or_default())
+        Ok(self
+            .table
+            .get(&view)?
+            .view
+            .pod(&pod)
+            .map(|pod| pod.state.clone())
+            .unwrap_or_default())
     }
 
     fn answer(&mut self, view: ViewHandle, id: String) -> Result<Option<AnswerHandle>> {
         let answer = self.table.get(&view)?.view.answers.get(&id).cloned();
-        Ok(answer.map(|answer| self.table.push(AnswerResource(answer))).transpose()?)
+        Ok(answer
+            .map(|answer| self.table.push(AnswerResource(answer)))
+            .transpose()?)
     }
 
     fn section(&mut self, view: ViewHandle) -> Result<String> {
         let compile = &self.table.get(&view)?.compile;
-        Ok(compile.as_ref().map(|input| input.section.to_string()).unwrap_or_default())
+        Ok(compile
+            .as_ref()
+            .map(|input| input.section.to_string())
+            .unwrap_or_default())
     }
 
     fn files(&mut self, view: ViewHandle) -> Result<Vec<String>> {
         let compile = &self.table.get(&view)?.compile;
-        Ok(compile.as_ref().map(|input| input.files.keys().cloned().collect()).unwrap_or_default())
+        Ok(compile
+            .as_ref()
+            .map(|input| input.files.keys().cloned().collect())
+            .unwrap_or_default())
     }
 
     fn file(&mut self, view: ViewHandle, path: String) -> Result<Option<String>> {
         let compile = &self.table.get(&view)?.compile;
-        Ok(compile.as_ref().and_then(|input| input.files.get(&path).cloned()))
+        Ok(compile
+            .as_ref()
+            .and_then(|input| input.files.get(&path).cloned()))
     }
 
     fn drop(&mut self, view: ViewHandle) -> Result<()> {

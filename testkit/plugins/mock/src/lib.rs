@@ -1,0 +1,140 @@
+//! A plugin for the tests of the engine. The operation that it is asked to plan is the name of a
+//! behaviour: most of them are ways in which a plugin can go wrong.
+
+mod bindings;
+
+use std::hint::black_box;
+
+use bindings::exports::simplenetes::pod::runtime::{Fault, Guest, Report, Steps, View};
+use bindings::simplenetes::pod::log;
+use bindings::simplenetes::pod::steps::Options;
+
+struct Mock;
+
+impl Guest for Mock {
+    fn compile(view: &View, report: &Report) -> Result<(), Fault> {
+        for path in view.files() {
+            let content = view.file(&path).unwrap_or_default();
+            report.diagnostic(
+                "warning",
+                "units[0].settings.behaviour",
+                &format!("{path}: {content}"),
+                Some("read it"),
+            );
+        }
+        report.resolved("main", &view.section());
+        Ok(())
+    }
+
+    fn observe(view: &View, steps: &Steps) -> Result<(), Fault> {
+        if view.pods().is_empty() {
+            return steps.remove("root");
+        }
+        steps.look("all", "looker", &["--all".to_owned()], &Options::new())
+    }
+
+    fn assess(view: &View, report: &Report) -> Result<(), Fault> {
+        let answer = view
+            .answer("all")
+            .ok_or_else(|| fault("retry", "the look brought nothing"))?;
+        for pod in view.pods() {
+            report.unit(&pod, "main", "running", Some(7), None);
+            report.message(&pod, &String::from_utf8_lossy(&answer.stdout()));
+            report.keep(&pod, &answer.stderr());
+            report.wake_at(&pod, view.now() + 1000);
+        }
+        Ok(())
+    }
+
+    fn plan(view: &View, steps: &Steps, report: &Report) -> Result<(), Fault> {
+        std::panic::set_hook(Box::new(|info| log::write("error", &info.to_string())));
+        match view.operation().as_str() {
+            "start" => steps.write("root/main", b"started", 0o644),
+            "twice" => twice(steps),
+            "wander" => steps.write("root/../pod", b"", 0o644),
+            "escape" => steps.command(
+                "escape",
+                "/bin/sh",
+                &["-c".to_owned(), "true".to_owned()],
+                &Options::new(),
+            ),
+            "loop" => endless(),
+            "bomb" => bomb(),
+            "recurse" => recurse(view.now()),
+            "panic" => wrong(view.unit().as_deref()),
+            "chatter" => chatter(),
+            "flood" => flood(steps),
+            "hoard" => hoard(),
+            "keep too much" => {
+                report.keep("mock:1.0.0", &vec![0; 64 * 1024 + 1]);
+                Ok(())
+            }
+            "retry" => Err(fault("retry", "the world does not answer")),
+            "strange" => Err(fault("from-the-future", "what now?")),
+            unknown => Err(fault("give-up", &format!("no such behaviour: {unknown}"))),
+        }
+    }
+}
+
+bindings::export!(Mock with_types_in bindings);
+
+fn fault(code: &str, message: &str) -> Fault {
+    Fault {
+        code: code.to_owned(),
+        message: message.to_owned(),
+    }
+}
+
+/// Only the first call of a sandbox may see zero: proves that nothing is left of an earlier call.
+fn twice(steps: &Steps) -> Result<(), Fault> {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let calls = CALLS.fetch_add(1, Ordering::Relaxed);
+    steps.write("root/calls", calls.to_string().as_bytes(), 0o644)
+}
+
+fn endless() -> ! {
+    let mut turns = 0_u64;
+    loop {
+        turns = black_box(turns.wrapping_add(1));
+    }
+}
+
+fn bomb() -> Result<(), Fault> {
+    let mut bombs = Vec::new();
+    loop {
+        bombs.push(black_box(vec![1_u8; 1024 * 1024]));
+    }
+}
+
+#[expect(unconditional_recursion, reason = "the stack is to overflow")]
+fn recurse(depth: u64) -> Result<(), Fault> {
+    let deeper = black_box([depth; 64]);
+    recurse(deeper.iter().sum())?;
+    Err(fault("give-up", &format!("{deeper:?}")))
+}
+
+#[expect(clippy::panic, reason = "the point of it")]
+fn wrong(unit: Option<&str>) -> Result<(), Fault> {
+    panic!("unit {unit:?} is all wrong")
+}
+
+fn chatter() -> Result<(), Fault> {
+    for line in 0..100_000 {
+        log::write("info", &format!("line {line} of very many"));
+    }
+    Err(fault("give-up", "said it all"))
+}
+
+fn flood(steps: &Steps) -> Result<(), Fault> {
+    loop {
+        steps.write("root/flood", &[0; 4096], 0o644)?;
+    }
+}
+
+fn hoard() -> Result<(), Fault> {
+    let mut options = Vec::new();
+    loop {
+        options.push(Options::new());
+    }
+}
