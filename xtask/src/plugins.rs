@@ -1,5 +1,6 @@
 //! `cargo xtask plugins`: builds every crate under `plugins/` and lays the components where `sns` and
-//! `simplenetesd` look for them: `plugins/NAME-VERSION.wasm` beside the programs.
+//! `simplenetesd` look for them: `plugins/NAME-VERSION.wasm` beside the programs. Those under
+//! `testkit/plugins/` go to `test-plugins/`, where only tests look.
 //!
 //! A plugin is compiled for `wasm32-unknown-unknown`, so it imports nothing but the contract, is
 //! wrapped as a component, and carries its `plugin.yaml` in a custom section.
@@ -40,7 +41,7 @@ pub(crate) fn build(workspace: &Workspace, options: &Options) -> Result<()> {
     for package in packages {
         let bytes = component(workspace, package)?;
         for profile in profiles(workspace, options.profile) {
-            let folder = workspace.programs(profile).join("plugins");
+            let folder = workspace.programs(profile).join(destination(package));
             place(
                 &folder,
                 &format!("{}-{}.wasm", package.name, package.version),
@@ -55,8 +56,19 @@ fn plugin_packages(workspace: &Workspace) -> Vec<&Package> {
     workspace
         .packages
         .iter()
-        .filter(|package| package.folder.starts_with("plugins"))
+        .filter(|package| {
+            package.folder.starts_with("plugins") || package.folder.starts_with("testkit/plugins")
+        })
         .collect()
+}
+
+/// The folder beside the programs in which a component lies.
+fn destination(package: &Package) -> &'static str {
+    if package.folder.starts_with("plugins") {
+        "plugins"
+    } else {
+        "test-plugins"
+    }
 }
 
 /// One cargo call for all plugins, in a target directory of their own: the flags differ from those of
