@@ -2,6 +2,7 @@
 //!
 //! One module per task. Nothing here is shipped, so errors are `anyhow` and end the task.
 
+mod bench;
 mod demo;
 mod packages;
 mod plugins;
@@ -44,6 +45,8 @@ enum Task {
     Ci,
     /// Run the tests with the full counts of their properties and simulations
     Soak,
+    /// Measure what the design promises, with release builds
+    Bench,
 }
 
 fn main() -> ExitCode {
@@ -64,6 +67,7 @@ fn run(task: Task) -> Result<()> {
         Task::Demo(options) => demo::run(&workspace, &options),
         Task::Test(options) => suites::test(&workspace, &options),
         Task::Ci => suites::ci(&workspace),
+        Task::Bench => bench::run(&workspace),
         Task::Soak => suites::soak(&workspace),
     }
 }

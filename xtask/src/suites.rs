@@ -153,15 +153,10 @@ impl Suite {
             Self::Tidy => tidy::run(workspace),
             Self::Build => build(workspace),
             Self::Clippy => cargo()
-                .args([
-                    "clippy",
-                    "--workspace",
-                    "--all-targets",
-                    "--quiet",
-                    "--",
-                    "-D",
-                    "warnings",
-                ])
+                .args(
+                    "clippy --workspace --all-targets --all-features --quiet -- -D warnings"
+                        .split(' '),
+                )
                 .run(),
             Self::Tests => tests(workspace, soak),
             Self::Docs => docs(workspace),

@@ -86,6 +86,14 @@ fn roots(tree: &Tree, manifest: &Manifest<'_>) -> Vec<String> {
     for found in ["src/bin/", "examples/", "benches/"] {
         roots.extend(files_in(tree, &at(found)));
     }
+    let (start, end) = (at("src/bin/"), "/main.rs");
+    let is_program = |path: &&str| path.starts_with(&start) && path.ends_with(end);
+    roots.extend(
+        tree.rust()
+            .map(|(path, _)| path)
+            .filter(is_program)
+            .map(str::to_owned),
+    );
     roots
 }
 
