@@ -1,2 +1,94 @@
-//! Placeholder.
-fn main() {}
+//! `simplenetesd`: parses the command line, runs what it names and turns the outcome into an exit status.
+
+mod cli;
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{CommandFactory, Parser};
+use cli::{Cli, Command};
+use simplenetesd::daemon::{self, Settings};
+use simplenetesd::log::{Level, Log};
+use simplenetesd::{shim, system};
+
+const FAILURE: u8 = 1;
+
+fn main() -> ExitCode {
+    let log = Log::new(Level::parse(std::env::var("SNS_LOG_LEVEL").ok().as_deref()));
+    let outcome = match Cli::parse() {
+        Cli {
+            command: Some(Command::Shim),
+            ..
+        } => shim::run().map(|()| 0).map_err(Into::into),
+        Cli {
+            command: Some(Command::ShimGate),
+            ..
+        } => Ok(shim::run_gate()),
+        Cli {
+            command: Some(Command::Pod { verb: None, .. }),
+            ..
+        } => help(),
+        Cli {
+            command:
+                Some(Command::Pod {
+                    file,
+                    verb: Some(verb),
+                }),
+            ..
+        } => cli::run_verb(file, &verb, system::since_epoch().as_secs()).and_then(
+            |(text, succeeded)| {
+                print(&text)?;
+                Ok(if succeeded { 0 } else { FAILURE })
+            },
+        ),
+        Cli {
+            home: Some(home),
+            command: None,
+        } => serve(&home, log).map(|()| 0),
+        Cli {
+            home: None,
+            command: None,
+        } => help(),
+    };
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            log.error(format_args!("{error:#}"));
+            ExitCode::from(FAILURE)
+        }
+    }
+}
+
+fn serve(home: &Path, log: Log) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let ended = runtime.block_on(daemon::run(home, Settings::from_environment()?, log));
+    // A blocking call that is still under way must not hold up the end.
+    runtime.shutdown_background();
+    ended
+}
+
+fn help() -> Result<u8> {
+    let mut command = Cli::command();
+    let pod = command
+        .find_subcommand_mut("pod")
+        .map(clap::Command::render_help);
+    print(
+        pod.map(|text| text.to_string())
+            .unwrap_or_default()
+            .as_bytes(),
+    )?;
+    Ok(0)
+}
+
+/// A reader that has read enough, as in `… | head`, is no failure.
+fn print(text: &[u8]) -> io::Result<()> {
+    match io::stdout().lock().write_all(text) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}

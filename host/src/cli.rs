@@ -1,0 +1,82 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use simplenetesd::pod::{self, logs::LogsArgs};
+
+/// The daemon of a Simplenetes host: makes the pods below a host home equal to the files in it.
+///
+/// It runs in the foreground, as the user that the host home belongs to, and is woken by changes of
+/// the files: which pods should run stands in pods/POD/release/VERSION/pod.state. Ended with SIGTERM
+/// or Ctrl-C, it leaves every pod running and finds them again when it is started the next time.
+#[derive(Debug, Parser)]
+#[command(name = "simplenetesd", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, after_long_help = EXAMPLES)]
+pub(crate) struct Cli {
+    /// The host home to serve: a directory with `cluster-id.txt` and `pods/`, made by `sns host init`
+    #[arg(value_name = "HOSTHOME", required = true)]
+    pub(crate) home: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  simplenetesd ~/my-cluster                       serve this host home until Ctrl-C
+  simplenetesd pod pods/web/release/1.0.0/pod ps  the state of one pod; the file is executable, so
+  pods/web/release/1.0.0/pod ps                   this is the same
+
+Environment:
+  SNS_LOG_LEVEL        error, warn, info (default) or debug
+  SIMPLENETES_PLUGINS  a directory with plugins, looked at before plugins/ beside this program
+  XDG_CACHE_HOME       where translated plugins are kept, in simplenetes/ (default ~/.cache)
+
+Exit status:
+  0  the daemon was asked to end; the verb succeeded
+  1  failure: the message says why; for `readiness`: the pod is not ready
+  2  the command line is wrong";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Asks one pod: the verbs of the Pod API that only read
+    Pod {
+        /// The compiled pod
+        file: PathBuf,
+        #[command(subcommand)]
+        verb: Option<Verb>,
+    },
+    /// The parent of a unit; started by the daemon only
+    #[command(hide = true)]
+    Shim,
+    /// The process that becomes a unit; started by a shim only
+    #[command(hide = true)]
+    ShimGate,
+}
+
+/// A verb of the Pod API.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Shows the versions of Pod API, runtime and pod
+    Version,
+    /// Shows what the pod consists of
+    Info,
+    /// Shows how the pod is
+    Ps,
+    /// Exits with 0 if the pod is ready for traffic, else with 1
+    Readiness,
+    /// Shows what the units of the pod have written
+    Logs(LogsArgs),
+}
+
+/// What a verb gives: text for standard output, and whether it succeeded.
+pub(crate) fn run_verb(file: PathBuf, verb: &Verb, now_s: u64) -> anyhow::Result<(Vec<u8>, bool)> {
+    let pod = pod::PodFile::open(file)?;
+    Ok(match verb {
+        Verb::Version => (pod.version().into_bytes(), true),
+        Verb::Info => (pod.info().into_bytes(), true),
+        Verb::Ps => (pod.ps(now_s)?.into_bytes(), true),
+        Verb::Readiness => (Vec::new(), pod.is_ready(now_s)),
+        Verb::Logs(args) => (pod.logs(args, now_s)?, true),
+    })
+}

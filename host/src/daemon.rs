@@ -1,0 +1,191 @@
+//! The daemon of one host home: reads what should be, starts a driver for each release, and hands every
+//! change to the driver that it concerns.
+
+mod fleet;
+mod settings;
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use simplenetes_plugin::Engine;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::hands::Surroundings;
+use crate::home::Home;
+use crate::log::{Log, one_line};
+use crate::plugins::{self, Kinds, Plugins};
+use crate::publish::{self, Routes};
+use crate::scan::Scanner;
+use crate::watch::{Changes, Watch};
+
+use fleet::Fleet;
+pub use settings::Settings;
+
+/// Drivers that are in the middle of an operation get so long to finish it when the daemon ends.
+const END_MAX: Duration = Duration::from_secs(70);
+
+/// Serves the host home until the daemon is asked to end. Pods are left running.
+///
+/// # Errors
+/// The home cannot be served, or the machine lacks something that the daemon needs.
+pub async fn run(path: &Path, settings: Settings, log: Log) -> Result<()> {
+    let home = Home::open(path)?;
+    let (mut term, mut int) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    let mut daemon = Daemon::start(&home, settings, log).await?;
+    log.info(format_args!("serving {}", home.files.path().display()));
+    loop {
+        tokio::select! {
+            changes = daemon.watch.changes() => daemon.take(changes).await,
+            () = daemon.fleet.next_end() => daemon.take_everything(),
+            _ = term.recv() => break,
+            _ = int.recv() => break,
+        }
+    }
+    log.info("ending; pods are left running");
+    if tokio::time::timeout(END_MAX, daemon.fleet.end())
+        .await
+        .is_err()
+    {
+        log.warn("an operation did not end in time; it is left to itself");
+    }
+    Ok(())
+}
+
+struct Daemon {
+    scanner: Scanner,
+    watch: Watch,
+    plugins: Option<Plugins>,
+    kinds: watch::Sender<Arc<Kinds>>,
+    address: watch::Sender<IpAddr>,
+    fleet: Fleet,
+    log: Log,
+}
+
+impl Daemon {
+    async fn start(home: &Home, settings: Settings, log: Log) -> Result<Self> {
+        let engine = Engine::new(&settings.cache)
+            .with_context(|| format!("cannot use the cache {}", settings.cache.display()))?;
+        let directories = plugins::directories(&settings.executable, settings.plugins.clone());
+        let (kinds, kinds_seen) = watch::channel(Arc::default());
+        let (address, address_seen) = watch::channel(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let (routes, messages) = Routes::channel();
+        let around = Surroundings {
+            kinds: kinds_seen,
+            address: address_seen,
+            owner: home.owner.to_string(),
+            log,
+        };
+        let mut daemon = Self {
+            scanner: Scanner::new(home.files.clone()),
+            watch: Watch::start(home.files.clone()),
+            plugins: Some(Plugins::new(home.files.clone(), engine, directories)),
+            kinds,
+            address,
+            fleet: Fleet::new(home, &settings, around, routes),
+            log,
+        };
+        daemon.load_plugins().await;
+        daemon.learn_address();
+        while daemon.watch.follow() {}
+        if let Some(problem) = daemon.watch.problem() {
+            log.warn(format_args!(
+                "changes are noticed once a minute only, this machine cannot watch: {problem}"
+            ));
+        }
+        let desired = daemon
+            .scanner
+            .scan()
+            .context("cannot read the releases of the host home")?;
+        let expected: BTreeSet<_> = desired.releases.keys().cloned().collect();
+        tokio::spawn(publish::run(
+            home.files.portmappings_conf(),
+            messages,
+            expected,
+            log,
+        ));
+        daemon.fleet.take(desired);
+        Ok(daemon)
+    }
+
+    async fn take(&mut self, changes: Changes) {
+        if changes.plugins {
+            self.load_plugins().await;
+            self.fleet.surroundings_changed();
+        }
+        if changes.everything {
+            return self.take_everything();
+        }
+        for id in &changes.releases {
+            let release = self.scanner.scan_release(id);
+            self.fleet.take_release(id, release);
+        }
+        // A config may have got a new directory, into which something was put before it was watched.
+        if self.watch.follow() {
+            self.take_everything();
+        }
+    }
+
+    fn take_everything(&mut self) {
+        if self.learn_address() {
+            self.fleet.surroundings_changed();
+        }
+        while self.watch.follow() {}
+        match self.scanner.scan() {
+            Ok(desired) => self.fleet.take(desired),
+            Err(error) => self.log.error(format_args!(
+                "cannot read the releases of the host home: {error}"
+            )),
+        }
+    }
+
+    /// True when the address is another one.
+    fn learn_address(&self) -> bool {
+        match self.scanner.own_address() {
+            Ok(address) => {
+                let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+                self.address
+                    .send_if_modified(|known| std::mem::replace(known, address) != address)
+            }
+            Err(error) => {
+                self.log.error(one_line(&error));
+                false
+            }
+        }
+    }
+
+    /// Translating a plugin takes long the first time, so it happens beside the drivers.
+    async fn load_plugins(&mut self) {
+        let Some(mut plugins) = self.plugins.take() else {
+            return;
+        };
+        let loaded = tokio::task::spawn_blocking(move || {
+            let kinds = plugins.load();
+            (plugins, kinds)
+        });
+        // The task only ends without a result when the daemon is being torn down.
+        if let Ok((plugins, kinds)) = loaded.await {
+            for problem in &kinds.problems {
+                self.log.error(problem);
+            }
+            let names: Vec<&str> = kinds.kinds.keys().map(String::as_str).collect();
+            self.log.info(format_args!(
+                "kinds of pods: {}",
+                if names.is_empty() {
+                    "none".to_owned()
+                } else {
+                    names.join(", ")
+                }
+            ));
+            self.plugins = Some(plugins);
+            self.kinds.send_replace(Arc::new(kinds));
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The drivers of a host, one for each release, and what they are told.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use hostfiles::HostHome;
+use names::ReleaseId;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::Settings;
+use crate::driver::{Driver, Orders};
+use crate::hands::{Hands, Surroundings};
+use crate::home::Home;
+use crate::publish::Routes;
+use crate::scan::{Desired, DesiredRelease};
+use crate::steps::{Programs, StepRunner};
+use crate::system::Clock;
+
+/// All drivers of one host.
+pub(super) struct Fleet {
+    home: HostHome,
+    owner_is_root: bool,
+    programs: Programs,
+    around: Surroundings,
+    routes: Routes,
+    clock: Clock,
+    orders: BTreeMap<ReleaseId, watch::Sender<Option<DesiredRelease>>>,
+    surroundings: watch::Sender<u64>,
+    shutdown: watch::Sender<bool>,
+    tasks: JoinSet<ReleaseId>,
+}
+
+impl Fleet {
+    pub(super) fn new(
+        home: &Home,
+        settings: &Settings,
+        around: Surroundings,
+        routes: Routes,
+    ) -> Self {
+        // The running program, even when its file was replaced by an upgrade.
+        let programs = Programs::new(
+            &settings.executable,
+            PathBuf::from("/proc/self/exe"),
+            &settings.path,
+        );
+        Self {
+            home: home.files.clone(),
+            owner_is_root: home.owner == 0,
+            programs,
+            around,
+            routes,
+            clock: Clock::start(),
+            orders: BTreeMap::new(),
+            surroundings: watch::Sender::new(0),
+            shutdown: watch::Sender::new(false),
+            tasks: JoinSet::new(),
+        }
+    }
+
+    /// Takes over the whole desired state: a release that is not in it should not exist.
+    pub(super) fn take(&mut self, desired: Desired) {
+        let known: Vec<ReleaseId> = self.orders.keys().cloned().collect();
+        for id in known
+            .iter()
+            .filter(|id| !desired.releases.contains_key(*id))
+        {
+            self.take_release(id, None);
+        }
+        for (id, release) in desired.releases {
+            self.take_release(&id, Some(release));
+        }
+    }
+
+    /// Tells the driver of one release what it should be, and starts one that is missing.
+    pub(super) fn take_release(&mut self, id: &ReleaseId, desired: Option<DesiredRelease>) {
+        match self.orders.get(id) {
+            Some(order) => {
+                order.send_if_modified(|known| {
+                    let is_news = *known != desired;
+                    *known = desired;
+                    is_news
+                });
+            }
+            None if desired.is_some() => self.start(id.clone(), desired),
+            None => {}
+        }
+    }
+
+    fn start(&mut self, id: ReleaseId, desired: Option<DesiredRelease>) {
+        let order = watch::Sender::new(desired);
+        let orders = Orders {
+            desired: order.subscribe(),
+            surroundings: self.surroundings.subscribe(),
+            shutdown: self.shutdown.subscribe(),
+        };
+        let runner = StepRunner {
+            id: id.clone(),
+            release: self.home.release(&id),
+            programs: self.programs.clone(),
+            owner_is_root: self.owner_is_root,
+        };
+        let hands = Hands::new(runner, self.around.clone(), self.routes.clone());
+        let driver = Driver::new(id.clone(), hands, orders, self.clock);
+        self.orders.insert(id.clone(), order);
+        self.tasks.spawn(async move {
+            driver.run().await;
+            id
+        });
+    }
+
+    /// Plugins, grants or the address have changed.
+    pub(super) fn surroundings_changed(&self) {
+        self.surroundings
+            .send_modify(|revision| *revision = revision.wrapping_add(1));
+    }
+
+    /// Waits until a driver has ended because its release is gone. It may be there again, so everything
+    /// should be read once more.
+    pub(super) async fn next_end(&mut self) {
+        match self.tasks.join_next().await {
+            Some(Ok(id)) => {
+                self.orders.remove(&id);
+            }
+            // A driver that was aborted has no release any more; one that is left out is started anew.
+            Some(Err(_)) => self.orders.retain(|_, order| order.receiver_count() > 0),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Asks all drivers to end and waits for them.
+    pub(super) async fn end(&mut self) {
+        self.shutdown.send_replace(true);
+        while self.tasks.join_next().await.is_some() {}
+    }
+}

@@ -1,0 +1,39 @@
+//! What the daemon takes from its surroundings when it starts: environment and places.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Settings of the daemon.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The daemon's own executable; programs and plugins are looked for beside it.
+    pub executable: PathBuf,
+    /// Where translated plugins are kept.
+    pub cache: PathBuf,
+    /// A directory with first-party plugins that comes before all others (`SIMPLENETES_PLUGINS`).
+    pub plugins: Option<PathBuf>,
+    /// Where programs are looked for (`PATH`).
+    pub path: OsString,
+}
+
+impl Settings {
+    /// The settings in the environment of this process.
+    ///
+    /// # Errors
+    /// The executable or a place for the cache is not known.
+    pub fn from_environment() -> anyhow::Result<Self> {
+        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let caches = variable("XDG_CACHE_HOME")
+            .map(PathBuf::from)
+            .or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".cache")))
+            .ok_or_else(|| {
+                anyhow::anyhow!("no place for the cache of plugins: set HOME or XDG_CACHE_HOME")
+            })?;
+        Ok(Self {
+            executable: std::env::current_exe()?,
+            cache: caches.join("simplenetes"),
+            plugins: variable("SIMPLENETES_PLUGINS").map(PathBuf::from),
+            path: variable("PATH").unwrap_or_default(),
+        })
+    }
+}

@@ -1,0 +1,304 @@
+//! Drives one release: one task owns everything of it, so that nothing is ever done twice at once.
+//!
+//! ```text
+//!        ┌────────────── wait for a wake ◀───────────────────┐
+//!        ▼                                                    │
+//!   learn (Life::apply) ─▶ plan ─▶ begin operation, probes ─▶ tell (status, routes, memory)
+//! ```
+//!
+//! What is decided is in `plan`, what is done is behind [`World`]: this task only carries messages
+//! between the two. It never ends a unit because the daemon ends.
+
+mod adopt;
+mod memory;
+mod status;
+mod wake;
+mod world;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use names::{PodState, ReleaseId, VolumeName};
+use podspec::CompiledPod;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::life::{Event, Life, Operation};
+use crate::plan::plan;
+use crate::scan::DesiredRelease;
+use crate::system::Clock;
+
+pub use memory::{Memory, UnitMemory};
+pub(crate) use status::{mounts, ports};
+pub use wake::Wake;
+pub use world::{Deed, End, Found, Paper, Work, World};
+
+/// Wakes that wait to be taken. Each unit has at most one of a kind under way, so it is never full.
+const INBOX_MAX: usize = 256;
+
+/// What a driver is told from outside.
+#[derive(Debug, Clone)]
+pub struct Orders {
+    /// What the release should be; none when it is not there any more.
+    pub desired: watch::Receiver<Option<DesiredRelease>>,
+    /// Changes when plugins, grants or the host's address have: what was held may be tried again.
+    pub surroundings: watch::Receiver<u64>,
+    /// True when the daemon ends.
+    pub shutdown: watch::Receiver<bool>,
+}
+
+/// The task of one release.
+pub struct Driver<W> {
+    id: ReleaseId,
+    world: Arc<W>,
+    orders: Orders,
+    clock: Clock,
+    inbox: mpsc::Receiver<Wake>,
+    sender: mpsc::Sender<Wake>,
+    tasks: JoinSet<()>,
+    /// The pod in service: the one that its units were started with.
+    spec: Option<Arc<CompiledPod>>,
+    life: Life,
+    /// The configs as the units know them.
+    configs: BTreeMap<VolumeName, String>,
+    memory: Memory,
+    told: Option<Paper>,
+}
+
+impl<W: World> Driver<W> {
+    /// A driver that has not begun.
+    #[must_use]
+    pub fn new(id: ReleaseId, world: W, orders: Orders, clock: Clock) -> Self {
+        let (sender, inbox) = mpsc::channel(INBOX_MAX);
+        Self {
+            id,
+            world: Arc::new(world),
+            orders,
+            clock,
+            inbox,
+            sender,
+            tasks: JoinSet::new(),
+            spec: None,
+            life: Life {
+                wanted: PodState::Stopped,
+                units: Vec::new(),
+                operation: None,
+                removed: true,
+                remove_trouble: None,
+            },
+            configs: BTreeMap::new(),
+            memory: Memory::default(),
+            told: None,
+        }
+    }
+
+    /// Drives the release until the daemon ends, or until it is gone and nothing of it is left.
+    pub async fn run(mut self) {
+        self.adopt().await;
+        self.learn_desired();
+        loop {
+            let wake_at = self.act();
+            self.tell().await;
+            if self.is_over() {
+                return;
+            }
+            let wake = self.next_wake(wake_at).await;
+            if wake == Wake::Shutdown {
+                return self.end().await;
+            }
+            self.learn(wake);
+        }
+    }
+
+    /// Takes over what the directory of the release says now.
+    fn learn_desired(&mut self) {
+        let desired = self.orders.desired.borrow_and_update().clone();
+        let Some(desired) = desired else {
+            return self.apply(Event::Wanted(PodState::Removed));
+        };
+        self.change_spec(&desired);
+        let replaced = self.spec.is_some()
+            && self.spec.as_ref() != desired.pod.as_ref().ok()
+            && desired.pod.is_ok();
+        match desired.state {
+            // The old pod has to be down before the new one takes its place.
+            Ok(PodState::Running) if replaced => self.apply(Event::Wanted(PodState::Stopped)),
+            Ok(state) => self.apply(Event::Wanted(state)),
+            // What cannot be read changes nothing.
+            Err(_) => {}
+        }
+        self.learn_configs(desired.configs);
+    }
+
+    /// Puts another pod in service as soon as no unit of the one before is left.
+    fn change_spec(&mut self, desired: &DesiredRelease) {
+        let Ok(next) = &desired.pod else { return };
+        if self.spec.as_ref() == Some(next) || (self.spec.is_some() && !self.life.is_down()) {
+            return;
+        }
+        let counts: BTreeMap<_, _> = self
+            .life
+            .units
+            .iter()
+            .map(|unit| (unit.name.clone(), unit.start_count))
+            .collect();
+        let (wanted, removed) = (self.life.wanted, self.life.removed);
+        self.life = Life::new(next, wanted);
+        self.life.removed = removed;
+        for unit in &mut self.life.units {
+            unit.start_count = counts.get(&unit.name).copied().unwrap_or_default();
+        }
+        self.spec = Some(Arc::clone(next));
+    }
+
+    fn learn_configs(&mut self, configs: BTreeMap<VolumeName, String>) {
+        let changed = configs
+            .iter()
+            .filter(|(name, checksum)| {
+                self.configs
+                    .get(*name)
+                    .is_some_and(|known| known != *checksum)
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        // A config that cannot be read now keeps the checksum that the units know.
+        self.configs.extend(configs);
+        self.apply(Event::Configs(changed));
+    }
+
+    fn learn(&mut self, wake: Wake) {
+        match wake {
+            Wake::Desired => self.learn_desired(),
+            Wake::Surroundings => self.apply(Event::Unheld),
+            Wake::OperationDone(outcome) => self.operation_done(outcome),
+            Wake::ProbeDone {
+                unit,
+                kind,
+                start_count,
+                outcome,
+            } => {
+                self.apply(Event::ProbeDone {
+                    unit,
+                    kind,
+                    start_count,
+                    outcome,
+                });
+            }
+            Wake::Ended {
+                unit,
+                start_count,
+                end,
+            } => {
+                self.apply(Event::Exited {
+                    unit,
+                    start_count,
+                    code: end.code,
+                    why: end.why,
+                });
+                // The pod may wait for this to be replaced by another.
+                self.learn_desired();
+            }
+            Wake::Timer | Wake::Shutdown => {}
+        }
+    }
+
+    fn operation_done(&mut self, outcome: Result<Deed, crate::life::Trouble>) {
+        let operation = self.life.operation.clone();
+        let outcome = outcome.map(|deed| {
+            if let Some(state) = deed.state {
+                self.memory.plugin_state = state;
+            }
+        });
+        let succeeded = outcome.is_ok();
+        self.apply(Event::Done(outcome));
+        if let (true, Some(Operation::Start(unit))) = (succeeded, &operation) {
+            self.watch_end(unit.clone());
+        }
+        self.learn_desired();
+    }
+
+    fn apply(&mut self, event: Event) {
+        if let Some(spec) = &self.spec {
+            self.life.apply(spec, event, self.clock.now_ms());
+        } else if let Event::Wanted(wanted) = event {
+            self.life.wanted = wanted;
+        }
+    }
+
+    /// Begins what is due and says when to look again.
+    fn act(&mut self) -> Option<u64> {
+        let spec = Arc::clone(self.spec.as_ref()?);
+        let plan = plan(&spec, &self.life, self.clock.now_ms());
+        if let Some(operation) = plan.operation {
+            self.begin(&spec, operation);
+        }
+        for (unit, kind) in plan.probes {
+            self.apply(Event::ProbeBegun(unit.clone(), kind));
+            let start_count = self.life.unit(&unit).map_or(0, |life| life.start_count);
+            let probe = self.world.probe(Arc::clone(&spec), unit.clone(), kind);
+            self.spawn(async move {
+                Wake::ProbeDone {
+                    unit,
+                    kind,
+                    start_count,
+                    outcome: probe.await,
+                }
+            });
+        }
+        plan.wake_at
+    }
+
+    fn begin(&mut self, spec: &Arc<CompiledPod>, operation: Operation) {
+        self.apply(Event::Begun(operation.clone()));
+        let start_count = operation
+            .unit()
+            .and_then(|unit| self.life.unit(unit))
+            .map_or(0, |unit| unit.start_count);
+        let state = self.memory.plugin_state.clone();
+        let deed = self
+            .world
+            .operate(Arc::clone(spec), operation, start_count, state);
+        self.spawn(async move { Wake::OperationDone(deed.await) });
+    }
+
+    fn watch_end(&mut self, unit: names::UnitName) {
+        let start_count = self.life.unit(&unit).map_or(0, |life| life.start_count);
+        let end = self.world.ended(unit.clone(), start_count);
+        self.spawn(async move {
+            Wake::Ended {
+                unit,
+                start_count,
+                end: end.await,
+            }
+        });
+    }
+
+    /// Runs work beside the driver; its result comes back as a wake.
+    fn spawn(&mut self, work: impl Future<Output = Wake> + Send + 'static) {
+        while self.tasks.try_join_next().is_some() {}
+        let sender = self.sender.clone();
+        self.tasks.spawn(async move {
+            // The driver that does not listen any more has ended, and does not want to know.
+            let _ = sender.send(work.await).await;
+        });
+    }
+
+    fn is_over(&self) -> bool {
+        let is_gone = self.orders.desired.borrow().is_none();
+        is_gone && self.life.is_down() && (self.life.removed || self.spec.is_none())
+    }
+
+    /// The daemon ends: an operation that is under way is finished, units stay as they are.
+    async fn end(mut self) {
+        while self.life.operation.is_some() {
+            let Some(wake) = self.inbox.recv().await else {
+                break;
+            };
+            if let Wake::OperationDone(outcome) = wake {
+                self.apply(Event::Done(outcome.map(drop)));
+            }
+        }
+        self.tell().await;
+        self.tasks.abort_all();
+    }
+}

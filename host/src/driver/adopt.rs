@@ -1,0 +1,65 @@
+//! Takes over what an earlier daemon has left: running units stay as they are.
+
+use super::{Driver, Found, World};
+use crate::life::{EndReason, Life, Phase, StopReason};
+
+impl<W: World> Driver<W> {
+    pub(super) async fn adopt(&mut self) {
+        let found = self.world.find().await;
+        self.memory = found.memory.clone();
+        self.configs = found.memory.configs.clone();
+        if let Some(spec) = &found.spec {
+            let wanted = found.memory.wanted.unwrap_or(names::PodState::Running);
+            self.life = Life::new(spec, wanted);
+            self.spec = Some(std::sync::Arc::clone(spec));
+        }
+        self.life.removed = !found.remains;
+        self.place_units(&found);
+        let running: Vec<_> = found.running.keys().cloned().collect();
+        for unit in running {
+            self.watch_end(unit);
+        }
+    }
+
+    fn place_units(&mut self, found: &Found) {
+        for unit in &mut self.life.units {
+            let memory = found
+                .memory
+                .units
+                .get(&unit.name)
+                .cloned()
+                .unwrap_or_default();
+            let has_probe = found
+                .spec
+                .as_ref()
+                .and_then(|spec| spec.unit(&unit.name))
+                .is_some_and(|unit| unit.startup_probe.is_some());
+            unit.start_count = memory.start_count;
+            if let Some((since, start_count)) = found.running.get(&unit.name) {
+                let passed = !has_probe || (memory.passed && memory.start_count == *start_count);
+                unit.start_count = *start_count;
+                unit.failures = memory.failures;
+                unit.started = memory.started || passed;
+                unit.ready = memory.ready && passed;
+                unit.phase = Phase::Up {
+                    since: *since,
+                    passed,
+                };
+            } else if let Some((at, end)) = found.exited.get(&unit.name) {
+                let reason = if memory.asked_to_end {
+                    EndReason::Asked(StopReason::Pod)
+                } else {
+                    EndReason::Own
+                };
+                unit.failures = memory.failures.max(1);
+                unit.started = memory.started;
+                unit.trouble = end.why.clone();
+                unit.phase = Phase::Exited {
+                    at: *at,
+                    code: end.code,
+                    reason,
+                };
+            }
+        }
+    }
+}

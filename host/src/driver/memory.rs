@@ -1,0 +1,87 @@
+//! What one driver leaves to the next, in `run/driver.json`: what cannot be seen from outside.
+//!
+//! It is a convenience, not the truth: without it the daemon probes again and counts from zero.
+
+use std::collections::BTreeMap;
+
+use names::{PodState, UnitName, VolumeName};
+use serde::{Deserialize, Serialize};
+
+use super::{Driver, World};
+use crate::life::{EndReason, Phase, StopReason};
+
+/// What a driver remembers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Memory {
+    /// The boot of the machine that all of this belongs to.
+    pub boot: String,
+    /// What was wanted.
+    pub wanted: Option<PodState>,
+    /// When the release was first driven, in milliseconds since the Unix epoch.
+    pub created_ms: Option<u64>,
+    /// When it was last settled after it was not.
+    pub started_ms: Option<u64>,
+    /// The configs as the units know them.
+    pub configs: BTreeMap<VolumeName, String>,
+    /// What the plugin wants to be kept.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub plugin_state: Vec<u8>,
+    /// The units.
+    pub units: BTreeMap<UnitName, UnitMemory>,
+}
+
+/// What is remembered of one unit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct UnitMemory {
+    /// How often it was started.
+    pub start_count: u32,
+    /// How often it ended early, one after the other.
+    pub failures: u32,
+    /// True when it has passed its startup since the release was last down.
+    pub started: bool,
+    /// True when the process that runs has passed its startup.
+    pub passed: bool,
+    /// True when its readiness probe last succeeded.
+    pub ready: bool,
+    /// True when the daemon asked it to end together with its pod, or to be started again.
+    pub asked_to_end: bool,
+}
+
+impl<W: World> Driver<W> {
+    pub(super) fn remember(&self) -> Memory {
+        let units = self.life.units.iter().map(|unit| {
+            let asked =
+                |reason: StopReason| matches!(reason, StopReason::Pod | StopReason::Restart);
+            let memory = UnitMemory {
+                start_count: unit.start_count,
+                failures: unit.failures,
+                started: unit.started,
+                passed: matches!(unit.phase, Phase::Up { passed: true, .. }),
+                ready: unit.ready,
+                asked_to_end: match unit.phase {
+                    Phase::Stopping { reason, .. }
+                    | Phase::Exited {
+                        reason: EndReason::Asked(reason),
+                        ..
+                    } => asked(reason),
+                    Phase::Absent
+                    | Phase::Starting
+                    | Phase::Up { .. }
+                    | Phase::Exited {
+                        reason: EndReason::Own,
+                        ..
+                    } => false,
+                },
+            };
+            (unit.name.clone(), memory)
+        });
+        Memory {
+            wanted: Some(self.life.wanted),
+            configs: self.configs.clone(),
+            units: units.collect(),
+            ..self.memory.clone()
+        }
+    }
+}

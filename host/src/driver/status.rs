@@ -1,0 +1,198 @@
+//! What is told about a release: `.pod.status` for people and readers of the original's format, the
+//! cluster ports that lead to it, and what the next driver should remember.
+
+use std::sync::Arc;
+
+use hostfiles::{PodPhase, PodStatus, UnitStatus};
+use names::PodState;
+use podspec::{CompiledPod, Unit, VolumeKind};
+
+use super::wake::TELL_AGAIN_MS;
+use super::{Driver, Paper, World};
+use crate::life::{Phase, UnitLife};
+use crate::plan::{explain, is_ready, is_settled};
+
+impl<W: World> Driver<W> {
+    /// Tells what is so, if it is not what was told last or was told long ago.
+    pub(super) async fn tell(&mut self) {
+        let now = self.clock.now_ms();
+        let mut paper = self.paper(now);
+        let told_at = self
+            .told
+            .as_ref()
+            .map_or(0, |told| told.status.updated * 1_000);
+        if let Some(told) = &self.told {
+            paper.status.updated = told.status.updated;
+            if *told == paper && now < told_at.saturating_add(TELL_AGAIN_MS) {
+                return;
+            }
+        }
+        paper.status.updated = now / 1_000;
+        self.told = Some(paper.clone());
+        self.world.tell(paper, now).await;
+    }
+
+    fn paper(&mut self, now: u64) -> Paper {
+        let desired = self.orders.desired.borrow().clone();
+        let spec = self.spec.clone();
+        let ready = spec.as_ref().is_some_and(|spec| is_ready(spec, &self.life));
+        let phase = self.phase(spec.as_deref());
+        self.keep_times(phase, now);
+        let problem = desired
+            .as_ref()
+            .and_then(crate::scan::DesiredRelease::problem);
+        let from_kind = spec
+            .as_ref()
+            .and_then(|spec| self.world.problem(&spec.runtime));
+        let from_life = spec
+            .as_ref()
+            .and_then(|spec| explain(spec, &self.life, now));
+        let lines: Vec<String> = [problem, from_kind, from_life]
+            .into_iter()
+            .flatten()
+            .collect();
+        let status = PodStatus {
+            pod: spec.as_ref().map_or_else(
+                || self.id.to_string(),
+                |_| format!("{}-{}", self.id.pod, self.id.version),
+            ),
+            pod_version: self.id.version.to_string(),
+            host_ports: spec
+                .iter()
+                .flat_map(|spec| &spec.units)
+                .flat_map(|unit| &unit.expose)
+                .filter_map(|port| port.host_port)
+                .collect(),
+            created: self.memory.created_ms.map(|ms| ms / 1_000),
+            started: self.memory.started_ms.map(|ms| ms / 1_000),
+            updated: now / 1_000,
+            status: phase,
+            pid: Some(std::process::id()),
+            readiness: ready,
+            message: lines.join("; "),
+            units: spec.iter().flat_map(|spec| self.units(spec)).collect(),
+        };
+        let routes = desired
+            .filter(|_| ready)
+            .map(|desired| desired.mappings)
+            .unwrap_or_default();
+        Paper {
+            status,
+            routes,
+            memory: self.remember(),
+        }
+    }
+
+    fn phase(&self, spec: Option<&CompiledPod>) -> PodPhase {
+        let Some(spec) = spec else {
+            return if self.life.wanted == PodState::Running {
+                PodPhase::Starting
+            } else {
+                PodPhase::Exited
+            };
+        };
+        match self.life.wanted {
+            PodState::Running if is_settled(spec, &self.life) => PodPhase::Running,
+            PodState::Running => PodPhase::Starting,
+            PodState::Removed if self.life.is_down() && self.life.removed => PodPhase::Removed,
+            PodState::Stopped | PodState::Removed => PodPhase::Exited,
+        }
+    }
+
+    fn keep_times(&mut self, phase: PodPhase, now: u64) {
+        match phase {
+            PodPhase::Created | PodPhase::Starting => {
+                self.memory.created_ms.get_or_insert(now);
+            }
+            PodPhase::Running => {
+                self.memory.created_ms.get_or_insert(now);
+                self.memory.started_ms.get_or_insert(now);
+            }
+            PodPhase::Exited => self.memory.started_ms = None,
+            PodPhase::Removed => (self.memory.created_ms, self.memory.started_ms) = (None, None),
+        }
+    }
+
+    fn units(&self, spec: &Arc<CompiledPod>) -> Vec<UnitStatus> {
+        let pairs = spec.units.iter().zip(&self.life.units);
+        pairs
+            .map(|(unit, life)| unit_status(&self.id, spec, unit, life))
+            .collect()
+    }
+}
+
+fn unit_status(
+    id: &names::ReleaseId,
+    spec: &CompiledPod,
+    unit: &Unit,
+    life: &UnitLife,
+) -> UnitStatus {
+    let text = |key: &str| {
+        unit.spec
+            .get(key)
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    UnitStatus {
+        name: unit.name.to_string(),
+        container: format!("{}-{}-{}", unit.name, id.pod, id.version),
+        image: text("image"),
+        image_exists: None,
+        restart: unit.restart.to_string(),
+        mounts: mounts(spec, unit),
+        ports: ports(unit),
+        network: text("network"),
+        start_count: life.start_count,
+        status: word(life.phase).to_owned(),
+        pid: None,
+        exit_code: match life.phase {
+            Phase::Exited { code, .. } => code,
+            Phase::Absent | Phase::Starting | Phase::Up { .. } | Phase::Stopping { .. } => None,
+        },
+    }
+}
+
+/// The word of the original's container runtime for the phase.
+fn word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Absent => "non-existent",
+        Phase::Starting => "created",
+        Phase::Up { .. } => "running",
+        Phase::Stopping { .. } => "stopping",
+        Phase::Exited { .. } => "exited",
+    }
+}
+
+/// `source:dest`, separated by spaces.
+pub(crate) fn mounts(spec: &CompiledPod, unit: &Unit) -> String {
+    let texts = unit.mounts.iter().map(|mount| {
+        let volume = spec
+            .volumes
+            .iter()
+            .find(|volume| volume.name == mount.volume);
+        let source = match volume.map(|volume| &volume.kind) {
+            Some(VolumeKind::Config { .. }) => format!("./config/{}", mount.volume),
+            Some(VolumeKind::Ramdisk { .. }) => format!("./ramdisk/{}", mount.volume),
+            Some(VolumeKind::Host { bind }) => bind.clone(),
+            Some(VolumeKind::Volume { .. }) | None => mount.volume.to_string(),
+        };
+        format!("{source}:{}", mount.dest)
+    });
+    texts.collect::<Vec<_>>().join(" ")
+}
+
+/// `[IP:]hostPort:targetPort`, separated by spaces.
+pub(crate) fn ports(unit: &Unit) -> String {
+    let texts = unit.expose.iter().filter_map(|port| {
+        let interface = port
+            .host_interface
+            .map(|ip| format!("{ip}:"))
+            .unwrap_or_default();
+        Some(format!(
+            "{interface}{}:{}",
+            port.host_port?, port.target_port?
+        ))
+    });
+    texts.collect::<Vec<_>>().join(" ")
+}

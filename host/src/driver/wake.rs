@@ -1,0 +1,72 @@
+//! Everything that can wake a driver, on one screen.
+
+use names::UnitName;
+use tokio::time::sleep_until;
+
+use super::Driver;
+use super::world::{Deed, End, World};
+use crate::life::{ProbeKind, Trouble};
+
+/// A status that says nothing new is written again after so long: readers take an older one for dead.
+pub(super) const TELL_AGAIN_MS: u64 = 60_000;
+
+/// Why a driver looks at its release again.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Wake {
+    /// The directory of the release has changed.
+    Desired,
+    /// Plugins, grants or the host's address have changed.
+    Surroundings,
+    /// The operation that was under way has ended.
+    OperationDone(Result<Deed, Trouble>),
+    /// A probe has ended.
+    ProbeDone {
+        /// The unit.
+        unit: UnitName,
+        /// What was asked.
+        kind: ProbeKind,
+        /// The start that it belongs to.
+        start_count: u32,
+        /// What it brought.
+        outcome: Result<(), String>,
+    },
+    /// The process of a unit has ended.
+    Ended {
+        /// The unit.
+        unit: UnitName,
+        /// The start that it belongs to.
+        start_count: u32,
+        /// How.
+        end: End,
+    },
+    /// The time has come that the plan named, or the status is due again.
+    Timer,
+    /// The daemon ends.
+    Shutdown,
+}
+
+impl<W: World> Driver<W> {
+    /// Waits for whatever comes first. What is lost when it is not taken is asked first.
+    pub(super) async fn next_wake(&mut self, wake_at: Option<u64>) -> Wake {
+        let tell_at = self.clock.now_ms().saturating_add(TELL_AGAIN_MS);
+        let timer = sleep_until(
+            self.clock
+                .instant(wake_at.map_or(tell_at, |at| at.min(tell_at))),
+        );
+        let orders = &mut self.orders;
+        tokio::select! {
+            biased;
+            changed = orders.shutdown.changed() => {
+                // The sender is gone only when the daemon is.
+                if changed.is_err() || *orders.shutdown.borrow_and_update() { Wake::Shutdown } else { Wake::Timer }
+            }
+            Some(wake) = self.inbox.recv() => wake,
+            Ok(()) = orders.desired.changed() => Wake::Desired,
+            Ok(()) = orders.surroundings.changed() => {
+                orders.surroundings.mark_unchanged();
+                Wake::Surroundings
+            }
+            () = timer => Wake::Timer,
+        }
+    }
+}

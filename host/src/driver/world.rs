@@ -1,0 +1,84 @@
+//! The seam between a driver and everything that has effects: plugin, steps, processes, probes, files.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use hostfiles::{PodStatus, PortMapping};
+use names::UnitName;
+use podspec::CompiledPod;
+
+use super::Memory;
+use crate::life::{Operation, ProbeKind, Trouble};
+
+/// Work that is under way.
+pub type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// What a driver finds when it begins.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// The pod that was in service; none when nothing was ever started.
+    pub spec: Option<Arc<CompiledPod>>,
+    /// What the driver before remembered.
+    pub memory: Memory,
+    /// Units whose process runs: since when, and which start it is.
+    pub running: BTreeMap<UnitName, (u64, u32)>,
+    /// Units whose process has ended: when, and how.
+    pub exited: BTreeMap<UnitName, (u64, End)>,
+    /// True when there is something to remove.
+    pub remains: bool,
+}
+
+/// What an operation brought beside its effects.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Deed {
+    /// What the plugin wants to be kept for the pod.
+    pub state: Option<Vec<u8>>,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct End {
+    /// Its exit status; none when nobody saw it.
+    pub code: Option<i32>,
+    /// Why its program could not be executed.
+    pub why: Option<String>,
+}
+
+/// What is told about a release.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Paper {
+    /// Its status, without the time of writing.
+    pub status: PodStatus,
+    /// The cluster ports that lead to it now.
+    pub routes: Vec<PortMapping>,
+    /// What the next driver should remember.
+    pub memory: Memory,
+}
+
+/// Everything that has effects on one release. The driver begins one operation at a time.
+pub trait World: Send + Sync + 'static {
+    /// Looks for what is there already.
+    fn find(&self) -> Work<Found>;
+    /// Does an operation, with the plugin's help.
+    fn operate(
+        &self,
+        spec: Arc<CompiledPod>,
+        operation: Operation,
+        start_count: u32,
+        state: Vec<u8>,
+    ) -> Work<Result<Deed, Trouble>>;
+    /// Runs a probe within its time.
+    fn probe(
+        &self,
+        spec: Arc<CompiledPod>,
+        unit: UnitName,
+        kind: ProbeKind,
+    ) -> Work<Result<(), String>>;
+    /// Waits for the end of the process of this start of a unit.
+    fn ended(&self, unit: UnitName, start_count: u32) -> Work<End>;
+    /// Why plugin and host do not serve the release as they should; none when they do.
+    fn problem(&self, kind: &str) -> Option<String>;
+    /// Writes the status with the time `now_ms`, keeps the memory, routes the ports.
+    fn tell(&self, paper: Paper, now_ms: u64) -> Work<()>;
+}

@@ -1,0 +1,172 @@
+//! The driver's hands on a real host: plugins are asked, steps run, processes watched, files written.
+//!
+//! It decides nothing. What it did is answered; when it should be done is the planner's.
+
+mod find;
+mod operate;
+mod tell;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hostfiles::ReleaseDir;
+use names::{ReleaseId, UnitName};
+use podspec::{Check, CompiledPod};
+use tokio::sync::watch as channel;
+
+use crate::driver::{Deed, End, Found, Paper, Work, World};
+use crate::life::{Operation, ProbeKind, Trouble};
+use crate::log::Log;
+use crate::plugins::Kinds;
+use crate::probe;
+use crate::process::ProcessId;
+use crate::publish::Routes;
+use crate::steps::StepRunner;
+
+/// What all releases of a host share.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The kinds of pods that can be run now.
+    pub kinds: channel::Receiver<Arc<Kinds>>,
+    /// The address that ports are bound to and the cluster proxy listens on.
+    pub address: channel::Receiver<IpAddr>,
+    /// The name of the user that the host home belongs to.
+    pub owner: String,
+    /// Where the daemon says what it does.
+    pub log: Log,
+}
+
+/// The hands on one release.
+#[derive(Clone)]
+pub struct Hands {
+    runner: StepRunner,
+    around: Surroundings,
+    routes: Routes,
+    /// The processes of the units that run.
+    running: Arc<Mutex<BTreeMap<UnitName, ProcessId>>>,
+}
+
+impl Hands {
+    /// The hands on the release of this runner.
+    #[must_use]
+    pub fn new(runner: StepRunner, around: Surroundings, routes: Routes) -> Self {
+        Self {
+            runner,
+            around,
+            routes,
+            running: Arc::default(),
+        }
+    }
+
+    fn id(&self) -> &ReleaseId {
+        &self.runner.id
+    }
+
+    fn release(&self) -> &ReleaseDir {
+        &self.runner.release
+    }
+
+    fn running(&self) -> BTreeMap<UnitName, ProcessId> {
+        self.running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set_running(&self, unit: &UnitName, process: Option<ProcessId>) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        match process {
+            Some(process) => running.insert(unit.clone(), process),
+            None => running.remove(unit),
+        };
+    }
+
+    async fn run_probe(
+        self,
+        spec: Arc<CompiledPod>,
+        name: UnitName,
+        kind: ProbeKind,
+    ) -> Result<(), String> {
+        let Some(unit) = spec.unit(&name) else {
+            return Ok(());
+        };
+        let probe = match kind {
+            ProbeKind::Startup => unit
+                .startup_probe
+                .as_ref()
+                .map(|probe| (probe.check.check(), probe.timeout_seconds)),
+            ProbeKind::Readiness => unit
+                .readiness_probe
+                .as_ref()
+                .map(|probe| (Some(probe.check.clone()), probe.timeout_seconds)),
+            ProbeKind::Liveness => unit
+                .liveness_probe
+                .as_ref()
+                .map(|probe| (Some(probe.check.clone()), probe.timeout_seconds)),
+        };
+        let Some((Some(check), timeout_seconds)) = probe else {
+            return Ok(());
+        };
+        let limit = Duration::from_secs(timeout_seconds.into());
+        let bind = *self.around.address.borrow();
+        match check {
+            Check::Tcp(check) => probe::tcp(probe::address(unit, check.port, bind).0, limit).await,
+            Check::Http(check) => {
+                let (address, send_proxy) = probe::address(unit, check.port, bind);
+                probe::http(address, &check, send_proxy, limit).await
+            }
+            Check::Command(argv) => {
+                let work = self.execute(&spec, &name, argv, format!("{} probe", kind.as_str()));
+                let late = |_| Err(format!("no end within {timeout_seconds} s"));
+                tokio::time::timeout(limit, work).await.unwrap_or_else(late)
+            }
+        }
+    }
+}
+
+impl World for Hands {
+    fn find(&self) -> Work<Found> {
+        Box::pin(self.clone().find_all())
+    }
+
+    fn operate(
+        &self,
+        spec: Arc<CompiledPod>,
+        operation: Operation,
+        start_count: u32,
+        state: Vec<u8>,
+    ) -> Work<Result<Deed, Trouble>> {
+        Box::pin(
+            self.clone()
+                .do_operation(spec, operation, start_count, state),
+        )
+    }
+
+    fn probe(
+        &self,
+        spec: Arc<CompiledPod>,
+        unit: UnitName,
+        kind: ProbeKind,
+    ) -> Work<Result<(), String>> {
+        Box::pin(self.clone().run_probe(spec, unit, kind))
+    }
+
+    fn ended(&self, unit: UnitName, start_count: u32) -> Work<End> {
+        Box::pin(self.clone().watch_end(unit, start_count))
+    }
+
+    fn problem(&self, kind: &str) -> Option<String> {
+        let kinds = self.around.kinds.borrow();
+        match kinds.kinds.get(kind) {
+            Some(known) => known.problem.clone(),
+            None => kinds.runtime(kind).err(),
+        }
+    }
+
+    fn tell(&self, paper: Paper, now_ms: u64) -> Work<()> {
+        Box::pin(self.clone().tell_all(paper, now_ms))
+    }
+}

@@ -1,0 +1,125 @@
+//! Opening a host home: it must be one, belong to the user who opens it, and have no other daemon.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use hostfiles::{HostHome, read_if_present};
+use rustix::fs::{FlockOperation, flock};
+use rustix::process::geteuid;
+
+/// Why a host home cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// There is nothing.
+    #[error("there is no host home at {}: `sns host init` makes one, or check the path", .0.display())]
+    Missing(PathBuf, #[source] io::Error),
+    /// Something that every host home has is not there.
+    #[error("{} is not a host home: it has no {what}; `sns host init` makes one", .path.display())]
+    NotAHome {
+        /// The path that was given.
+        path: PathBuf,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// The cluster id is damaged.
+    #[error("cannot use the host home {}", .0.display())]
+    ClusterId(PathBuf, #[source] Box<hostfiles::ReadError>),
+    /// It belongs to another user.
+    #[error("the host home {} belongs to user {owner}, and this is user {me}: run the daemon as its owner", .path.display())]
+    Foreign {
+        /// The path that was given.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+        /// Who runs the daemon.
+        me: u32,
+    },
+    /// Another daemon serves it.
+    #[error("another simplenetesd serves {}: stop that one first", .0.display())]
+    Served(PathBuf),
+    /// The lock cannot be taken.
+    #[error("cannot lock {}", .0.display())]
+    Lock(PathBuf, #[source] io::Error),
+}
+
+/// A host home that is served by this process alone, for as long as this value lives.
+#[derive(Debug)]
+pub struct Home {
+    /// Its files.
+    pub files: HostHome,
+    /// The user that it belongs to.
+    pub owner: u32,
+    _lock: File,
+}
+
+impl Home {
+    /// Checks and locks the home.
+    ///
+    /// # Errors
+    /// It cannot be served; the error says why and what to do.
+    pub fn open(path: &Path) -> Result<Self, HomeError> {
+        let path =
+            fs::canonicalize(path).map_err(|error| HomeError::Missing(path.to_owned(), error))?;
+        let meta = fs::metadata(&path).map_err(|error| HomeError::Missing(path.clone(), error))?;
+        let files = HostHome::new(&path);
+        let not_a_home = |what| HomeError::NotAHome {
+            path: path.clone(),
+            what,
+        };
+        if !files.pods_dir().is_dir() {
+            return Err(not_a_home("directory `pods`"));
+        }
+        read_if_present::<hostfiles::ClusterId>(&files.cluster_id())
+            .map_err(|error| HomeError::ClusterId(path.clone(), Box::new(error)))?
+            .ok_or_else(|| not_a_home("file `cluster-id.txt`"))?;
+        let me = geteuid().as_raw();
+        if meta.uid() != me {
+            return Err(HomeError::Foreign {
+                path,
+                owner: meta.uid(),
+                me,
+            });
+        }
+        let lock_path = path.join(".daemon.lock");
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path);
+        let lock = lock.map_err(|error| HomeError::Lock(lock_path.clone(), error))?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self {
+                files,
+                owner: meta.uid(),
+                _lock: lock,
+            }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(HomeError::Served(path)),
+            Err(error) => Err(HomeError::Lock(lock_path, error.into())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(path: &Path) -> String {
+        Home::open(path).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn only_a_host_home_is_opened_and_only_once() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(refusal(&folder.path().join("nowhere")).contains("there is no host home"));
+        assert!(refusal(folder.path()).contains("no directory `pods`"));
+        fs::create_dir(folder.path().join("pods")).unwrap();
+        assert!(refusal(folder.path()).contains("no file `cluster-id.txt`"));
+        fs::write(folder.path().join("cluster-id.txt"), "my-cluster\n").unwrap();
+        let home = Home::open(folder.path()).unwrap();
+        assert!(refusal(folder.path()).contains("another simplenetesd"));
+        drop(home);
+        Home::open(folder.path()).unwrap();
+    }
+}

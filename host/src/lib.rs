@@ -1,0 +1,29 @@
+//! The daemon: makes the pods of a host equal to its files.
+//!
+//! ```text
+//! watch ─▶ scan ─▶ desired ─┐
+//!                           ├─▶ plan ─▶ operation ─▶ hands: ask the plugin ─▶ run its steps
+//! shims, probes ─▶ life ────┘                └─▶ .pod.status, portmappings.conf
+//! ```
+//!
+//! Planning (`life`, `plan`) is pure; one task (`driver`) owns each release; effects are in `hands`,
+//! `steps`, `shim`, `probe` and `publish`. A daemon that ends or is killed leaves every pod running.
+
+pub mod daemon;
+pub mod driver;
+pub mod hands;
+pub mod home;
+pub mod life;
+pub mod log;
+pub mod plan;
+pub mod plugins;
+pub mod pod;
+pub mod probe;
+pub mod process;
+pub mod publish;
+pub mod runtime;
+pub mod scan;
+pub mod shim;
+pub mod steps;
+pub mod system;
+pub mod watch;

@@ -1,0 +1,103 @@
+//! The life of one release as the daemon sees it: the phase of every unit, and how an event changes it.
+//!
+//! ```text
+//!            begin(Start)         started             begin(Stop)
+//!   Absent ─────────────▶ Starting ──────▶ Up ──────────────────▶ Stopping
+//!      ▲                     │             │ exited                   │ exited
+//!      │    start failed     │             ▼                          ▼
+//!      └─────────────────────┘           Exited ◀─────────────────────┘
+//!                             begin(Start) from Exited leads to Starting again
+//! ```
+//!
+//! Pure: what to do next is decided in `plan`, what is done is done by the driver. At most one
+//! operation of a release is under way at any time. Times are milliseconds and always an argument.
+
+mod event;
+mod unit;
+
+use names::{PodState, UnitName};
+use podspec::CompiledPod;
+
+pub use event::{Event, Trouble};
+pub use unit::{EndReason, Nudge, Phase, ProbeKind, StopReason, UnitLife};
+
+/// A unit that has been up for so long is healthy: its earlier failures are forgotten.
+pub const HEALTHY_AFTER_MS: u64 = 60_000;
+
+/// One change that the driver makes, one at a time for the whole release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// Bring a unit up.
+    Start(UnitName),
+    /// Ask a unit to end.
+    Stop(UnitName, StopReason),
+    /// End a unit that did not end when it was asked to.
+    Kill(UnitName),
+    /// Tell a running unit that something changed, in the way that its pod.yaml names.
+    Signal(UnitName, Nudge),
+    /// Remove what the pod made, except logs and volumes. All units are gone.
+    Remove,
+}
+
+impl Operation {
+    /// The unit that it is about; none when it is about the whole release.
+    #[must_use]
+    pub fn unit(&self) -> Option<&UnitName> {
+        match self {
+            Self::Start(unit) | Self::Stop(unit, _) | Self::Kill(unit) | Self::Signal(unit, _) => {
+                Some(unit)
+            }
+            Self::Remove => None,
+        }
+    }
+}
+
+/// What the daemon knows of one release.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Life {
+    /// What should become of the release.
+    pub wanted: PodState,
+    /// Its units, in the order of the compiled pod.
+    pub units: Vec<UnitLife>,
+    /// The operation that is under way.
+    pub operation: Option<Operation>,
+    /// True when nothing of the release is left to remove.
+    pub removed: bool,
+    /// Why removing failed the last time, and when it may be tried again.
+    pub remove_trouble: Option<(Trouble, u64)>,
+}
+
+impl Life {
+    /// A release of which nothing exists yet.
+    #[must_use]
+    pub fn new(spec: &CompiledPod, wanted: PodState) -> Self {
+        Self {
+            wanted,
+            units: spec
+                .units
+                .iter()
+                .map(|unit| UnitLife::new(unit.name.clone()))
+                .collect(),
+            operation: None,
+            removed: true,
+            remove_trouble: None,
+        }
+    }
+
+    /// What is known of the unit of that name.
+    #[must_use]
+    pub fn unit(&self, name: &UnitName) -> Option<&UnitLife> {
+        self.units.iter().find(|unit| unit.name == *name)
+    }
+
+    /// The same, to change it.
+    pub fn unit_mut(&mut self, name: &UnitName) -> Option<&mut UnitLife> {
+        self.units.iter_mut().find(|unit| unit.name == *name)
+    }
+
+    /// True when no unit runs, starts or ends.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.operation.is_none() && self.units.iter().all(UnitLife::is_gone)
+    }
+}

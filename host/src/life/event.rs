@@ -1,0 +1,347 @@
+//! How events change a life. Every event may come late: what does not fit any more is ignored.
+
+use std::collections::BTreeSet;
+
+use names::{PodState, UnitName, VolumeName};
+use podspec::{CompiledPod, StartupCheck, Unit};
+
+use super::{
+    EndReason, HEALTHY_AFTER_MS, Life, Nudge, Operation, Phase, ProbeKind, StopReason, UnitLife,
+};
+use crate::plan::back_off_ms;
+
+/// Why an operation failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// One line for people.
+    pub message: String,
+    /// True when trying again brings nothing before pod, plugin or grants change.
+    pub held: bool,
+}
+
+/// Something that happened to a release.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The wanted state was read, perhaps again.
+    Wanted(PodState),
+    /// The driver begins an operation.
+    Begun(Operation),
+    /// The operation that was under way has ended.
+    Done(Result<(), Trouble>),
+    /// The process of a unit has ended.
+    Exited {
+        /// The unit.
+        unit: UnitName,
+        /// The start that the process belongs to.
+        start_count: u32,
+        /// Its exit status; none when nobody saw it.
+        code: Option<i32>,
+        /// Why its program could not be executed.
+        why: Option<String>,
+    },
+    /// The driver begins a probe.
+    ProbeBegun(UnitName, ProbeKind),
+    /// A probe has ended.
+    ProbeDone {
+        /// The unit.
+        unit: UnitName,
+        /// What was asked.
+        kind: ProbeKind,
+        /// The start that the probe belongs to.
+        start_count: u32,
+        /// What it brought; the error is a line for people.
+        outcome: Result<(), String>,
+    },
+    /// These configs have changed.
+    Configs(BTreeSet<VolumeName>),
+    /// Plugin or grants have changed: what was held may be tried again.
+    Unheld,
+}
+
+impl Life {
+    /// Changes what is known by what happened at `now`.
+    pub fn apply(&mut self, spec: &CompiledPod, event: Event, now: u64) {
+        match event {
+            Event::Wanted(wanted) => self.want(wanted),
+            Event::Begun(operation) => self.begin(operation, now),
+            Event::Done(outcome) => self.done(spec, outcome, now),
+            Event::Exited {
+                unit,
+                start_count,
+                code,
+                why,
+            } => {
+                self.exited(spec, &unit, start_count, code, now);
+                if let Some(unit) = self
+                    .unit_mut(&unit)
+                    .filter(|unit| unit.start_count == start_count && why.is_some())
+                {
+                    unit.trouble = why;
+                }
+            }
+            Event::ProbeBegun(unit, kind) => {
+                if let Some(unit) = self.unit_mut(&unit) {
+                    unit.probe = Some(kind);
+                }
+            }
+            Event::ProbeDone {
+                unit,
+                kind,
+                start_count,
+                outcome,
+            } => {
+                self.probe_done(spec, &unit, kind, start_count, &outcome, now);
+            }
+            Event::Configs(changed) => self.configs_changed(spec, &changed),
+            Event::Unheld => self.units.iter_mut().for_each(release_hold),
+        }
+    }
+
+    fn want(&mut self, wanted: PodState) {
+        if self.wanted == wanted {
+            return;
+        }
+        self.wanted = wanted;
+        self.remove_trouble = None;
+        let was_down = self.is_down();
+        for unit in &mut self.units {
+            release_hold(unit);
+            let was_stopped = matches!(
+                unit.phase,
+                Phase::Exited {
+                    reason: EndReason::Asked(StopReason::Pod),
+                    ..
+                }
+            );
+            if wanted == PodState::Running && unit.is_gone() && (was_down || was_stopped) {
+                unit.reset();
+            }
+        }
+    }
+
+    fn begin(&mut self, operation: Operation, now: u64) {
+        self.removed = false;
+        if let Some(unit) = operation
+            .unit()
+            .cloned()
+            .and_then(|name| self.unit_mut(&name))
+        {
+            match &operation {
+                Operation::Start(_) => {
+                    unit.forget_run();
+                    unit.start_count = unit.start_count.saturating_add(1);
+                    unit.nudge = None;
+                    unit.phase = Phase::Starting;
+                }
+                Operation::Stop(_, reason) => {
+                    unit.phase = Phase::Stopping {
+                        since: now,
+                        killed: None,
+                        reason: *reason,
+                    };
+                    unit.ready = false;
+                }
+                Operation::Kill(_) => {
+                    if let Phase::Stopping { killed, .. } = &mut unit.phase {
+                        *killed = Some(now);
+                    }
+                }
+                Operation::Signal(..) => unit.nudge = None,
+                Operation::Remove => {}
+            }
+        }
+        self.operation = Some(operation);
+    }
+
+    fn done(&mut self, spec: &CompiledPod, outcome: Result<(), Trouble>, now: u64) {
+        let Some(operation) = self.operation.take() else {
+            return;
+        };
+        match (&operation, outcome) {
+            (Operation::Start(name), outcome) => self.start_done(spec, name, outcome, now),
+            (Operation::Remove, Ok(())) => {
+                self.removed = true;
+                self.remove_trouble = None;
+                self.units.iter_mut().for_each(UnitLife::reset);
+            }
+            (Operation::Remove, Err(trouble)) => {
+                let failures = self.remove_trouble.as_ref().map_or(2, |_| 5);
+                self.remove_trouble = Some((trouble, now + back_off_ms(failures)));
+            }
+            (
+                Operation::Stop(name, _) | Operation::Kill(name) | Operation::Signal(name, _),
+                outcome,
+            ) => {
+                if let Some(unit) = self.unit_mut(name) {
+                    unit.trouble = outcome
+                        .err()
+                        .map(|trouble| trouble.message)
+                        .or(unit.trouble.take());
+                }
+            }
+        }
+    }
+
+    fn start_done(
+        &mut self,
+        spec: &CompiledPod,
+        name: &UnitName,
+        outcome: Result<(), Trouble>,
+        now: u64,
+    ) {
+        let needs_probe = spec
+            .unit(name)
+            .is_some_and(|unit| unit.startup_probe.is_some());
+        let Some(unit) = self.unit_mut(name) else {
+            return;
+        };
+        match outcome {
+            Ok(()) => {
+                unit.phase = Phase::Up {
+                    since: now,
+                    passed: !needs_probe,
+                };
+                unit.started |= !needs_probe;
+                unit.trouble = None;
+            }
+            Err(trouble) => {
+                unit.phase = Phase::Absent;
+                unit.failures = unit.failures.saturating_add(1);
+                // A start that failed is never repeated at once, other than the end of a unit that ran.
+                unit.not_before = now + back_off_ms(unit.failures.saturating_add(1));
+                unit.held = trouble.held;
+                unit.trouble = Some(trouble.message);
+            }
+        }
+    }
+
+    fn exited(
+        &mut self,
+        spec: &CompiledPod,
+        name: &UnitName,
+        start_count: u32,
+        code: Option<i32>,
+        now: u64,
+    ) {
+        let startup = spec.unit(name).and_then(|unit| unit.startup_probe.as_ref());
+        let ends_by_itself = startup.is_some_and(|probe| probe.check == StartupCheck::Exit);
+        let Some(unit) = self
+            .unit_mut(name)
+            .filter(|unit| unit.start_count == start_count)
+        else {
+            return;
+        };
+        let (reason, up_ms, passed) = match unit.phase {
+            Phase::Up { since, passed } => (EndReason::Own, now.saturating_sub(since), passed),
+            Phase::Stopping { reason, .. } => (EndReason::Asked(reason), 0, true),
+            Phase::Absent | Phase::Starting | Phase::Exited { .. } => return,
+        };
+        let finished = reason == EndReason::Own && ends_by_itself && code == Some(0);
+        unit.forget_run();
+        unit.phase = Phase::Exited {
+            at: now,
+            code,
+            reason,
+        };
+        if finished || (passed && up_ms >= HEALTHY_AFTER_MS) {
+            unit.failures = 0;
+        }
+        match reason {
+            EndReason::Own | EndReason::Asked(StopReason::Unhealthy) => {
+                unit.failures = unit.failures.saturating_add(u32::from(!finished));
+            }
+            EndReason::Asked(StopReason::Pod | StopReason::Restart) => unit.failures = 0,
+        }
+        if finished && !unit.started {
+            unit.started = true;
+            self.nudge_those_waiting_for(spec, name);
+        }
+    }
+
+    fn probe_done(
+        &mut self,
+        spec: &CompiledPod,
+        name: &UnitName,
+        kind: ProbeKind,
+        start_count: u32,
+        outcome: &Result<(), String>,
+        now: u64,
+    ) {
+        let Some(unit) = self
+            .unit_mut(name)
+            .filter(|unit| unit.start_count == start_count)
+        else {
+            return;
+        };
+        if unit.probe == Some(kind) {
+            unit.probe = None;
+        }
+        let Phase::Up { passed, .. } = &mut unit.phase else {
+            return;
+        };
+        match (kind, outcome) {
+            (ProbeKind::Startup, Ok(())) => *passed = true,
+            (ProbeKind::Startup, Err(_)) => {}
+            (ProbeKind::Readiness, outcome) => unit.ready = outcome.is_ok(),
+            (ProbeKind::Liveness, outcome) => unit.unhealthy = outcome.is_err(),
+        }
+        let [startup, readiness, liveness] = &mut unit.probed;
+        *match kind {
+            ProbeKind::Startup => startup,
+            ProbeKind::Readiness => readiness,
+            ProbeKind::Liveness => liveness,
+        } = Some(now);
+        unit.trouble = outcome
+            .as_ref()
+            .err()
+            .map(|why| format!("{} probe: {why}", kind.as_str()));
+        if kind == ProbeKind::Startup && outcome.is_ok() {
+            unit.started = true;
+            self.nudge_those_waiting_for(spec, name);
+        }
+    }
+
+    fn configs_changed(&mut self, spec: &CompiledPod, changed: &BTreeSet<VolumeName>) {
+        for unit in &spec.units {
+            if unit
+                .mounts
+                .iter()
+                .any(|mount| changed.contains(&mount.volume))
+            {
+                self.nudge(unit, Nudge::Config);
+            }
+        }
+    }
+
+    fn nudge_those_waiting_for(&mut self, spec: &CompiledPod, name: &UnitName) {
+        let startup = spec.unit(name).and_then(|unit| unit.startup_probe.as_ref());
+        for target in startup
+            .map(|probe| probe.signal.as_slice())
+            .unwrap_or_default()
+        {
+            if let Some(unit) = spec.unit(target) {
+                self.nudge(unit, Nudge::Signal);
+            }
+        }
+    }
+
+    /// A unit that does not exist sees everything when it starts; a signal to a unit that names none is
+    /// dropped, as in the original.
+    fn nudge(&mut self, unit: &Unit, nudge: Nudge) {
+        let Some(life) = self.unit_mut(&unit.name) else {
+            return;
+        };
+        let is_gone = life.is_gone();
+        let is_heard = nudge == Nudge::Config || unit.signal.is_some() || is_gone;
+        if life.phase != Phase::Absent && is_heard {
+            life.nudge = life.nudge.max(Some(nudge));
+        }
+    }
+}
+
+fn release_hold(unit: &mut UnitLife) {
+    if unit.held {
+        unit.held = false;
+        unit.not_before = 0;
+    }
+}

@@ -1,0 +1,141 @@
+//! What is said about a release: whether it is settled, whether it is ready, and in one line why not.
+
+use names::PodState;
+use podspec::{CompiledPod, Unit};
+
+use super::policy::{End, next_start};
+use crate::life::{EndReason, Life, Phase, StopReason, UnitLife};
+
+/// True when a release that should run does: every unit has started, or has ended and may stay so.
+#[must_use]
+pub fn is_settled(spec: &CompiledPod, life: &Life) -> bool {
+    life.wanted == PodState::Running
+        && spec
+            .units
+            .iter()
+            .zip(&life.units)
+            .all(|(unit, truth)| match truth.phase {
+                Phase::Up { passed, .. } => passed,
+                Phase::Exited { .. } => truth.started && rests(unit, truth),
+                Phase::Absent | Phase::Starting | Phase::Stopping { .. } => false,
+            })
+}
+
+/// True when a release may get traffic: it is settled, every unit that exposes a port or has a
+/// readiness probe runs, and those probes succeed.
+#[must_use]
+pub fn is_ready(spec: &CompiledPod, life: &Life) -> bool {
+    is_settled(spec, life)
+        && spec.units.iter().zip(&life.units).all(|(unit, truth)| {
+            let is_up = matches!(truth.phase, Phase::Up { .. });
+            let serves = unit.readiness_probe.is_some()
+                || unit.expose.iter().any(|port| port.host_port.is_some());
+            (is_up || !serves) && (truth.ready || unit.readiness_probe.is_none())
+        })
+}
+
+/// Why the release is not what it should be, in one line; none when all is well.
+#[must_use]
+pub fn explain(spec: &CompiledPod, life: &Life, now: u64) -> Option<String> {
+    if let Some((trouble, again)) = &life.remove_trouble {
+        return Some(format!(
+            "{}; tried again in {}",
+            trouble.message,
+            seconds(*again, now)
+        ));
+    }
+    if life.wanted != PodState::Running {
+        return None;
+    }
+    let lines: Vec<String> = spec
+        .units
+        .iter()
+        .zip(&life.units)
+        .filter_map(|(unit, truth)| of_unit(unit, truth, now))
+        .collect();
+    (!lines.is_empty()).then(|| lines.join("; "))
+}
+
+fn of_unit(unit: &Unit, truth: &UnitLife, now: u64) -> Option<String> {
+    let name = &unit.name;
+    let trouble = truth.trouble.as_deref();
+    match truth.phase {
+        Phase::Absent if truth.held => Some(format!(
+            "{name} is not started until its pod or plugin changes: {}",
+            trouble.unwrap_or("refused")
+        )),
+        Phase::Absent => trouble.map(|why| {
+            format!(
+                "{name} could not start: {why}; tried again in {}",
+                seconds(truth.not_before, now)
+            )
+        }),
+        Phase::Exited { code, reason, .. } => {
+            let end = ending(truth, code, reason);
+            match restart_at(unit, truth) {
+                Some(due) if due > now => Some(format!(
+                    "{name} {end}; started again in {}",
+                    seconds(due, now)
+                )),
+                None if !truth.started => Some(format!(
+                    "{name} {end} and its restart policy is {}: the units after it wait",
+                    unit.restart
+                )),
+                Some(_) | None => None,
+            }
+        }
+        Phase::Up { passed, .. } => {
+            let waits = !passed || (unit.readiness_probe.is_some() && !truth.ready);
+            trouble
+                .filter(|_| waits)
+                .map(|why| format!("{name}: {why}"))
+        }
+        Phase::Stopping {
+            killed: Some(_), ..
+        } => Some(format!("{name} did not end when asked and was killed")),
+        Phase::Starting | Phase::Stopping { .. } => None,
+    }
+}
+
+fn ending(truth: &UnitLife, code: Option<i32>, reason: EndReason) -> String {
+    let why = truth
+        .trouble
+        .as_ref()
+        .map(|why| format!(" ({why})"))
+        .unwrap_or_default();
+    match (reason, code) {
+        (EndReason::Asked(StopReason::Unhealthy), _) => format!("did not pass its probe{why}"),
+        (_, Some(code)) => format!("exited with {code}{why}"),
+        (_, None) => "ended unseen".to_owned(),
+    }
+}
+
+fn rests(unit: &Unit, truth: &UnitLife) -> bool {
+    match truth.phase {
+        Phase::Exited {
+            code: Some(0),
+            reason: EndReason::Own,
+            ..
+        } => unit.restart != podspec::Restart::Always,
+        Phase::Exited { .. } => restart_at(unit, truth).is_none(),
+        Phase::Absent | Phase::Starting | Phase::Up { .. } | Phase::Stopping { .. } => false,
+    }
+}
+
+fn restart_at(unit: &Unit, truth: &UnitLife) -> Option<u64> {
+    let Phase::Exited { at, code, reason } = truth.phase else {
+        return None;
+    };
+    let end = End {
+        at,
+        code,
+        reason,
+        failures: truth.failures,
+        nudge: truth.nudge,
+    };
+    next_start(unit, end).map(|due| due.max(truth.not_before))
+}
+
+fn seconds(due: u64, now: u64) -> String {
+    format!("{} s", due.saturating_sub(now).div_ceil(1_000))
+}

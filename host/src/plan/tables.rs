@@ -1,0 +1,438 @@
+//! Tables of the planner: a life before, what should be planned, one line each.
+
+use names::PodState;
+use podspec::CompiledPod;
+
+use super::{KILL_AGAIN_MS, PROBE_LATER_MS, Plan, explain, is_ready, is_settled, plan};
+use crate::life::{
+    EndReason, Event, HEALTHY_AFTER_MS, Life, Nudge, Operation, Phase, ProbeKind, StopReason,
+    Trouble,
+};
+
+const NOW: u64 = 1_000_000;
+
+/// A pod of one unit `main` with these keys, or of several when `units` is a whole list.
+pub(super) fn pod(units: &str) -> CompiledPod {
+    let units = if units.starts_with('-') {
+        units.to_owned()
+    } else {
+        format!("- name: main\n{units}")
+    };
+    let text = format!(
+        "{}\nformat: 1\npod: web\npodVersion: 1.0.0\nruntime: native\nvolumes:\n- name: conf\n  type: config\nunits:\n{units}\n",
+        podspec::FIRST_LINE
+    );
+    CompiledPod::from_text(&text).unwrap_or_else(|error| panic!("{error:?}\n{text}"))
+}
+
+fn up(since: u64) -> Phase {
+    Phase::Up {
+        since,
+        passed: true,
+    }
+}
+
+fn exited(code: i32) -> Phase {
+    Phase::Exited {
+        at: NOW,
+        code: Some(code),
+        reason: EndReason::Own,
+    }
+}
+
+/// A running release whose units are all in this phase and have started once.
+fn life(spec: &CompiledPod, phase: Phase) -> Life {
+    let mut life = Life::new(spec, PodState::Running);
+    life.removed = false;
+    for unit in &mut life.units {
+        unit.phase = phase;
+        unit.started = phase != Phase::Absent;
+        unit.failures = u32::from(matches!(phase, Phase::Exited { .. }));
+    }
+    life
+}
+
+/// What is planned, in one line: `start main`, `probe main startup`, `wake +1000`.
+fn line(plan: &Plan) -> String {
+    let operation = plan.operation.iter().map(|operation| match operation {
+        Operation::Start(unit) => format!("start {unit}"),
+        Operation::Stop(unit, reason) => format!("stop {unit} {reason:?}"),
+        Operation::Kill(unit) => format!("kill {unit}"),
+        Operation::Signal(unit, nudge) => format!("signal {unit} {nudge:?}"),
+        Operation::Remove => "remove".to_owned(),
+    });
+    let probes = plan
+        .probes
+        .iter()
+        .map(|(unit, kind)| format!("probe {unit} {}", kind.as_str()));
+    let wake = plan.wake_at.iter().map(|at| format!("wake +{}", at - NOW));
+    operation
+        .chain(probes)
+        .chain(wake)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+#[track_caller]
+fn check(units: &str, phase: Phase, change: impl FnOnce(&mut Life), expected: &str) {
+    let spec = pod(units);
+    let mut life = life(&spec, phase);
+    change(&mut life);
+    assert_eq!(line(&plan(&spec, &life, NOW)), expected);
+}
+
+fn nothing(_: &mut Life) {}
+
+fn nudged(nudge: Nudge) -> impl FnOnce(&mut Life) {
+    move |life| life.units[0].nudge = Some(nudge)
+}
+
+#[test]
+fn restart_policies() {
+    // policy, what after exit 0, after exit 1, after a config change when exited with 0
+    let table = [
+        ("never", "", "", ""),
+        ("on-failure", "", "start main", ""),
+        ("on-config", "", "start main", "start main"),
+        ("on-interval:60", "wake +60000", "start main", "start main"),
+        ("always", "start main", "start main", "start main"),
+    ];
+    for (policy, zero, one, nudge) in table {
+        let unit = format!("  restart: {policy}");
+        check(&unit, exited(0), nothing, zero);
+        check(&unit, exited(1), nothing, one);
+        check(&unit, exited(0), nudged(Nudge::Config), nudge);
+        check(&unit, exited(0), nudged(Nudge::Signal), nudge);
+    }
+}
+
+#[test]
+fn failures_in_a_row_wait_longer() {
+    for (failures, expected) in [
+        (1, "start main"),
+        (2, "wake +1000"),
+        (3, "wake +2000"),
+        (20, "wake +60000"),
+    ] {
+        check(
+            "  restart: always",
+            exited(1),
+            |life| life.units[0].failures = failures,
+            expected,
+        );
+    }
+}
+
+#[test]
+fn a_unit_that_failed_a_probe_is_restarted_whatever_its_exit_status_unless_never() {
+    let unhealthy = Phase::Exited {
+        at: NOW,
+        code: Some(0),
+        reason: EndReason::Asked(StopReason::Unhealthy),
+    };
+    for (policy, expected) in [
+        ("never", ""),
+        ("on-failure", "start main"),
+        ("on-config", "start main"),
+    ] {
+        check(
+            &format!("  restart: {policy}"),
+            unhealthy,
+            nothing,
+            expected,
+        );
+    }
+}
+
+#[test]
+fn a_change_of_a_config() {
+    check(
+        "  signal: {sig: HUP}",
+        up(NOW),
+        nudged(Nudge::Config),
+        "signal main Config",
+    );
+    check("", up(NOW), nudged(Nudge::Config), "stop main Restart");
+    check("", up(NOW), nudged(Nudge::Signal), "");
+    let restarting = Phase::Exited {
+        at: NOW,
+        code: Some(143),
+        reason: EndReason::Asked(StopReason::Restart),
+    };
+    check("", restarting, nothing, "start main");
+}
+
+#[test]
+fn units_start_in_order_and_wait_for_those_before() {
+    let two = "- name: first\n  startupProbe:\n    timeoutSeconds: 10\n    check: {tcp: {port: 80}}\n- name: second";
+    check(two, Phase::Absent, nothing, "start first");
+    let waiting = |life: &mut Life| {
+        life.units[0].phase = Phase::Up {
+            since: NOW,
+            passed: false,
+        }
+    };
+    check(
+        two,
+        Phase::Absent,
+        waiting,
+        "probe first startup, wake +10000",
+    );
+    let started = |life: &mut Life| {
+        life.units[0].phase = up(NOW);
+        life.units[0].started = true;
+    };
+    check(two, Phase::Absent, started, "start second");
+    let crashed = |life: &mut Life| {
+        life.units[0].phase = exited(1);
+        life.units[0].started = true;
+    };
+    check(two, Phase::Absent, crashed, "start second");
+}
+
+#[test]
+fn a_startup_that_takes_too_long_ends() {
+    let unit = "  startupProbe:\n    timeoutSeconds: 10\n    check: exit";
+    check(
+        unit,
+        Phase::Up {
+            since: NOW - 9_999,
+            passed: false,
+        },
+        nothing,
+        "wake +1",
+    );
+    check(
+        unit,
+        Phase::Up {
+            since: NOW - 10_000,
+            passed: false,
+        },
+        nothing,
+        "stop main Unhealthy",
+    );
+}
+
+#[test]
+fn probes_come_one_at_a_time_and_less_often_when_all_is_well() {
+    let unit = "  readinessProbe:\n    timeoutSeconds: 1\n    check: {tcp: {port: 80}}\n  livenessProbe:\n    timeoutSeconds: 1\n    check: {cmd: [check]}";
+    check(unit, up(NOW), nothing, "probe main readiness");
+    check(
+        unit,
+        up(NOW),
+        |life| life.units[0].probe = Some(ProbeKind::Readiness),
+        "",
+    );
+    let ready = |life: &mut Life| {
+        life.units[0].ready = true;
+        life.units[0].probed = [None, Some(NOW - 1), None];
+    };
+    check(
+        unit,
+        up(NOW),
+        ready,
+        &format!("probe main liveness, wake +{}", PROBE_LATER_MS - 1),
+    );
+    check(
+        unit,
+        up(NOW),
+        |life| life.units[0].unhealthy = true,
+        "stop main Unhealthy",
+    );
+}
+
+#[test]
+fn stopping_goes_in_reverse_with_grace_then_kill() {
+    let two = "- name: first\n- name: second\n  stopTimeout: 3";
+    let stopped = |life: &mut Life| life.wanted = PodState::Stopped;
+    check(two, up(NOW), stopped, "stop second Pod");
+    let ending = |since, killed| {
+        move |life: &mut Life| {
+            life.wanted = PodState::Stopped;
+            life.units[1].phase = Phase::Stopping {
+                since,
+                killed,
+                reason: StopReason::Pod,
+            };
+        }
+    };
+    check(two, up(NOW), ending(NOW, None), "wake +3000");
+    check(two, up(NOW), ending(NOW - 3_000, None), "kill second");
+    check(
+        two,
+        up(NOW),
+        ending(NOW - 3_000, Some(NOW)),
+        &format!("wake +{KILL_AGAIN_MS}"),
+    );
+    let ended = |life: &mut Life| {
+        life.wanted = PodState::Stopped;
+        life.units[1].phase = exited(0);
+    };
+    check(two, up(NOW), ended, "stop first Pod");
+    check(two, exited(0), stopped, "");
+}
+
+#[test]
+fn removing_comes_after_all_units_are_gone_and_once() {
+    let removed = |life: &mut Life| life.wanted = PodState::Removed;
+    check("", up(NOW), removed, "stop main Pod");
+    check("", exited(0), removed, "remove");
+    let done = |life: &mut Life| {
+        life.wanted = PodState::Removed;
+        life.removed = true;
+    };
+    check("", Phase::Absent, done, "");
+}
+
+#[test]
+fn nothing_begins_while_an_operation_is_under_way() {
+    let busy =
+        |life: &mut Life| life.operation = Some(Operation::Start(life.units[0].name.clone()));
+    check("- name: first\n- name: second", Phase::Absent, busy, "");
+}
+
+/// Plays events at a time each and shows what is planned at the end.
+#[track_caller]
+fn play(spec: &CompiledPod, life: &mut Life, events: impl IntoIterator<Item = (u64, Event)>) {
+    for (at, event) in events {
+        life.apply(spec, event, NOW + at);
+    }
+}
+
+fn begun_and_done(unit: &str) -> [(u64, Event); 2] {
+    [
+        (0, Event::Begun(Operation::Start(unit.parse().unwrap()))),
+        (0, Event::Done(Ok(()))),
+    ]
+}
+
+#[test]
+fn sixty_healthy_seconds_forget_the_failures() {
+    let spec = pod("  restart: always");
+    for (up_ms, failures) in [(HEALTHY_AFTER_MS - 1, 5), (HEALTHY_AFTER_MS, 1)] {
+        let mut life = Life::new(&spec, PodState::Running);
+        life.units[0].failures = 4;
+        play(&spec, &mut life, begun_and_done("main"));
+        let exit = Event::Exited {
+            unit: "main".parse().unwrap(),
+            start_count: 1,
+            code: Some(1),
+            why: None,
+        };
+        play(&spec, &mut life, [(up_ms, exit)]);
+        assert_eq!(life.units[0].failures, failures);
+    }
+}
+
+#[test]
+fn a_unit_that_starts_by_ending_signals_those_it_names() {
+    let spec = pod(
+        "- name: certs\n  startupProbe:\n    timeoutSeconds: 9\n    check: exit\n    signal: [main]\n- name: main\n  signal: {sig: HUP}",
+    );
+    let mut life = Life::new(&spec, PodState::Running);
+    life.units[1].phase = up(NOW);
+    play(&spec, &mut life, begun_and_done("certs"));
+    assert_eq!(line(&plan(&spec, &life, NOW)), "wake +9000");
+    play(
+        &spec,
+        &mut life,
+        [(
+            0,
+            Event::Exited {
+                unit: "certs".parse().unwrap(),
+                start_count: 1,
+                code: Some(0),
+                why: None,
+            },
+        )],
+    );
+    assert!(life.units[0].started);
+    assert_eq!(line(&plan(&spec, &life, NOW)), "signal main Signal");
+}
+
+#[test]
+fn what_belongs_to_an_earlier_start_is_ignored() {
+    let spec = pod("  restart: always");
+    let mut life = life(&spec, up(NOW));
+    life.units[0].start_count = 2;
+    let before = life.clone();
+    let unit: names::UnitName = "main".parse().unwrap();
+    play(
+        &spec,
+        &mut life,
+        [
+            (
+                0,
+                Event::Exited {
+                    unit: unit.clone(),
+                    start_count: 1,
+                    code: Some(1),
+                    why: None,
+                },
+            ),
+            (
+                0,
+                Event::ProbeDone {
+                    unit,
+                    kind: ProbeKind::Liveness,
+                    start_count: 1,
+                    outcome: Err("no answer".into()),
+                },
+            ),
+        ],
+    );
+    assert_eq!(life, before);
+}
+
+#[test]
+fn a_start_that_failed_is_tried_again_later_and_a_held_one_when_something_changed() {
+    let spec = pod("");
+    let mut life = Life::new(&spec, PodState::Running);
+    let start = Event::Begun(Operation::Start("main".parse().unwrap()));
+    let failed = |held| {
+        Event::Done(Err(Trouble {
+            message: "no such program".into(),
+            held,
+        }))
+    };
+    play(&spec, &mut life, [(0, start.clone()), (0, failed(false))]);
+    assert_eq!(line(&plan(&spec, &life, NOW)), "wake +1000");
+    assert_eq!(
+        explain(&spec, &life, NOW).unwrap(),
+        "main could not start: no such program; tried again in 1 s"
+    );
+    play(&spec, &mut life, [(0, start), (0, failed(true))]);
+    assert_eq!(line(&plan(&spec, &life, NOW + 99_000)), "");
+    play(&spec, &mut life, [(0, Event::Unheld)]);
+    assert_eq!(line(&plan(&spec, &life, NOW)), "start main");
+}
+
+#[test]
+fn a_pod_that_was_stopped_begins_afresh() {
+    let spec = pod("- name: once\n- name: main");
+    let mut life = life(&spec, exited(0));
+    life.wanted = PodState::Stopped;
+    play(&spec, &mut life, [(0, Event::Wanted(PodState::Running))]);
+    assert_eq!(line(&plan(&spec, &life, NOW)), "start once");
+}
+
+#[test]
+fn ready_means_settled_and_serving() {
+    let spec = pod(
+        "- name: once\n- name: main\n  restart: always\n  expose: [{targetPort: 80, hostPort: 30000, maxConn: 1}]",
+    );
+    let mut life = life(&spec, up(NOW));
+    assert!(is_settled(&spec, &life) && is_ready(&spec, &life));
+    life.units[0].phase = exited(0);
+    assert!(
+        is_ready(&spec, &life),
+        "a unit that is done does not matter"
+    );
+    life.units[1].phase = exited(1);
+    assert!(!is_settled(&spec, &life) && !is_ready(&spec, &life));
+    let probed = pod("  readinessProbe:\n    timeoutSeconds: 1\n    check: {tcp: {port: 80}}");
+    let mut life = self::life(&probed, up(NOW));
+    assert!(is_settled(&probed, &life) && !is_ready(&probed, &life));
+    life.units[0].ready = true;
+    assert!(is_ready(&probed, &life));
+}

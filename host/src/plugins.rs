@@ -1,0 +1,274 @@
+//! The plugins of a host: which kinds of pods it can run, read from `plugins.yaml` and the components
+//! beside it.
+//!
+//! What cannot be loaded is a problem of the pods of that kind alone. A kind that could be served before
+//! stays served by the version that could, until a new one is accepted.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hostfiles::{HostHome, PluginEntry, PluginsYaml, ReadError, read_if_present};
+use simplenetes_plugin::{Digest, Engine, Grants, LoadError};
+
+use crate::log::one_line;
+use crate::runtime::Runtime;
+
+/// What is known of one kind.
+#[derive(Clone)]
+pub struct Kind {
+    /// Who answers for it; none when nobody ever could.
+    pub runtime: Option<Arc<dyn Runtime>>,
+    /// Why the plugin that `plugins.yaml` names is not the one in service.
+    pub problem: Option<String>,
+}
+
+/// The kinds of a host.
+#[derive(Clone, Default)]
+pub struct Kinds {
+    /// By the word behind `runtime:` in a pod.
+    pub kinds: BTreeMap<String, Kind>,
+    /// Problems that belong to no kind, or to one that is not known.
+    pub problems: Vec<String>,
+}
+
+impl Kinds {
+    /// Who answers for a kind.
+    ///
+    /// # Errors
+    /// Nobody does; the line says why and what to do.
+    pub fn runtime(&self, kind: &str) -> Result<Arc<dyn Runtime>, String> {
+        let missing = || {
+            let also = self
+                .problems
+                .iter()
+                .map(|problem| format!(" ({problem})"))
+                .collect::<String>();
+            format!(
+                "no plugin for `runtime: {kind}` on this host{also}: install one with `sns plugin install` and sync"
+            )
+        };
+        match self.kinds.get(kind) {
+            Some(Kind {
+                runtime: Some(runtime),
+                ..
+            }) => Ok(Arc::clone(runtime)),
+            Some(Kind {
+                problem: Some(problem),
+                ..
+            }) => Err(problem.clone()),
+            Some(Kind { .. }) | None => Err(missing()),
+        }
+    }
+}
+
+/// Why a plugin is not in service.
+#[derive(Debug, thiserror::Error)]
+enum PluginProblem {
+    #[error("plugin {0} is not on this host: sync again")]
+    Missing(String),
+    #[error("cannot read {}", .0.display())]
+    Unreadable(PathBuf, #[source] io::Error),
+    #[error("{} is not the plugin that plugins.yaml names: its SHA-256 is {found}, expected {expected}; install the plugin again and sync", .path.display())]
+    Digest {
+        path: PathBuf,
+        found: String,
+        expected: String,
+    },
+    #[error("the grants of plugin {0} in plugins.yaml cannot be read")]
+    Grants(String, #[source] serde_json::Error),
+    #[error("cannot load plugin {0}")]
+    Load(String, #[source] Box<LoadError>),
+    #[error(
+        "plugins {0} and {1} both want to run pods of the kind `{2}`: remove one from plugins.yaml"
+    )]
+    Twice(String, String, String),
+}
+
+/// Loads the plugins of one host.
+pub struct Plugins {
+    home: HostHome,
+    engine: Engine,
+    /// Directories in which first-party components lie beside the programs.
+    beside: Vec<PathBuf>,
+    /// What was loaded, by digest and grants: the same plugin is not loaded twice.
+    loaded: BTreeMap<(String, String), Arc<simplenetes_plugin::Plugin>>,
+    current: Kinds,
+}
+
+impl Plugins {
+    /// Nothing is loaded yet.
+    #[must_use]
+    pub fn new(home: HostHome, engine: Engine, beside: Vec<PathBuf>) -> Self {
+        Self {
+            home,
+            engine,
+            beside,
+            loaded: BTreeMap::new(),
+            current: Kinds::default(),
+        }
+    }
+
+    /// Reads `plugins.yaml` and loads what it names. What was in service stays so where the new
+    /// one cannot be.
+    pub fn load(&mut self) -> Kinds {
+        let listed = match self.listed() {
+            Ok(listed) => listed,
+            Err(error) => {
+                self.current.problems = vec![one_line(&error)];
+                return self.current.clone();
+            }
+        };
+        let mut next = Kinds::default();
+        let mut owners: BTreeMap<String, String> = BTreeMap::new();
+        for entry in &listed.plugins {
+            match self.load_entry(entry) {
+                Ok(plugin) => {
+                    for shape in &plugin.manifest().shapes {
+                        let kind = Kind {
+                            runtime: Some(Arc::<simplenetes_plugin::Plugin>::clone(&plugin)),
+                            problem: None,
+                        };
+                        match owners.insert(shape.kind.clone(), entry.name.clone()) {
+                            None => {
+                                next.kinds.insert(shape.kind.clone(), kind);
+                            }
+                            Some(other) => {
+                                let twice = PluginProblem::Twice(
+                                    other,
+                                    entry.name.clone(),
+                                    shape.kind.clone(),
+                                );
+                                next.kinds.insert(
+                                    shape.kind.clone(),
+                                    Kind {
+                                        runtime: None,
+                                        problem: Some(twice.to_string()),
+                                    },
+                                );
+                            }
+                        }
+                    }
+                }
+                Err(problem) => next.problems.push(one_line(&problem)),
+            }
+        }
+        self.keep_in_service(&mut next);
+        self.current = next;
+        self.current.clone()
+    }
+
+    fn listed(&self) -> Result<PluginsYaml, ReadError> {
+        Ok(read_if_present(&self.home.plugins_yaml())?.unwrap_or_default())
+    }
+
+    /// A kind that is not served any more because its plugin has a problem goes on with the old one. A
+    /// kind whose plugin was taken out of the list on purpose does not.
+    fn keep_in_service(&self, next: &mut Kinds) {
+        if next.problems.is_empty() {
+            return;
+        }
+        let problem = next.problems.join("; ");
+        for (name, old) in &self.current.kinds {
+            if let Some(runtime) = &old.runtime
+                && !next.kinds.contains_key(name)
+            {
+                let kept = Kind {
+                    runtime: Some(Arc::clone(runtime)),
+                    problem: Some(problem.clone()),
+                };
+                next.kinds.insert(name.clone(), kept);
+            }
+        }
+    }
+
+    fn load_entry(
+        &mut self,
+        entry: &PluginEntry,
+    ) -> Result<Arc<simplenetes_plugin::Plugin>, PluginProblem> {
+        let name = format!("{} {}", entry.name, entry.version);
+        let key = (entry.digest.clone(), entry.grants.to_string());
+        if let Some(plugin) = self.loaded.get(&key) {
+            return Ok(Arc::clone(plugin));
+        }
+        let grants = grants(entry).map_err(|error| PluginProblem::Grants(name.clone(), error))?;
+        let component = self.find(entry)?;
+        let plugin = self
+            .engine
+            .load(&component, grants)
+            .map_err(|error| PluginProblem::Load(name, Box::new(error)))?;
+        let plugin = Arc::new(plugin);
+        self.loaded.insert(key, Arc::clone(&plugin));
+        Ok(plugin)
+    }
+
+    /// The component: the host's own copy, which must be the one that is named; otherwise one beside the
+    /// programs, if it is the one that is named.
+    fn find(&self, entry: &PluginEntry) -> Result<Vec<u8>, PluginProblem> {
+        let own = self.home.plugins_dir().join(entry.file_name());
+        match fs::read(&own) {
+            Ok(component) => {
+                let found = digest(&component);
+                if found == entry.digest {
+                    return Ok(component);
+                }
+                return Err(PluginProblem::Digest {
+                    path: own,
+                    found,
+                    expected: entry.digest.clone(),
+                });
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(PluginProblem::Unreadable(own, error)),
+        }
+        let mut candidates = self
+            .beside
+            .iter()
+            .flat_map(|directory| components(directory));
+        let found = candidates.find_map(|path| {
+            fs::read(path)
+                .ok()
+                .filter(|component| digest(component) == entry.digest)
+        });
+        found.ok_or_else(|| PluginProblem::Missing(format!("{} {}", entry.name, entry.version)))
+    }
+}
+
+/// No grants at all means that nothing is allowed.
+fn grants(entry: &PluginEntry) -> Result<Grants, serde_json::Error> {
+    if entry.grants.is_null() {
+        Ok(Grants::default())
+    } else {
+        serde_json::from_value(entry.grants.clone())
+    }
+}
+
+fn digest(component: &[u8]) -> String {
+    Digest::of(component).to_string()
+}
+
+fn components(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|end| end == "wasm"))
+        .collect()
+}
+
+/// Where first-party components lie: `SIMPLENETES_PLUGINS`, beside the programs, in the system.
+#[must_use]
+pub fn directories(executable: &Path, variable: Option<PathBuf>) -> Vec<PathBuf> {
+    let beside = executable
+        .parent()
+        .map(|directory| directory.join("plugins"));
+    variable
+        .into_iter()
+        .chain(beside)
+        .chain([PathBuf::from("/usr/lib/simplenetes/plugins")])
+        .collect()
+}

@@ -1,0 +1,76 @@
+//! The verbs of the Pod API that only read: what `./pod info`, `ps`, `readiness` and `logs` show. They
+//! read the files of the release and never ask the daemon.
+
+mod info;
+pub mod logs;
+mod ps;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use hostfiles::ReleaseDir;
+use podspec::{CompiledError, CompiledPod};
+
+/// The version of the Pod API that these verbs are part of.
+const API: &str = "1.0.0-beta2";
+
+/// Why a pod cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum PodError {
+    /// The file cannot be read.
+    #[error("cannot read the pod {}", .0.display())]
+    Unreadable(PathBuf, #[source] io::Error),
+    /// It is not a compiled pod.
+    #[error("cannot use {} as a pod", .0.display())]
+    NotAPod(PathBuf, #[source] Box<CompiledError>),
+    /// Its status cannot be read.
+    #[error("cannot read the status of the pod")]
+    Status(#[source] Box<hostfiles::ReadError>),
+    /// A name that no unit has.
+    #[error("pod {pod} has no unit `{name}`: expected {known}")]
+    NoUnit {
+        /// The pod.
+        pod: String,
+        /// The name that was given.
+        name: String,
+        /// The names that there are.
+        known: String,
+    },
+}
+
+/// One compiled pod in the directory of its release.
+#[derive(Debug)]
+pub struct PodFile {
+    pod: CompiledPod,
+    release: ReleaseDir,
+}
+
+impl PodFile {
+    /// Reads the compiled pod.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn open(path: PathBuf) -> Result<Self, PodError> {
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) => return Err(PodError::Unreadable(path, error)),
+        };
+        let directory = path
+            .parent()
+            .filter(|parent| *parent != Path::new(""))
+            .unwrap_or(Path::new("."));
+        let release = ReleaseDir::new(directory);
+        let pod = CompiledPod::from_text(&text).map_err(|error| PodError::NotAPod(path, Box::new(error)))?;
+        Ok(Self { pod, release })
+    }
+
+    /// The versions of Pod API, runtime and pod.
+    #[must_use]
+    pub fn version(&self) -> String {
+        format!(
+            "apiVersion {API}\nruntime {}\npodVersion {}\n",
+            self.pod.runtime, self.pod.pod_version
+        )
+    }
+}

@@ -1,0 +1,242 @@
+//! `logs`: what the units of a pod have written, all streams merged in the order of time, including the
+//! files that were put aside.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use names::UnitName;
+
+use super::{PodError, PodFile};
+
+/// Which lines are shown, and how.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct LogsArgs {
+    /// Only these units; all when none is named
+    pub units: Vec<String>,
+    /// Show what was written since this Unix time; a negative number counts seconds back from now
+    #[arg(
+        short = 't',
+        long,
+        value_name = "SECONDS",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
+    pub timestamp: i64,
+    /// Show so many lines: the first, or with a negative number the last; 0 shows all
+    #[arg(
+        short,
+        long,
+        value_name = "LINES",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
+    pub limit: i64,
+    /// Show these streams
+    #[arg(short, long, value_delimiter = ',', default_values = ["stdout", "stderr"], value_parser = ["stdout", "stderr"])]
+    pub stream: Vec<String>,
+    /// Show this before each line
+    #[arg(short, long, value_delimiter = ',', default_values = ["ts", "name"], value_parser = ["ts", "age", "name", "stream", "none"])]
+    pub details: Vec<String>,
+}
+
+struct Line<'a> {
+    second: u64,
+    index: u64,
+    unit: &'a UnitName,
+    stream: &'a str,
+    text: Vec<u8>,
+}
+
+impl PodFile {
+    /// The lines, each with a line end.
+    ///
+    /// # Errors
+    /// A unit is named that the pod does not have.
+    pub fn logs(&self, args: &LogsArgs, now_s: u64) -> Result<Vec<u8>, PodError> {
+        let mut lines = Vec::new();
+        for unit in self.units(args)? {
+            for stream in &args.stream {
+                self.read_stream(unit, stream, &mut lines);
+            }
+        }
+        let since = match u64::try_from(args.timestamp) {
+            Ok(since) => since,
+            Err(_) => now_s.saturating_sub(args.timestamp.unsigned_abs()),
+        };
+        lines.retain(|line| line.second >= since);
+        lines.sort_by_key(|line| (line.second, line.index));
+        let count = usize::try_from(args.limit.unsigned_abs()).unwrap_or(usize::MAX);
+        let shown: &[Line<'_>] = match args.limit {
+            0 => &lines,
+            1.. => lines.get(..count).unwrap_or(&lines),
+            _ => lines
+                .get(lines.len().saturating_sub(count)..)
+                .unwrap_or(&lines),
+        };
+        let mut out = Vec::new();
+        for line in shown {
+            write_line(&mut out, line, &args.details, now_s);
+        }
+        Ok(out)
+    }
+
+    fn units(&self, args: &LogsArgs) -> Result<Vec<&UnitName>, PodError> {
+        let all = || self.pod.units.iter().map(|unit| &unit.name);
+        if args.units.is_empty() {
+            return Ok(all().collect());
+        }
+        let find = |name: &String| {
+            all()
+                .find(|unit| unit.as_str() == name)
+                .ok_or_else(|| PodError::NoUnit {
+                    pod: self.pod.release().to_string(),
+                    name: name.clone(),
+                    known: all()
+                        .map(ToString::to_string)
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                })
+        };
+        args.units.iter().map(find).collect()
+    }
+
+    fn read_stream<'a>(&self, unit: &'a UnitName, stream: &'a str, lines: &mut Vec<Line<'a>>) {
+        let name = format!(
+            "{unit}-{}-{}-{stream}.log",
+            self.pod.pod, self.pod.pod_version
+        );
+        for file in files(&self.release.log_dir(), &name) {
+            let Ok(content) = fs::read(file) else {
+                continue;
+            };
+            lines.extend(
+                content
+                    .split(|byte| *byte == b'\n')
+                    .filter_map(|line| parse(line, unit, stream)),
+            );
+        }
+    }
+}
+
+/// The log file and those that were put aside before it.
+fn files(directory: &Path, name: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    let belongs = |file: &str| {
+        let end = file.strip_prefix(name)?;
+        (end.is_empty() || end.strip_prefix('.')?.parse::<u64>().is_ok()).then_some(())
+    };
+    entries
+        .flatten()
+        .filter(|entry| entry.file_name().to_str().and_then(belongs).is_some())
+        .map(|entry| entry.path())
+        .collect()
+}
+
+/// A line is `UNIXSECONDS INDEX text`; a torn one is left out.
+fn parse<'a>(line: &[u8], unit: &'a UnitName, stream: &'a str) -> Option<Line<'a>> {
+    let mut parts = line.splitn(3, |byte| *byte == b' ');
+    let mut number = || std::str::from_utf8(parts.next()?).ok()?.parse().ok();
+    let (second, index) = (number()?, number()?);
+    Some(Line {
+        second,
+        index,
+        unit,
+        stream,
+        text: parts.next()?.to_vec(),
+    })
+}
+
+fn write_line(out: &mut Vec<u8>, line: &Line<'_>, details: &[String], now_s: u64) {
+    for detail in details {
+        let text = match detail.as_str() {
+            "ts" => line.second.to_string(),
+            "age" => format!("{}s", now_s.saturating_sub(line.second)),
+            "name" => line.unit.to_string(),
+            "stream" => line.stream.to_owned(),
+            _ => continue,
+        };
+        out.extend_from_slice(text.as_bytes());
+        out.push(b' ');
+    }
+    out.extend_from_slice(&line.text);
+    out.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(files: &[(&str, &str)]) -> (tempfile::TempDir, PodFile) {
+        let folder = tempfile::tempdir().unwrap();
+        let pod = format!(
+            "{}\nformat: 1\npod: web\npodVersion: 1.0.0\nruntime: native\nunits: [{{name: main}}, {{name: side}}]\n",
+            podspec::FIRST_LINE
+        );
+        fs::write(folder.path().join("pod"), pod).unwrap();
+        fs::create_dir(folder.path().join("log")).unwrap();
+        for (name, text) in files {
+            fs::write(folder.path().join("log").join(name), text).unwrap();
+        }
+        let pod = PodFile::open(folder.path().join("pod")).unwrap();
+        (folder, pod)
+    }
+
+    #[track_caller]
+    fn check(change: impl FnOnce(&mut LogsArgs), expected: &str) {
+        let (_folder, pod) = pod(&[
+            ("main-web-1.0.0-stdout.log.90", "80 0 old\n"),
+            (
+                "main-web-1.0.0-stdout.log",
+                "100 0 a\n100 1 b\n102 0 e\ntorn",
+            ),
+            ("main-web-1.0.0-stderr.log", "101 0 c\n"),
+            ("side-web-1.0.0-stdout.log", "101 1 d d\n"),
+            ("main-web-1.0.0-stdout.log.tmp", "100 0 foreign\n"),
+        ]);
+        let all = || vec!["stdout".to_owned(), "stderr".to_owned()];
+        let mut args = LogsArgs {
+            stream: all(),
+            details: vec!["none".into()],
+            ..LogsArgs::default()
+        };
+        change(&mut args);
+        let text = String::from_utf8(pod.logs(&args, 110).unwrap()).unwrap();
+        assert_eq!(text.lines().collect::<Vec<_>>().join(","), expected);
+    }
+
+    #[test]
+    fn streams_are_merged_cut_and_described() {
+        check(|_| {}, "old,a,b,c,d d,e");
+        check(|args| args.limit = 2, "old,a");
+        check(|args| args.limit = -2, "d d,e");
+        check(|args| args.limit = -20, "old,a,b,c,d d,e");
+        check(|args| args.timestamp = 101, "c,d d,e");
+        check(|args| args.timestamp = -9, "c,d d,e");
+        check(|args| args.stream = vec!["stderr".into()], "c");
+        check(|args| args.units = vec!["side".into()], "d d");
+        check(
+            |args| {
+                (args.limit, args.details) = (
+                    -1,
+                    ["ts", "age", "name", "stream"].map(str::to_owned).to_vec(),
+                )
+            },
+            "102 8s main stdout e",
+        );
+    }
+
+    #[test]
+    fn an_unknown_unit_is_named() {
+        let (_folder, pod) = pod(&[]);
+        let args = LogsArgs {
+            units: vec!["mian".into()],
+            ..LogsArgs::default()
+        };
+        assert_eq!(
+            pod.logs(&args, 0).unwrap_err().to_string(),
+            "pod web:1.0.0 has no unit `mian`: expected main, side"
+        );
+    }
+}

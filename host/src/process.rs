@@ -1,0 +1,145 @@
+//! Which process is meant: a pid together with its start time and the boot it belongs to.
+//!
+//! A pid alone is worth nothing after a restart of the daemon: the number may have been given to
+//! someone else. Signals go through a pidfd that was opened before the start time was compared, so
+//! they can never reach another process.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use serde::{Deserialize, Serialize};
+
+/// One process, for as long as the machine runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProcessId {
+    /// Its number.
+    pub pid: u32,
+    /// When it was started, in clock ticks since boot: field 22 of `/proc/PID/stat`.
+    pub start_time: u64,
+}
+
+impl ProcessId {
+    /// The process that has this number now.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn of(pid: u32) -> io::Result<Self> {
+        let stat = Stat::read(pid)?;
+        Ok(Self {
+            pid,
+            start_time: stat.start_time,
+        })
+    }
+
+    /// A descriptor of the process; none when it has ended.
+    ///
+    /// # Errors
+    /// The kernel refuses, for example because there are no descriptors left.
+    pub fn open(self) -> io::Result<Option<OwnedFd>> {
+        let Some(pid) = self.as_pid() else {
+            return Ok(None);
+        };
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(descriptor) => Ok(self.is_alive().then_some(descriptor)),
+            Err(rustix::io::Errno::SRCH) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// True while it runs; a process that has ended and only waits to be collected does not.
+    #[must_use]
+    pub fn is_alive(self) -> bool {
+        Stat::read(self.pid).is_ok_and(|stat| {
+            stat.start_time == self.start_time && !matches!(stat.state, 'Z' | 'X')
+        })
+    }
+
+    /// The number as the kernel calls want it.
+    #[must_use]
+    pub fn as_pid(self) -> Option<Pid> {
+        i32::try_from(self.pid).ok().and_then(Pid::from_raw)
+    }
+}
+
+/// What distinguishes this boot of the machine from all others.
+///
+/// # Errors
+/// `/proc` is not there.
+pub fn boot_id() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+        .trim()
+        .to_owned())
+}
+
+/// The processes whose parent this one is.
+#[must_use]
+pub fn children_of(parent: u32) -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| Stat::read(*pid).is_ok_and(|stat| stat.parent == parent))
+        .collect()
+}
+
+/// The fields of `/proc/PID/stat` that matter here.
+struct Stat {
+    state: char,
+    parent: u32,
+    start_time: u64,
+}
+
+impl Stat {
+    fn read(pid: u32) -> io::Result<Self> {
+        let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        Self::parse(&text).ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("/proc/{pid}/stat: `{text}`"),
+            )
+        })
+    }
+
+    /// The second field is the program's name in parentheses, which may itself hold spaces and
+    /// parentheses; the third field follows the last one.
+    fn parse(text: &str) -> Option<Self> {
+        let (_, fields) = text.rsplit_once(')')?;
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        Some(Self {
+            state: fields.first()?.chars().next()?,
+            parent: fields.get(1)?.parse().ok()?,
+            start_time: fields.get(19)?.parse().ok()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_does_not_confuse() {
+        let text = "77 (a) b) S 5 77 77 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 1 1";
+        let stat = Stat::parse(text).unwrap();
+        assert_eq!((stat.state, stat.parent, stat.start_time), ('S', 5, 4711));
+        assert!(Stat::parse("77 (a) S 5").is_none());
+    }
+
+    #[test]
+    fn this_process_is_alive_and_another_with_its_number_is_not() {
+        let me = ProcessId::of(std::process::id()).unwrap();
+        assert!(me.is_alive());
+        assert!(me.open().unwrap().is_some());
+        let other = ProcessId {
+            start_time: me.start_time + 1,
+            ..me
+        };
+        assert!(!other.is_alive());
+        assert!(other.open().unwrap().is_none());
+    }
+}

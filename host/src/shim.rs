@@ -1,0 +1,229 @@
+//! The parent of a unit's process (`simplenetesd shim`, started by the driver only).
+//!
+//! It lives in a session of its own and outlives the daemon. It holds the unit's lock, so there are
+//! never two of it; it records the process *before* that executes the unit's program; it writes both
+//! output streams into the unit's logs; and when the process has ended it ends what is left of it and
+//! records the exit. It knows no pod, no policy and no plugin.
+//!
+//! ```text
+//! driver ──spec──▶ shim: lock, log files, spawn gate ──▶ gate: waits
+//!                  shim: run/UNIT.json ──────── go ────▶ gate: user, directory, exec ─▶ the program
+//! driver ◀─answer─ shim: pumps, waits, sweeps, run/UNIT.exit
+//! ```
+
+mod gate;
+mod log;
+mod record;
+mod spec;
+mod sweep;
+mod user;
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::process::{ProcessId, boot_id};
+use crate::system::since_epoch;
+
+pub use gate::run as run_gate;
+pub use record::{ExitRecord, RunFiles, RunRecord};
+pub use spec::{Answer, ShimSpec};
+
+/// After the process has ended and its descendants are killed, the streams get so long to run dry.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// Why a shim could not start its unit.
+#[derive(Debug, thiserror::Error)]
+pub enum ShimError {
+    /// The driver's request did not arrive whole.
+    #[error("the request of the driver cannot be read")]
+    Request(#[source] io::Error),
+    /// Another shim has the unit.
+    #[error("the unit {0} already has a shim: its lock is held")]
+    Locked(String),
+    /// A directory, file or process could not be made.
+    #[error("cannot {0}")]
+    Prepare(&'static str, #[source] io::Error),
+    /// The record of the process could not be written.
+    #[error("cannot record the process")]
+    Record(#[source] hostfiles::ReplaceError),
+}
+
+/// Runs the shim: reads the request from standard input, which is a socket, and answers there.
+///
+/// # Errors
+/// The unit could not be started; the driver has been told.
+pub fn run() -> Result<(), ShimError> {
+    // Only fails for a leader of a process group, which a shim that the driver started is not.
+    let _ = rustix::process::setsid();
+    let mut channel = channel(&io::stdin()).map_err(ShimError::Request)?;
+    let spec = read_spec(&channel).map_err(ShimError::Request)?;
+    match Unit::start(&spec) {
+        Ok(unit) => {
+            let answer = Answer {
+                pid: Some(unit.process.pid),
+                error: None,
+            };
+            answer.send(&mut channel);
+            drop(channel);
+            unit.accompany(&spec)
+        }
+        Err(error) => {
+            let answer = Answer {
+                pid: None,
+                error: Some(with_cause(&error)),
+            };
+            answer.send(&mut channel);
+            Err(error)
+        }
+    }
+}
+
+fn channel(stdin: &impl AsFd) -> io::Result<UnixStream> {
+    Ok(UnixStream::from(stdin.as_fd().try_clone_to_owned()?))
+}
+
+fn read_spec(channel: &UnixStream) -> io::Result<ShimSpec> {
+    let mut line = String::new();
+    BufReader::new(channel).read_line(&mut line)?;
+    serde_json::from_str(&line).map_err(Into::into)
+}
+
+fn with_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {}", with_cause(cause)),
+        None => error.to_string(),
+    }
+}
+
+/// A unit whose process exists.
+struct Unit {
+    files: RunFiles,
+    process: ProcessId,
+    child: Child,
+    streams: [(&'static str, io::PipeReader); 2],
+    /// Why the program could not be executed; the process has ended by itself then.
+    refusal: Option<String>,
+    /// Held until this process ends.
+    _lock: File,
+}
+
+impl Unit {
+    fn start(spec: &ShimSpec) -> Result<Self, ShimError> {
+        let files = RunFiles::of(&spec.release, &spec.unit);
+        let prepare = |what| move |error| ShimError::Prepare(what, error);
+        fs::create_dir_all(spec.release.run_dir()).map_err(prepare("make the directory `run`"))?;
+        fs::create_dir_all(spec.release.log_dir()).map_err(prepare("make the directory `log`"))?;
+        let lock = lock(&files, spec)?;
+        sweep::adopt_orphans().map_err(prepare("become the parent of orphans"))?;
+        files
+            .forget()
+            .map_err(prepare("remove the records of the last run"))?;
+        let (stdout, stdout_end) = io::pipe().map_err(prepare("make a pipe"))?;
+        let (stderr, stderr_end) = io::pipe().map_err(prepare("make a pipe"))?;
+        let (mut go, theirs) = UnixStream::pair().map_err(prepare("make a socket"))?;
+        let child = spawn_gate(theirs.into(), stdout_end, stderr_end)
+            .map_err(prepare("start a process"))?;
+        let process =
+            ProcessId::of(child.id()).map_err(prepare("read the start time of the process"))?;
+        let record = RunRecord {
+            process,
+            shim: ProcessId::of(std::process::id())
+                .map_err(prepare("read the start time of the shim"))?,
+            boot: boot_id().map_err(prepare("read the boot id"))?,
+            started_ms: u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX),
+            start_count: spec.start_count,
+        };
+        files.write_run(&record).map_err(ShimError::Record)?;
+        let refusal = let_go(&mut go, spec).map_err(prepare("hand the program over"))?;
+        Ok(Self {
+            files,
+            process,
+            child,
+            streams: [("stdout", stdout), ("stderr", stderr)],
+            refusal,
+            _lock: lock,
+        })
+    }
+
+    /// Stays until the process and everything it left behind has ended.
+    fn accompany(self, spec: &ShimSpec) -> Result<(), ShimError> {
+        let (finished, pumps) = mpsc::channel();
+        for (stream, reader) in self.streams {
+            let path = spec.log_file(stream);
+            let note = self.refusal.clone().filter(|_| stream == "stderr");
+            let finished = finished.clone();
+            thread::spawn(move || {
+                log::pump(reader, &path, note.as_deref());
+                drop(finished);
+            });
+        }
+        drop(finished);
+        let code = sweep::wait_for(self.child.id());
+        sweep::end_the_rest(self.process);
+        // No value is ever sent: the channel closes when both streams have run dry.
+        let _: Result<(), _> = pumps.recv_timeout(DRAIN_MAX);
+        let ended_ms = u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX);
+        let exit = ExitRecord {
+            code,
+            ended_ms,
+            start_count: spec.start_count,
+            reason: self.refusal,
+        };
+        self.files.write_exit(&exit).map_err(ShimError::Record)
+    }
+}
+
+fn lock(files: &RunFiles, spec: &ShimSpec) -> Result<File, ShimError> {
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(files.lock())
+        .map_err(|error| ShimError::Prepare("open the lock of the unit", error))?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(lock),
+        Err(_) => Err(ShimError::Locked(spec.unit.to_string())),
+    }
+}
+
+/// Starts the process that will become the unit. It runs our own program until it is let go, and gets
+/// no variable of the unit's environment before it has become the unit's user.
+fn spawn_gate(
+    channel: OwnedFd,
+    stdout: io::PipeWriter,
+    stderr: io::PipeWriter,
+) -> io::Result<Child> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the shim is where a unit's process is started"
+    )]
+    std::process::Command::new("/proc/self/exe")
+        .arg("shim-gate")
+        .env_clear()
+        .stdin(Stdio::from(channel))
+        .stdout(stdout)
+        .stderr(stderr)
+        .process_group(0)
+        .spawn()
+}
+
+/// Tells the gate what to execute and waits until it has. The gate's end closes when the program is
+/// executed; what it says before that is why it could not.
+fn let_go(gate: &mut UnixStream, spec: &ShimSpec) -> io::Result<Option<String>> {
+    serde_json::to_writer(&mut *gate, spec)?;
+    gate.flush()?;
+    gate.shutdown(Shutdown::Write)?;
+    let mut refusal = String::new();
+    gate.read_to_string(&mut refusal)?;
+    Ok(Some(refusal).filter(|text| !text.is_empty()))
+}

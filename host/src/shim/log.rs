@@ -1,0 +1,266 @@
+//! Writes one output stream of a unit into its log file: `UNIXSECONDS INDEX text` for each line, where
+//! the index counts the lines of one second from 0 (format of the original).
+//!
+//! A file that has reached its size is renamed with the time behind its name, and only the newest of
+//! those are kept. A unit never waits for a disk that is full: what cannot be written is dropped.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use crate::system::since_epoch;
+
+/// A log file that has reached this size is put aside before the next line.
+const FILE_BYTES_MAX: u64 = 10_485_760;
+/// So many files that were put aside are kept.
+const ROTATED_MAX: usize = 5;
+/// A longer line is cut into several, so that a stream without line ends needs no more memory.
+const LINE_BYTES_MAX: usize = 65_536;
+
+/// Writes everything that comes out of `stream` until it ends, with `note` as the last line.
+pub(super) fn pump(mut stream: impl Read, path: &Path, note: Option<&str>) {
+    let mut log = Log::new(path);
+    let mut chunk = vec![0; LINE_BYTES_MAX];
+    loop {
+        match stream.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(length) => log.take(
+                chunk.get(..length).unwrap_or_default(),
+                since_epoch().as_secs(),
+            ),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    log.end(since_epoch().as_secs());
+    if let Some(note) = note {
+        log.take(format!("{note}\n").as_bytes(), since_epoch().as_secs());
+    }
+}
+
+struct Log {
+    path: PathBuf,
+    file: Option<(File, u64)>,
+    /// The second of the last line, and how many lines it has.
+    last: (u64, u64),
+    /// A line that has not ended yet.
+    partial: Vec<u8>,
+    file_bytes_max: u64,
+}
+
+impl Log {
+    fn new(path: &Path) -> Self {
+        let last = last_stamp(path).map_or((0, 0), |(second, index)| (second, index + 1));
+        Self {
+            path: path.to_owned(),
+            file: None,
+            last,
+            partial: Vec::new(),
+            file_bytes_max: FILE_BYTES_MAX,
+        }
+    }
+
+    /// Takes bytes of the stream and writes the lines that are complete, all with one call.
+    fn take(&mut self, bytes: &[u8], now: u64) {
+        let mut out = Vec::with_capacity(bytes.len() + 64);
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.partial.extend_from_slice(piece);
+            if self.partial.ends_with(b"\n") || self.partial.len() >= LINE_BYTES_MAX {
+                self.line(&mut out, now);
+            }
+        }
+        self.write(&out, now);
+    }
+
+    /// Writes what came without a line end.
+    fn end(&mut self, now: u64) {
+        if !self.partial.is_empty() {
+            let mut out = Vec::new();
+            self.line(&mut out, now);
+            self.write(&out, now);
+        }
+    }
+
+    fn line(&mut self, out: &mut Vec<u8>, now: u64) {
+        let (second, index) = if now > self.last.0 {
+            (now, 0)
+        } else {
+            self.last
+        };
+        self.last = (second, index + 1);
+        out.extend_from_slice(format!("{second} {index} ").as_bytes());
+        let text = self.partial.strip_suffix(b"\n").unwrap_or(&self.partial);
+        out.extend_from_slice(text);
+        out.push(b'\n');
+        self.partial.clear();
+    }
+
+    fn write(&mut self, out: &[u8], now: u64) {
+        if out.is_empty() {
+            return;
+        }
+        if self
+            .file
+            .as_ref()
+            .is_some_and(|(_, length)| *length > self.file_bytes_max)
+        {
+            self.file = None;
+            self.rotate(now);
+        }
+        if self.file.is_none() {
+            self.file = open(&self.path).ok();
+            if self
+                .file
+                .as_ref()
+                .is_some_and(|(_, length)| *length > self.file_bytes_max)
+            {
+                self.rotate(now);
+                self.file = open(&self.path).ok();
+            }
+        }
+        if let Some((file, length)) = &mut self.file {
+            match file.write_all(out) {
+                Ok(()) => *length += out.len() as u64,
+                Err(_) => self.file = None,
+            }
+        }
+    }
+
+    fn rotate(&self, now: u64) {
+        let aside = |second: u64| PathBuf::from(format!("{}.{second}", self.path.display()));
+        let free = (now..).map(aside).find(|path| !path.exists());
+        if let Some(free) = free {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a log is moved as it is; there is nothing to replace"
+            )]
+            let _ = fs::rename(&self.path, free);
+        }
+        let mut rotated = rotated(&self.path);
+        rotated.sort_unstable();
+        let surplus = rotated.len().saturating_sub(ROTATED_MAX);
+        for second in rotated.into_iter().take(surplus) {
+            let _ = fs::remove_file(aside(second));
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<(File, u64)> {
+    let file = File::options().create(true).append(true).open(path)?;
+    let length = file.metadata()?.len();
+    Ok((file, length))
+}
+
+/// The seconds behind the names of the files that were put aside.
+fn rotated(path: &Path) -> Vec<u64> {
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    let Some(entries) = path
+        .parent()
+        .and_then(|directory| fs::read_dir(directory).ok())
+    else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            entry
+                .file_name()
+                .to_str()?
+                .strip_prefix(name)?
+                .strip_prefix('.')?
+                .parse()
+                .ok()
+        })
+        .collect()
+}
+
+/// Second and index of the last line of a file that an earlier run of the unit has written, so that
+/// the order of the lines is kept across a restart within one second.
+fn last_stamp(path: &Path) -> Option<(u64, u64)> {
+    use std::io::{Seek, SeekFrom};
+    let mut file = File::open(path).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(
+        length.saturating_sub(2 * LINE_BYTES_MAX as u64),
+    ))
+    .ok()?;
+    let mut tail = Vec::new();
+    file.read_to_end(&mut tail).ok()?;
+    let line = tail
+        .strip_suffix(b"\n")?
+        .rsplit(|byte| *byte == b'\n')
+        .next()?;
+    let text = String::from_utf8_lossy(line.get(..line.len().min(48))?).into_owned();
+    let mut words = text.split(' ');
+    Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(path: &Path) -> String {
+        fs::read_to_string(path).unwrap()
+    }
+
+    #[test]
+    fn lines_are_stamped_and_counted_within_a_second() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("main.log");
+        let mut log = Log::new(&path);
+        log.take(b"one\ntwo\nthr", 100);
+        log.take(b"ee\n\nlast", 101);
+        log.end(101);
+        assert_eq!(
+            text(&path),
+            "100 0 one\n100 1 two\n101 0 three\n101 1 \n101 2 last\n"
+        );
+        let mut again = Log::new(&path);
+        again.take(b"restarted\n", 101);
+        assert!(text(&path).ends_with("101 3 restarted\n"));
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_does_not_disturb_the_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("main.log");
+        let mut log = Log::new(&path);
+        log.take(b"one\n", 100);
+        log.take(b"two\n", 90);
+        assert_eq!(text(&path), "100 0 one\n100 1 two\n");
+    }
+
+    #[test]
+    fn full_files_are_put_aside_and_only_the_newest_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("main.log");
+        let mut log = Log::new(&path);
+        log.file_bytes_max = 10;
+        for turn in 0..9 {
+            log.take(b"a line of text\n", 100 + turn / 3);
+        }
+        assert_eq!(rotated(&path).len(), ROTATED_MAX);
+        assert_eq!(text(&path), "102 2 a line of text\n");
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("main.log");
+        pump(
+            io::repeat(b'x').take(3 * LINE_BYTES_MAX as u64),
+            &path,
+            Some("the end"),
+        );
+        let lines: Vec<String> = text(&path).lines().map(str::to_owned).collect();
+        assert_eq!(lines.len(), 4);
+        assert!(
+            lines[3].ends_with(" 3 the end") || lines[3].ends_with(" 0 the end"),
+            "{}",
+            lines[3]
+        );
+    }
+}

@@ -1,0 +1,109 @@
+//! The files in which a shim records its unit, below `run/` of the release.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use hostfiles::{ReleaseDir, ReplaceError, replace};
+use names::UnitName;
+use serde::{Deserialize, Serialize};
+
+use crate::process::ProcessId;
+
+/// `run/UNIT.json`: which process the unit is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunRecord {
+    /// The process of the unit.
+    pub process: ProcessId,
+    /// Its shim.
+    pub shim: ProcessId,
+    /// The boot of the machine that both belong to.
+    pub boot: String,
+    /// When it was started, in milliseconds since the Unix epoch.
+    pub started_ms: u64,
+    /// Which start of the unit this is.
+    pub start_count: u32,
+}
+
+/// `run/UNIT.exit`: how the process of the unit ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExitRecord {
+    /// Its exit status, 128 + signal number; 127 and 126 when its program could not be executed.
+    pub code: i32,
+    /// When, in milliseconds since the Unix epoch.
+    pub ended_ms: u64,
+    /// Which start of the unit this was.
+    pub start_count: u32,
+    /// Why its program could not be executed.
+    pub reason: Option<String>,
+}
+
+/// The files of one unit.
+#[derive(Debug, Clone)]
+pub struct RunFiles {
+    run: PathBuf,
+    lock: PathBuf,
+    exit: PathBuf,
+}
+
+impl RunFiles {
+    /// The files of this unit.
+    #[must_use]
+    pub fn of(release: &ReleaseDir, unit: &UnitName) -> Self {
+        let file = |end: &str| release.run_dir().join(format!("{unit}.{end}"));
+        Self {
+            run: file("json"),
+            lock: file("lock"),
+            exit: file("exit"),
+        }
+    }
+
+    /// The file that the shim keeps locked while it lives.
+    #[must_use]
+    pub fn lock(&self) -> &Path {
+        &self.lock
+    }
+
+    /// Which process the unit is or was; none when it was never started or the file is damaged.
+    #[must_use]
+    pub fn read_run(&self) -> Option<RunRecord> {
+        read(&self.run)
+    }
+
+    /// How it ended; none while it runs, or when nobody saw the end.
+    #[must_use]
+    pub fn read_exit(&self) -> Option<ExitRecord> {
+        read(&self.exit)
+    }
+
+    pub(super) fn write_run(&self, record: &RunRecord) -> Result<(), ReplaceError> {
+        write(&self.run, record)
+    }
+
+    pub(super) fn write_exit(&self, record: &ExitRecord) -> Result<(), ReplaceError> {
+        write(&self.exit, record)
+    }
+
+    /// Removes both records.
+    pub(super) fn forget(&self) -> io::Result<()> {
+        for path in [&self.run, &self.exit] {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+fn write<T: Serialize>(path: &Path, record: &T) -> Result<(), ReplaceError> {
+    let mut text = serde_json::to_vec(record).unwrap_or_default();
+    text.push(b'\n');
+    replace(path, &text, 0o600).map(|_| ())
+}

@@ -1,0 +1,85 @@
+//! What the driver tells a shim, and what the shim answers: one line of JSON each way.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use hostfiles::ReleaseDir;
+use names::{ReleaseId, UnitName};
+use serde::{Deserialize, Serialize};
+
+/// What a shim should start. Everything is resolved: no relative path, no look-up is left.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ShimSpec {
+    /// The directory of the release.
+    #[serde(with = "release_path")]
+    pub release: ReleaseDir,
+    /// Pod and version.
+    pub id: ReleaseId,
+    /// The unit.
+    pub unit: UnitName,
+    /// Which start of the unit this is.
+    pub start_count: u32,
+    /// The program, absolute unless it was found nowhere.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Its whole environment.
+    pub env: Vec<(String, String)>,
+    /// Where it starts, absolute.
+    pub working_directory: PathBuf,
+    /// The user to become.
+    pub user: Option<String>,
+    /// What it reads from standard input; nothing when empty.
+    pub stdin: Vec<u8>,
+}
+
+impl ShimSpec {
+    /// The log file of one of the streams `stdout` and `stderr`.
+    #[must_use]
+    pub fn log_file(&self, stream: &str) -> PathBuf {
+        let Self { unit, id, .. } = self;
+        self.release
+            .log_dir()
+            .join(format!("{unit}-{}-{}-{stream}.log", id.pod, id.version))
+    }
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// The process of the unit.
+    pub pid: Option<u32>,
+    /// Why there is none.
+    pub error: Option<String>,
+}
+
+impl Answer {
+    /// Sends the answer. A driver that is gone does not matter: it finds the records.
+    pub(super) fn send(&self, channel: &mut impl Write) {
+        if let Ok(mut line) = serde_json::to_string(self) {
+            line.push('\n');
+            let _ = channel.write_all(line.as_bytes());
+        }
+    }
+}
+
+mod release_path {
+    use hostfiles::ReleaseDir;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::path::PathBuf;
+
+    pub(super) fn serialize<S: Serializer>(
+        release: &ReleaseDir,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        release.path().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<ReleaseDir, D::Error> {
+        PathBuf::deserialize(deserializer).map(ReleaseDir::new)
+    }
+}

@@ -1,0 +1,61 @@
+//! Waiting for the process of a unit, and ending whatever it leaves behind.
+
+use std::thread;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, Signal, WaitOptions, getpid, kill_process, kill_process_group, set_child_subreaper, wait,
+};
+
+use crate::process::{ProcessId, children_of};
+
+/// How often the processes that are left are killed before they are given up: a process that is stuck
+/// in the kernel cannot be ended by anyone.
+const SWEEPS_MAX: u32 = 200;
+const SWEEP_PAUSE: Duration = Duration::from_millis(10);
+
+/// Makes this process the parent of every descendant whose own parent ends.
+pub(super) fn adopt_orphans() -> std::io::Result<()> {
+    Ok(set_child_subreaper(Some(getpid()))?)
+}
+
+/// Waits for the end of this child, collecting orphans meanwhile. The status is 128 + signal number
+/// when a signal ended it.
+pub(super) fn wait_for(child: u32) -> i32 {
+    loop {
+        match wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if u32::try_from(pid.as_raw_nonzero().get()) == Ok(child) => {
+                let by_signal = status.terminating_signal().map(|signal| 128 + signal);
+                return status.exit_status().or(by_signal).unwrap_or(1);
+            }
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => return 1,
+        }
+    }
+}
+
+/// Kills the process group and then every process that has become ours, until none is left.
+pub(super) fn end_the_rest(process: ProcessId) {
+    if let Some(group) = process.as_pid() {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let me = std::process::id();
+    for _ in 0..SWEEPS_MAX {
+        loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some(_)) | Err(Errno::INTR) => {}
+                Ok(None) => break,
+                // No child is left.
+                Err(_) => return,
+            }
+        }
+        for orphan in children_of(me)
+            .into_iter()
+            .filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?))
+        {
+            let _ = kill_process(orphan, Signal::KILL);
+        }
+        thread::sleep(SWEEP_PAUSE);
+    }
+}

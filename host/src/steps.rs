@@ -1,0 +1,275 @@
+//! The only place that runs steps. What a step may be was decided when the plugin recorded it; here it
+//! happens: paths stay below the release directory, programs get exactly the environment that the step
+//! names, and whatever does not end in time is ended with all its descendants.
+
+mod command;
+mod confined;
+mod lookup;
+mod shim;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+use hostfiles::ReleaseDir;
+use names::{ReleaseId, UnitName};
+use rustix::process::{Signal, kill_process_group, pidfd_send_signal};
+use simplenetes_plugin::{Answer, Step, StepOptions};
+
+use crate::process::ProcessId;
+
+pub use lookup::Programs;
+
+/// Why a step failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// A path leaves the release directory, or the file system refuses.
+    #[error("cannot {what} `{path}` of the release")]
+    Path {
+        /// What was tried.
+        what: &'static str,
+        /// The path as the step has it.
+        path: String,
+        /// What the file system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A program could not be started.
+    #[error("cannot start `{program}`")]
+    Start {
+        /// The program as the step has it.
+        program: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A command ended with another status than zero.
+    #[error("{id}: ended with {status}{}", tail(.said))]
+    Status {
+        /// The name of the step.
+        id: String,
+        /// Its exit status, 128 + signal number.
+        status: i32,
+        /// The last line that it wrote to standard error.
+        said: String,
+    },
+    /// A command did not end in time.
+    #[error("{id}: no end after {after_ms} ms")]
+    Deadline {
+        /// The name of the step.
+        id: String,
+        /// How long it had.
+        after_ms: u64,
+    },
+    /// The shim of a unit could not start it.
+    #[error("unit {unit} could not be started: {message}")]
+    Shim {
+        /// The unit.
+        unit: String,
+        /// What the shim answered.
+        message: String,
+    },
+    /// A signal could not be sent.
+    #[error("cannot send {signal} to unit {unit}")]
+    Signal {
+        /// The unit.
+        unit: String,
+        /// The signal.
+        signal: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The step is not for this place.
+    #[error("{0}")]
+    Refused(String),
+}
+
+fn tail(said: &str) -> String {
+    if said.is_empty() {
+        String::new()
+    } else {
+        format!(": {said}")
+    }
+}
+
+impl StepError {
+    /// True when running the step again brings the same until pod or plugin change.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
+}
+
+/// Runs steps for one release.
+#[derive(Debug, Clone)]
+pub struct StepRunner {
+    /// Pod and version.
+    pub id: ReleaseId,
+    /// The directory of the release.
+    pub release: ReleaseDir,
+    /// Where programs are found.
+    pub programs: Programs,
+    /// True when the host home belongs to root, the only case in which units may change their user.
+    pub owner_is_root: bool,
+}
+
+/// What a step needs to know of the units.
+#[derive(Debug, Clone, Default)]
+pub struct Processes {
+    /// The processes of those that run.
+    pub running: BTreeMap<UnitName, ProcessId>,
+    /// Which start a unit that is started now begins.
+    pub start_count: u32,
+}
+
+impl StepRunner {
+    /// Runs one step to its end. Commands and looks give what they wrote.
+    ///
+    /// # Errors
+    /// The step failed; what it did before that stays.
+    pub async fn run(
+        &self,
+        step: Step,
+        processes: &Processes,
+    ) -> Result<Option<Answer>, StepError> {
+        match step {
+            Step::Command {
+                id,
+                program,
+                args,
+                options,
+            } => {
+                let answer = self.command(&id, &program, args, &options).await?;
+                if answer.exit != 0 {
+                    let said = String::from_utf8_lossy(&answer.stderr);
+                    let said = said
+                        .lines()
+                        .rfind(|line| !line.trim().is_empty())
+                        .unwrap_or_default()
+                        .to_owned();
+                    return Err(StepError::Status {
+                        id,
+                        status: answer.exit,
+                        said,
+                    });
+                }
+                Ok(Some(answer))
+            }
+            Step::Look {
+                id,
+                program,
+                args,
+                options,
+            } => self.command(&id, &program, args, &options).await.map(Some),
+            Step::Process {
+                unit,
+                program,
+                args,
+                options,
+            } => self
+                .process(&unit, &program, args, options, processes.start_count)
+                .await
+                .map(|()| None),
+            Step::Signal { unit, signal } => send_signal(&unit, &signal, processes).map(|()| None),
+            Step::Attach { .. } => Err(StepError::Refused(
+                "the plugin wants to attach a terminal, and there is none".into(),
+            )),
+            Step::Write { .. }
+            | Step::Link { .. }
+            | Step::MakeDirectory { .. }
+            | Step::Remove { .. } => {
+                let release = self.release.clone();
+                tokio::task::spawn_blocking(move || confined::run(&release, &step))
+                    .await
+                    .unwrap_or_else(|_| Err(StepError::Refused("the step was aborted".into())))
+                    .map(|()| None)
+            }
+        }
+    }
+
+    fn working_directory(&self, options: &StepOptions) -> PathBuf {
+        match &options.working_directory {
+            // An absolute path stands as it is: the pod declares it.
+            Some(path) => self.release.path().join(path),
+            None => self.release.path().to_owned(),
+        }
+    }
+
+    fn environment(options: &StepOptions) -> Vec<(String, String)> {
+        let inherited = options
+            .inherit
+            .iter()
+            .filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)));
+        inherited.chain(options.env.iter().cloned()).collect()
+    }
+
+    fn check_user(&self, options: &StepOptions) -> Result<(), StepError> {
+        if options.user.is_some() && !self.owner_is_root {
+            return Err(StepError::Refused(
+                "only units of a host home that belongs to root may change their user".into(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Sends a signal through a descriptor of the process, so that it cannot reach another one. A unit
+/// that does not run is left alone. `KILL` goes to everything in the unit's process group.
+fn send_signal(unit: &str, name: &str, processes: &Processes) -> Result<(), StepError> {
+    let failed = |source| StepError::Signal {
+        unit: unit.to_owned(),
+        signal: name.to_owned(),
+        source,
+    };
+    let signal = signal_named(name)
+        .ok_or_else(|| StepError::Refused(format!("there is no signal `{name}`")))?;
+    let process = unit
+        .parse()
+        .ok()
+        .and_then(|unit: UnitName| processes.running.get(&unit).copied());
+    let Some((process, descriptor)) =
+        process.and_then(|process| Some((process, process.open().transpose()?)))
+    else {
+        return Ok(());
+    };
+    let descriptor = descriptor.map_err(failed)?;
+    if signal == Signal::KILL
+        && let Some(group) = process.as_pid()
+    {
+        // The process is alive, or not yet collected, as long as the descriptor says so: its group is its own.
+        let _ = kill_process_group(group, signal);
+    }
+    match pidfd_send_signal(descriptor, signal) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(failed(error.into())),
+    }
+}
+
+/// The signal of that name without `SIG`.
+fn signal_named(name: &str) -> Option<Signal> {
+    let signals = [
+        ("HUP", Signal::HUP),
+        ("INT", Signal::INT),
+        ("QUIT", Signal::QUIT),
+        ("KILL", Signal::KILL),
+        ("USR1", Signal::USR1),
+        ("USR2", Signal::USR2),
+        ("TERM", Signal::TERM),
+        ("ALRM", Signal::ALARM),
+        ("CONT", Signal::CONT),
+        ("STOP", Signal::STOP),
+        ("TSTP", Signal::TSTP),
+        ("TTIN", Signal::TTIN),
+        ("TTOU", Signal::TTOU),
+        ("URG", Signal::URG),
+        ("WINCH", Signal::WINCH),
+        ("IO", Signal::IO),
+        ("PWR", Signal::POWER),
+    ];
+    let name = name.strip_prefix("SIG").unwrap_or(name);
+    signals
+        .into_iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, signal)| signal)
+}

@@ -1,0 +1,188 @@
+//! Notices that something below a host home has changed, without looking again and again.
+//!
+//! Only directories that hold desired state are watched; the logs and roots of units, which change all
+//! the time, never wake anyone. Where the kernel cannot watch, or has lost events, everything counts as
+//! changed; and once a minute it does so anyway. What changed is said, what it means is not its business.
+
+mod place;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hostfiles::HostHome;
+use names::ReleaseId;
+use notify::{Config, Event, EventKind, INotifyWatcher, RecursiveMode, Watcher};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+
+use place::Place;
+
+/// Changes that come together are taken together.
+const DEBOUNCE: Duration = Duration::from_millis(5);
+/// After so long without an event everything counts as changed.
+const SAFETY_RESCAN: Duration = Duration::from_secs(60);
+
+/// What has changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Anything may have: the list of releases, `hosts.conf`, or nobody knows.
+    pub everything: bool,
+    /// These releases.
+    pub releases: BTreeSet<ReleaseId>,
+    /// The list of plugins or their files.
+    pub plugins: bool,
+}
+
+impl Changes {
+    fn all() -> Self {
+        Self {
+            everything: true,
+            plugins: true,
+            releases: BTreeSet::new(),
+        }
+    }
+
+    fn add(&mut self, place: Place) {
+        match place {
+            Place::Everything => self.everything = true,
+            Place::Plugins => self.plugins = true,
+            Place::Release(id) => {
+                self.releases.insert(id);
+            }
+            Place::Nothing => {}
+        }
+    }
+}
+
+#[derive(Default)]
+struct Pending {
+    changes: Mutex<Changes>,
+    wake: Notify,
+}
+
+impl Pending {
+    fn take(&self) -> Changes {
+        std::mem::take(&mut *self.changes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn is_something(&self) -> bool {
+        *self.changes.lock().unwrap_or_else(PoisonError::into_inner) != Changes::default()
+    }
+
+    fn note(&self, home: &Path, event: notify::Result<Event>) {
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Ok(event) if event.need_rescan() => *changes = Changes::all(),
+            Ok(event) if matches!(event.kind, EventKind::Access(_)) => return,
+            Ok(event) => event
+                .paths
+                .iter()
+                .for_each(|path| changes.add(Place::of(home, path))),
+            Err(_) => *changes = Changes::all(),
+        }
+        drop(changes);
+        if self.is_something() {
+            self.wake.notify_one();
+        }
+    }
+}
+
+/// A watch over one host home.
+pub struct Watch {
+    home: HostHome,
+    pending: Arc<Pending>,
+    watcher: Option<INotifyWatcher>,
+    /// The watched directories with their inode: one that was made anew must be watched anew.
+    watched: BTreeMap<PathBuf, u64>,
+    /// Why changes are only noticed once a minute.
+    problem: Option<String>,
+}
+
+impl Watch {
+    /// A watch that follows nothing yet, see [`Self::follow`].
+    #[must_use]
+    pub fn start(home: HostHome) -> Self {
+        let pending = Arc::new(Pending::default());
+        let (sink, root) = (Arc::clone(&pending), home.path().to_owned());
+        let config = Config::default().with_follow_symlinks(false);
+        let watcher = INotifyWatcher::new(move |event| sink.note(&root, event), config);
+        let (watcher, problem) = match watcher {
+            Ok(watcher) => (Some(watcher), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        Self {
+            home,
+            pending,
+            watcher,
+            watched: BTreeMap::new(),
+            problem,
+        }
+    }
+
+    /// Why changes are not noticed at once; none when they are.
+    #[must_use]
+    pub fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
+    /// Watches every directory that holds desired state now. Gives true when one was added: what was
+    /// put into it before may have been missed, so everything should be read once more.
+    pub fn follow(&mut self) -> bool {
+        let present = place::directories(&self.home);
+        let Some(watcher) = &mut self.watcher else {
+            return false;
+        };
+        let gone: Vec<PathBuf> = self
+            .watched
+            .iter()
+            .filter(|(path, inode)| present.get(*path) != Some(*inode))
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in gone {
+            // The kernel has let go of a directory that is gone already.
+            let _ = watcher.unwatch(&path);
+            self.watched.remove(&path);
+        }
+        let mut added = false;
+        for (path, inode) in present {
+            if self.watched.contains_key(&path) {
+                continue;
+            }
+            match watcher.watch(&path, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    self.watched.insert(path, inode);
+                    added = true;
+                }
+                // It has vanished meanwhile, which its parent directory will tell.
+                Err(_) if !path.exists() => {}
+                Err(error) => self.problem = Some(error.to_string()),
+            }
+        }
+        added
+    }
+
+    /// Waits until something has changed. Dropping the future loses nothing: what is pending is taken
+    /// by the next call.
+    pub async fn changes(&self) -> Changes {
+        let is_late = !self.pending.is_something()
+            && timeout(SAFETY_RESCAN, self.pending.wake.notified())
+                .await
+                .is_err();
+        if is_late {
+            return Changes::all();
+        }
+        sleep(DEBOUNCE).await;
+        self.pending.take()
+    }
+}
+
+fn inode(path: &Path) -> Option<u64> {
+    fs::symlink_metadata(path)
+        .ok()
+        .filter(fs::Metadata::is_dir)
+        .map(|meta| meta.ino())
+}

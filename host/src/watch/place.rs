@@ -1,0 +1,166 @@
+//! What a path below a host home means, and which directories are worth watching.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hostfiles::HostHome;
+use names::ReleaseId;
+
+use super::inode;
+
+/// Deeper directories of a config are not watched.
+const DEPTH_MAX: u32 = 16;
+
+/// What changed when this path did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The list of releases, or `hosts.conf`.
+    Everything,
+    /// The list of plugins, or one of their files.
+    Plugins,
+    /// One release.
+    Release(ReleaseId),
+    /// Nothing that is desired state.
+    Nothing,
+}
+
+impl Place {
+    pub(super) fn of(home: &Path, path: &Path) -> Self {
+        let Ok(inside) = path.strip_prefix(home) else {
+            return Self::Nothing;
+        };
+        let names: Vec<&str> = inside.iter().filter_map(|name| name.to_str()).collect();
+        match names.as_slice() {
+            ["hosts.conf" | "pods"] | ["pods", _] | ["pods", _, "release"] => Self::Everything,
+            ["plugins.yaml"] | ["plugins", ..] => Self::Plugins,
+            ["pods", _, "release", version] if version.starts_with('.') => Self::Nothing,
+            ["pods", _, "release", _] => Self::Everything,
+            [
+                "pods",
+                pod,
+                "release",
+                version,
+                "pod" | "pod.state" | "pod.portmappings.conf" | "config",
+                ..,
+            ] => match (pod.parse(), version.parse()) {
+                (Ok(pod), Ok(version)) => Self::Release(ReleaseId { pod, version }),
+                _ => Self::Nothing,
+            },
+            _ => Self::Nothing,
+        }
+    }
+}
+
+/// Every directory that holds desired state, with its inode.
+pub(super) fn directories(home: &HostHome) -> BTreeMap<PathBuf, u64> {
+    let mut found = BTreeMap::new();
+    let mut add = |path: &Path| {
+        inode(path)
+            .map(|inode| found.insert(path.to_owned(), inode))
+            .is_some()
+    };
+    add(home.path());
+    add(&home.plugins_dir());
+    add(&home.pods_dir());
+    for pod in visible(&home.pods_dir()) {
+        add(&pod);
+        add(&pod.join("release"));
+    }
+    let configs: Vec<PathBuf> = home
+        .releases()
+        .unwrap_or_default()
+        .iter()
+        .map(|id| home.release(id))
+        .filter(|release| add(release.path()))
+        .map(|release| release.configs_dir())
+        .collect();
+    for config in configs {
+        add_tree(&mut found, &config, 0);
+    }
+    found
+}
+
+fn add_tree(found: &mut BTreeMap<PathBuf, u64>, directory: &Path, depth: u32) {
+    let Some(inode) = inode(directory) else {
+        return;
+    };
+    found.insert(directory.to_owned(), inode);
+    if depth < DEPTH_MAX {
+        for inner in visible(directory) {
+            add_tree(found, &inner, depth + 1);
+        }
+    }
+}
+
+fn visible(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."))
+        .map(|entry| entry.path())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_desired_state_matters() {
+        let web = || Place::Release("web:1.0.0".parse().unwrap());
+        let table = [
+            ("hosts.conf", Place::Everything),
+            ("portmappings.conf", Place::Nothing),
+            ("plugins.yaml", Place::Plugins),
+            ("plugins/native-0.1.0.wasm", Place::Plugins),
+            ("pods/web", Place::Everything),
+            ("pods/web/release/1.0.0", Place::Everything),
+            ("pods/web/release/.tmp", Place::Nothing),
+            ("pods/web/release/1.0.0/pod", web()),
+            ("pods/web/release/1.0.0/pod.state", web()),
+            ("pods/web/release/1.0.0/config/conf/..data", web()),
+            ("pods/web/release/1.0.0/.pod.status", Place::Nothing),
+            (
+                "pods/web/release/1.0.0/log/main-web-1.0.0-stdout.log",
+                Place::Nothing,
+            ),
+        ];
+        for (path, expected) in table {
+            assert_eq!(
+                Place::of(Path::new("/home"), &Path::new("/home").join(path)),
+                expected,
+                "{path}"
+            );
+        }
+        assert_eq!(
+            Place::of(Path::new("/home"), Path::new("/other/hosts.conf")),
+            Place::Nothing
+        );
+    }
+
+    #[test]
+    fn logs_and_roots_are_not_watched_and_links_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let release = folder.path().join("pods/web/release/1.0.0");
+        for directory in [
+            "config/conf/inner",
+            "config/conf/..abc",
+            "log",
+            "root/main",
+            "run",
+        ] {
+            fs::create_dir_all(release.join(directory)).unwrap();
+        }
+        std::os::unix::fs::symlink("/", release.join("config/conf/all")).unwrap();
+        let found = directories(&HostHome::new(folder.path()));
+        let names: Vec<String> = found
+            .keys()
+            .filter_map(|path| path.strip_prefix(&release).ok())
+            .map(|path| path.display().to_string())
+            .collect();
+        assert_eq!(names, ["", "config", "config/conf", "config/conf/inner"]);
+    }
+}
