@@ -32,7 +32,8 @@ Examples:
 Environment:
   CLUSTERPATH          the Cluster Project, when it is not the current directory or one above it
   PODPATH              where the pods' repositories lie; default: _pods in the project
-  SIMPLENETES_PLUGINS  where first-party plugins lie; default: plugins/ beside this program
+  SIMPLENETES_PLUGINS  where first-party plugins lie; default: plugins/ beside this program, then
+                       /usr/lib/simplenetes/plugins
 
 Exit codes: see docs/EXIT_CODES.md."
 )]

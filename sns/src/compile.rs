@@ -145,10 +145,9 @@ impl<'a> Compiler<'a> {
 
     fn compile_all(&self, run: &mut Run<'_>, hosts: &[Host]) -> Result<(), CommandError> {
         let revisions = Revisions::read(self.cluster, &self.pod, &self.source)?;
-        revisions
-            .warnings()
-            .iter()
-            .for_each(|warning| self.ui.warning(warning));
+        if let Some(warning) = revisions.warning() {
+            self.ui.warning(&warning);
+        }
         let mut staged = Vec::new();
         for host in hosts {
             self.ui.note(&format!(

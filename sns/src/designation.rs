@@ -105,6 +105,7 @@ impl fmt::Display for Designation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn every_form_goes_both_ways() {
@@ -135,6 +136,17 @@ mod tests {
         );
         for text in ["web", "web:1.0.0@laptop", "laptop@"] {
             assert!(text.parse::<PodAtHost>().is_err(), "`{text}` was accepted");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(testkit::soak::count(2000)))]
+
+        #[test]
+        fn no_text_panics_and_every_designation_is_spelled_one_way(text in "[a-z:@.0-9A-Z_-]{0,20}|\\PC{0,20}") {
+            if let Ok(named) = text.parse::<Designation>() {
+                prop_assert_eq!(named.to_string(), text);
+            }
         }
     }
 }

@@ -56,21 +56,29 @@ impl Staged {
         Ok(place)
     }
 
-    /// The same when the place is taken: what is there is replaced.
+    /// The same when the place is taken: what is there is replaced, and comes back when that fails.
     pub(crate) fn replace(self) -> Result<PathBuf, CommandError> {
         if !self.place.exists() {
             return self.publish();
         }
-        let parent = self.place.parent().unwrap_or(Path::new("."));
-        let failed = |error| {
-            CommandError::files(format!("could not replace {}", self.place.display()), error)
-        };
-        let former = tempfile::Builder::new()
+        let place = self.place.clone();
+        let parent = place.parent().unwrap_or(Path::new("."));
+        let failed =
+            |error| CommandError::files(format!("could not replace {}", place.display()), error);
+        let aside = tempfile::Builder::new()
             .prefix(".former.")
             .tempdir_in(parent)
             .map_err(failed)?;
-        rename(&self.place, &former.path().join("former")).map_err(failed)?;
+        let former = aside.path().join("former");
+        rename(&place, &former).map_err(failed)?;
         self.publish()
+            .map_err(|error| match rename(&former, &place) {
+                Ok(()) => error,
+                Err(_) => {
+                    let kept = aside.keep().join("former");
+                    error.hint(format!("what was there is kept at {}", kept.display()))
+                }
+            })
     }
 }
 

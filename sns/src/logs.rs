@@ -59,6 +59,17 @@ pub(crate) struct Filter {
     pub(crate) limit: i64,
 }
 
+impl Filter {
+    /// The first second that is shown.
+    pub(crate) fn begin(&self, now: Timestamp) -> i64 {
+        if self.since < 0 {
+            now.as_second().saturating_add(self.since)
+        } else {
+            self.since
+        }
+    }
+}
+
 impl Stream {
     /// The word in file names and in output.
     pub(crate) fn as_str(self) -> &'static str {
@@ -98,11 +109,7 @@ pub(crate) fn parse(text: &str, name: &str, stream: Stream, former: Option<&Line
 
 /// The lines that are shown, in order of time.
 pub(crate) fn select(mut lines: Vec<Line>, filter: &Filter, now: Timestamp) -> Vec<Line> {
-    let since = if filter.since < 0 {
-        now.as_second().saturating_add(filter.since)
-    } else {
-        filter.since
-    };
+    let since = filter.begin(now);
     lines.retain(|line| line.seconds >= since);
     lines.sort_by_key(|line| (line.seconds, line.index));
     let count = usize::try_from(filter.limit.unsigned_abs()).unwrap_or(usize::MAX);
@@ -122,7 +129,7 @@ pub(crate) fn show(line: &Line, details: &BTreeSet<Detail>, now: Timestamp) -> S
             match detail {
                 Detail::Ts => parts.push(time(line.seconds)),
                 Detail::Age => {
-                    parts.push(format!("{}s", now.as_second().saturating_sub(line.seconds)))
+                    parts.push(format!("{}s", now.as_second().saturating_sub(line.seconds)));
                 }
                 Detail::Name => parts.push(line.name.clone()),
                 Detail::Stream => parts.push(line.stream.as_str().to_owned()),

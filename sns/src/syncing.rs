@@ -20,7 +20,6 @@ use crate::git::Repository;
 use crate::project::{Cluster, Host};
 
 pub(crate) use checks::{check_clean, check_ports};
-pub(crate) use cluster_ports::ClusterPorts;
 pub(crate) use log::write as write_log;
 pub(crate) use outcome::{Became, HostOutcome, change_lines};
 pub(crate) use session::{Request, diff, sync};
@@ -39,8 +38,6 @@ pub(crate) struct Target {
 pub(crate) struct Source {
     /// The hosts, by name.
     pub(crate) targets: Vec<Target>,
-    /// Every cluster port of the cluster.
-    pub(crate) cluster_ports: ClusterPorts,
     /// The commits of the project, oldest first.
     pub(crate) chain: CommitChain,
 }
@@ -54,10 +51,13 @@ impl Source {
             .map(|host| (host.name.clone(), host.state, host.env.router_address()))
             .collect();
         let near = Near::new(cluster.files.clone());
+        let cluster_ports = cluster_ports::read(cluster)?;
         let mut targets = Vec::new();
         for host in hosts.iter().filter(|host| !host.is_disabled()) {
             let home = host.home(cluster.environment)?.files;
-            let wanted = near.wanted(&host.name, &routers(&host.name, &addresses))?;
+            let wanted = near
+                .wanted(&host.name, &routers(&host.name, &addresses))?
+                .with_cluster_ports(&cluster_ports);
             targets.push(Target {
                 host: host.clone(),
                 home,
@@ -71,7 +71,6 @@ impl Source {
             );
         }
         Ok(Self {
-            cluster_ports: ClusterPorts::read(cluster)?,
             chain: chain(cluster)?,
             targets,
         })

@@ -74,26 +74,25 @@ impl Bench {
     /// A project with one local host that has no plugins.
     pub(crate) fn with_host() -> Self {
         let bench = Self::new();
-        bench
-            .cluster
-            .add_host("laptop", "127.0.0.1:32767".parse().unwrap())
-            .unwrap();
+        bench.add_host("laptop", "127.0.0.1");
         bench
     }
 
     /// A project with one local host that has the native plugin.
     pub(crate) fn with_native_host() -> Self {
         let bench = Self::new().with_plugins();
-        bench.ok(&[
-            "host",
-            "register",
-            "laptop",
-            "--address=local",
-            &bench.home_option("laptop"),
-            "--router-address=127.0.0.1",
-        ]);
-        bench.ok(&["host", "init", "laptop"]);
+        bench.add_host("laptop", "127.0.0.1");
         bench
+    }
+
+    /// Registers and initialises a local host.
+    pub(crate) fn add_host(&self, host: &str, address: &str) {
+        let (home, router) = (
+            self.home_option(host),
+            format!("--router-address={address}"),
+        );
+        self.ok(&["host", "register", host, "--address=local", &home, &router]);
+        self.ok(&["host", "init", host]);
     }
 
     /// Lets `sns` find the built plugins.

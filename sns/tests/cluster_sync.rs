@@ -41,16 +41,16 @@ fn the_first_sync_the_second_and_a_change() {
     $ sns cluster diff
     laptop: 3 changes to make
       ~ hosts.conf
-      + web:1.0.0 running
       ~ clusterports.conf
+      + web:1.0.0 running
     [exit 0]
     ");
     assert_snapshot!(show(&bench, &["cluster", "sync"]), @r"
     $ sns cluster sync
     laptop: 3 changes made
       ~ hosts.conf
-      + web:1.0.0 running
       ~ clusterports.conf
+      + web:1.0.0 running
     | syncing host laptop …
     | log: _synclogs/[LOG]
     [exit 0]
@@ -280,10 +280,7 @@ fn a_detached_pod_is_removed_and_cluster_ports_follow_the_running_releases() {
 #[test]
 fn a_host_that_cannot_be_changed_stops_the_sync_of_all() {
     let bench = committed();
-    bench
-        .cluster
-        .add_host("second", "127.0.0.2:32767".parse().unwrap())
-        .unwrap();
+    bench.add_host("second", "127.0.0.2");
     bench.commit();
     // A file where a directory belongs: whoever runs the test, root included, cannot write below it.
     let sync = bench.cluster.host_home("second").join(".sync");

@@ -31,7 +31,7 @@ fn a_local_host_is_registered_and_initialised() {
     assert_snapshot!(bench.show(&["host", "init", "laptop"]), @r"
     $ sns host init laptop
     | warning: no first-party plugins were found, so no pod can be compiled for this host yet
-    | hint: looked in [FOLDER]/no-plugins, [PROGRAMS]/plugins, /usr/lib/simplenetes/plugins; built components lie there after `cargo xtask plugins`
+    | hint: looked in [FOLDER]/no-plugins; built components lie there after `cargo xtask plugins`
     | ok: host laptop is ready at [HOSTS]/laptop for cluster [CLUSTER]
     [exit 0]
     ");

@@ -30,7 +30,7 @@ fn what_cannot_be_installed() {
     $ sns plugin install native-runtime@laptop
     | error: there is no first-party plugin `native-runtime`
     | hint: name the component of another plugin with --file=FILE.wasm
-    | hint: looked in [FOLDER]/no-plugins, [PROGRAMS]/plugins, /usr/lib/simplenetes/plugins; built components lie there after `cargo xtask plugins`
+    | hint: looked in [FOLDER]/no-plugins; built components lie there after `cargo xtask plugins`
     [exit 3]
     ");
     assert_snapshot!(bench.show(&["plugin", "install", "x@lapto"]), @r"
@@ -75,7 +75,7 @@ fn an_upgrade_that_asks_for_more_stops() {
     let yaml = bench.read("laptop/plugins.yaml");
     let (head, rest) = yaml.split_once("digest: ").unwrap();
     let digest = rest.split_whitespace().next().unwrap().to_owned();
-    let head = format!("{head}digest: {}\n    source: test\n", "0".repeat(64));
+    let head = format!("{head}digest: {}\n  source: test\n", "0".repeat(64));
     bench.write("laptop/plugins.yaml", &head);
     let refused = bench.run(&["plugin", "install", "native-runtime@laptop"]);
     assert_eq!(refused.code, 5, "{refused}");

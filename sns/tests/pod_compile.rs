@@ -50,7 +50,14 @@ fn a_native_pod_gets_ports_files_and_a_log_line() {
     let bench = Bench::with_native_host();
     bench.attach("web", "laptop", &[("pod.yaml", WEB)]);
     bench.commit();
-    assert_snapshot!(bench.show(&["pod", "compile", "web"]), @"");
+    assert_snapshot!(bench.show(&["pod", "compile", "web"]), @r"
+    $ sns pod compile web
+    | compiling web:1.0.0 for host laptop …
+    | loading plugin native-runtime 0.1.0 …
+    | ok: web:1.0.0 compiled for host laptop
+    | hint: bring it to the hosts: git add . && git commit; then sns cluster sync
+    [exit 0]
+    ");
     let release = "laptop/pods/web/release/1.0.0";
     assert_eq!(
         bench.read(&format!("{release}/pod.portmappings.conf")),
@@ -74,25 +81,35 @@ fn a_native_pod_gets_ports_files_and_a_log_line() {
             .join("pod.ingress.conf")
             .exists()
     );
-    assert_snapshot!(bench.redact(bench.read("laptop/pods/web/log.txt").lines().last().unwrap().split_once(" tester ").unwrap().1), @"");
-    assert_snapshot!(bench.show(&["pod", "info", "web"]), @"");
+    assert_snapshot!(bench.redact(bench.read("laptop/pods/web/log.txt").lines().last().unwrap().split_once(" tester ").unwrap().1), @"COMPILE_POD web:1.0.0 pod.yaml=[DIGEST] cluster-vars.env=[DIGEST] config=<none>");
+    assert_snapshot!(bench.show(&["pod", "info", "web"]), @r"
+    $ sns pod info web
+    host: laptop
+    pod: web-1.0.0
+    podVersion: 1.0.0
+    runtime: native
+    plugin: native-runtime 0.1.0 [DIGEST]
+    hostPorts: 30000
+    labels:
+    volumes:
+    ramdisks:
+    containers:
+        - name: main
+          container: main-web-1.0.0
+          configs:
+          restart: always
+          mounts:
+          ports: 30000:8080
+          clusterPorts: 61000
+    [exit 0]
+    ");
 }
 
 #[test]
 fn hosts_on_one_address_share_ports_and_replicas_share_the_cluster_port() {
     let bench = Bench::with_native_host();
-    for (host, address) in [("second", "127.0.0.1"), ("third", "127.0.0.3")] {
-        let router = format!("--router-address={address}");
-        bench.ok(&[
-            "host",
-            "register",
-            host,
-            "--address=local",
-            &bench.home_option(host),
-            &router,
-        ]);
-        bench.ok(&["host", "init", host]);
-    }
+    bench.add_host("second", "127.0.0.1");
+    bench.add_host("third", "127.0.0.3");
     bench.attach("web", "laptop", &[("pod.yaml", WEB)]);
     bench.attach("web", "second", &[]);
     bench.ok(&["pod", "compile", "web"]);
@@ -118,7 +135,23 @@ fn all_mistakes_of_a_text_are_shown_and_nothing_is_left() {
     let bench = Bench::with_native_host();
     let yaml = "api: 1.0.0-beta2\nruntime: native\npodVersion: 1.0.0\nprocesses:\n  - name: main\n    comand: [sleep, \"1\"]\n    restart: allways\n";
     bench.attach("web", "laptop", &[("pod.yaml", yaml)]);
-    assert_snapshot!(bench.show(&["pod", "compile", "web"]), @"");
+    assert_snapshot!(bench.show(&["pod", "compile", "web"]), @r#"
+    $ sns pod compile web
+    | compiling web:1.0.0 for host laptop …
+    | loading plugin native-runtime 0.1.0 …
+    | [PODS]/web/pod.yaml:6:5: error: unknown key `comand`
+    |   6 |     comand: [sleep, "1"]
+    |     |     ^
+    |   expected: name, restart, signal, mounts, startupProbe, readinessProbe, livenessProbe, expose, stopTimeout, command, args, env, workingDir or user
+    |   hint: did you mean `command`?
+    | [PODS]/web/pod.yaml:7:14: error: `allways` is not allowed here
+    |   7 |     restart: allways
+    |     |              ^
+    |   expected: never, always, on-failure, on-config or on-interval:SECONDS
+    |   hint: did you mean `always`?
+    | error: pod web was not compiled: 2 errors in its pod.yaml
+    [exit 4]
+    "#);
     assert!(
         !bench
             .cluster
@@ -127,7 +160,18 @@ fn all_mistakes_of_a_text_are_shown_and_nothing_is_left() {
             .exists()
     );
     bench.change_pod("web", "pod.yaml", "api: [\n");
-    assert_snapshot!(bench.show(&["pod", "compile", "web"]), @"");
+    assert_snapshot!(bench.show(&["pod", "compile", "web"]), @r"
+    $ sns pod compile web
+    | [PODS]/web/pod.yaml:1:6: error: this is not YAML: unclosed bracket '['
+    |   1 | api: [
+    |     |      ^
+    | [PODS]/web/pod.yaml:1:1: error: `podVersion` is missing
+    |   1 | api: [
+    |     | ^
+    |   expected: a line `podVersion: MAJOR.MINOR.PATCH or MAJOR.MINOR.PATCH-tag, as in 1.0.0` at the beginning of a line
+    | error: pod web was not compiled: 2 errors in its pod.yaml
+    [exit 4]
+    ");
 }
 
 #[test]
@@ -135,7 +179,18 @@ fn a_variable_without_a_value_says_where_it_belongs() {
     let bench = Bench::with_native_host();
     let yaml = WEB.replace("[/bin/sleep, infinity]", "[/bin/sleep, \"${seconds}\"]");
     bench.attach("web", "laptop", &[("pod.yaml", &yaml)]);
-    assert_snapshot!(bench.show(&["pod", "compile", "web"]), @"");
+    assert_snapshot!(bench.show(&["pod", "compile", "web"]), @r#"
+    $ sns pod compile web
+    | compiling web:1.0.0 for host laptop …
+    | loading plugin native-runtime 0.1.0 …
+    | [PODS]/web/pod.yaml:6:28: warning: variable `${seconds}` has no value and becomes empty
+    |   6 |     command: [/bin/sleep, "${seconds}"]
+    |     |                            ^
+    |   hint: define it in cluster-vars.env: web_seconds=
+    | ok: web:1.0.0 compiled for host laptop
+    | hint: bring it to the hosts: git add . && git commit; then sns cluster sync
+    [exit 0]
+    "#);
 }
 
 #[test]
@@ -159,16 +214,39 @@ fn a_missing_config_and_a_missing_plugin() {
         "{WEB}    mounts:\n      - volume: conf\n        dest: /mnt/conf\nvolumes:\n  - name: conf\n    type: config\n"
     );
     bench.attach("web", "laptop", &[("pod.yaml", &yaml)]);
-    assert_snapshot!(bench.show(&["pod", "compile", "web"]), @"");
+    assert_snapshot!(bench.show(&["pod", "compile", "web"]), @r"
+    $ sns pod compile web
+    | compiling web:1.0.0 for host laptop …
+    | loading plugin native-runtime 0.1.0 …
+    | [PODS]/web/pod.yaml:16:3: error: config `conf` has no directory _config/web/conf
+    |   16 |   - name: conf
+    |      |   ^
+    |   hint: make the directory, or import the pod's own: sns cluster importconfig web
+    | error: pod web was not compiled: 1 error in its pod.yaml
+    [exit 4]
+    ");
     bench.change_pod(
         "web",
         "pod.yaml",
         &WEB.replace("runtime: native", "runtime: natives"),
     );
-    assert_snapshot!(bench.show(&["pod", "compile", "web"]), @"");
+    assert_snapshot!(bench.show(&["pod", "compile", "web"]), @r"
+    $ sns pod compile web
+    | compiling web:1.0.0 for host laptop …
+    | error: host laptop has no plugin for pods with `runtime: natives`
+    | hint: did you mean `native`?
+    | hint: `sns host init laptop` installs the first-party plugins, `sns plugin install PLUGIN@laptop --file=FILE` others
+    [exit 3]
+    ");
     bench.write("laptop/plugins.yaml", "plugins: []\n");
     bench.change_pod("web", "pod.yaml", WEB);
-    assert_snapshot!(bench.show(&["pod", "compile", "web"]), @"");
+    assert_snapshot!(bench.show(&["pod", "compile", "web"]), @r"
+    $ sns pod compile web
+    | compiling web:1.0.0 for host laptop …
+    | error: host laptop has no plugin for pods with `runtime: native`
+    | hint: `sns host init laptop` installs the first-party plugins, `sns plugin install PLUGIN@laptop --file=FILE` others
+    [exit 3]
+    ");
 }
 
 #[test]
@@ -189,7 +267,15 @@ fn a_component_that_was_not_granted_is_not_run() {
         "laptop/plugins.yaml",
         &yaml.replace(&digest, &"0".repeat(64)),
     );
-    assert_snapshot!(bench.show(&["pod", "compile", "web"]), @"");
+    assert_snapshot!(bench.show(&["pod", "compile", "web"]), @r"
+    $ sns pod compile web
+    | compiling web:1.0.0 for host laptop …
+    | error: _plugins/native-runtime-0.1.0.wasm is not what host laptop granted
+    | hint: granted: [DIGEST]
+    | hint: found:   [DIGEST]
+    | hint: bring it back from git, or install it again: sns plugin install native-runtime@laptop
+    [exit 3]
+    ");
 }
 
 #[test]
@@ -203,7 +289,7 @@ fn what_is_not_committed_is_compiled_and_said() {
     );
     assert_snapshot!(bench.show(&["pod", "compile", "web"]), @r"
     $ sns pod compile web
-    | warning: the pod's pod.yaml has changes that are not committed, so the log cannot say what was compiled
+    | warning: not committed: pod.yaml; so the log of the pod cannot say what was compiled
     | compiling web:1.0.1 for host laptop …
     | ok: web:1.0.1 compiled for host laptop
     | hint: bring it to the hosts: git add . && git commit; then sns cluster sync

@@ -33,16 +33,20 @@ impl Revisions {
     }
 
     /// What cannot be found again later, because it is not committed.
-    pub(super) fn warnings(&self) -> Vec<String> {
+    pub(super) fn warning(&self) -> Option<String> {
         let inputs = [
-            ("the pod's pod.yaml", &self.pod),
+            ("pod.yaml", &self.pod),
             ("cluster-vars.env", &self.vars),
-            ("the pod's configs", &self.config),
+            ("the configs", &self.config),
         ];
         let changed = inputs
-            .iter()
+            .into_iter()
             .filter(|(_, revision)| **revision == Revision::Changed);
-        changed.map(|(what, _)| format!("{what} has changes that are not committed, so the log cannot say what was compiled")).collect()
+        let changed: Vec<&str> = changed.map(|(what, _)| what).collect();
+        let list = changed.join(", ");
+        (!changed.is_empty()).then(|| {
+            format!("not committed: {list}; so the log of the pod cannot say what was compiled")
+        })
     }
 }
 

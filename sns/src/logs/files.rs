@@ -96,6 +96,13 @@ impl LogFile {
         Ok(lines)
     }
 
+    /// False when the file was set aside before that time, so that all of its lines are older.
+    pub(crate) fn may_reach(&self, since: i64) -> bool {
+        self.rotated
+            .and_then(|seconds| i64::try_from(seconds).ok())
+            .is_none_or(|seconds| seconds >= since)
+    }
+
     /// True for the pod's own log.
     pub(crate) fn is_of_pod(&self) -> bool {
         self.name == POD

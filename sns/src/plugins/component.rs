@@ -87,20 +87,22 @@ impl Component {
 }
 
 impl FirstParty {
-    /// Looks for them: in the directory that the environment names, beside this program, in the system.
-    /// What is found earlier wins; in one directory the highest version does.
+    /// Looks for them in the directory that the environment names; when it names none, beside this program
+    /// and in the system. What is found earlier wins; in one directory the highest version does.
     pub(crate) fn find(environment: &Environment) -> Self {
         let beside = environment
             .program_dir
             .as_ref()
             .map(|directory| directory.join("plugins"));
-        let places = [
-            environment.plugins.clone(),
-            beside,
-            Some(PathBuf::from(SYSTEM_PLUGINS)),
-        ];
+        let places = match &environment.plugins {
+            Some(named) => vec![named.clone()],
+            None => beside
+                .into_iter()
+                .chain([PathBuf::from(SYSTEM_PLUGINS)])
+                .collect(),
+        };
         let mut found = Self {
-            places: places.into_iter().flatten().collect(),
+            places,
             ..Self::default()
         };
         for place in found.places.clone() {

@@ -170,6 +170,7 @@ fn first_free(
 mod tests {
     use super::*;
     use names::{ClusterPort, HostPort};
+    use proptest::prelude::*;
 
     fn address(host: &str, machine: &str) -> Address {
         Address {
@@ -265,6 +266,28 @@ mod tests {
         }
         for name in ["HOSTPORTAUTO", "HOSTPORT1", "port", "MYHOSTPORTAUTO1"] {
             assert!(!is_automatic(name), "{name}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(testkit::soak::count(1000)))]
+
+        #[test]
+        fn no_host_port_is_handed_out_twice_on_one_address(
+            taken_ports in proptest::collection::btree_set(30000_u16..30010, 0..8),
+            wanted in proptest::collection::vec((0_usize..2, 0_u8..6), 1..20),
+        ) {
+            let hosts: [HostName; 2] = ["a".parse().unwrap(), "b".parse().unwrap()];
+            let uses: Vec<PortUse> = taken_ports.iter().map(|port| taken("b", *port, 61000)).collect();
+            let addresses = vec![address("a", "local"), address("b", "local")];
+            let mut ports = Assigner::new(addresses, &uses, &BTreeSet::new());
+            let mut given = BTreeMap::new();
+            for (host, number) in wanted {
+                let port = ports.port(&hosts[host], &format!("HOSTPORTAUTO{number}")).unwrap();
+                prop_assert!(!taken_ports.contains(&port), "{port} was taken");
+                let owner = given.entry(port).or_insert((host, number));
+                prop_assert_eq!(*owner, (host, number));
+            }
         }
     }
 }

@@ -13,8 +13,6 @@ pub(crate) struct HostOutcome {
     pub(crate) host: HostName,
     /// What was to be done.
     pub(crate) plan: Plan,
-    /// True when `clusterports.conf` was to change.
-    pub(crate) cluster_ports: bool,
     /// How it went.
     pub(crate) became: Became,
 }
@@ -66,9 +64,5 @@ impl HostOutcome {
 
 /// One readable line for every change.
 pub(crate) fn change_lines(outcome: &HostOutcome) -> Vec<String> {
-    let mut lines: Vec<String> = outcome.plan.steps.iter().map(ToString::to_string).collect();
-    if outcome.cluster_ports {
-        lines.push("~ clusterports.conf".to_owned());
-    }
-    lines
+    outcome.plan.steps.iter().map(ToString::to_string).collect()
 }

@@ -3,7 +3,7 @@
 
 use std::thread;
 
-use simplenetes_sync::far::{Holder, present};
+use simplenetes_sync::far::{FarError, Holder, Staged, present};
 use simplenetes_sync::{Far, Options, Plan, plan};
 
 use super::{Became, HostOutcome, Source, Target};
@@ -24,7 +24,6 @@ struct Locked<'s> {
     target: &'s Target,
     far: Far,
     plan: Plan,
-    cluster_ports: bool,
 }
 
 /// What a sync would do; nothing is locked or changed.
@@ -38,7 +37,6 @@ pub(crate) fn diff(source: &Source, options: &Options) -> Result<Vec<HostOutcome
         outcomes.push(HostOutcome {
             host: target.host.name.clone(),
             plan: plan::plan(&target.wanted.tree, &present, options),
-            cluster_ports: !source.cluster_ports.are_on(&target.home),
             became: Became::Planned,
         });
     }
@@ -53,15 +51,15 @@ pub(crate) fn sync(
     ui: Option<&Ui>,
 ) -> Result<Vec<HostOutcome>, CommandError> {
     let mut locked = lock_all(cluster, source)?;
-    check_all(cluster, source, request, &locked)?;
+    for host in &locked {
+        let chain = source.chain.hashes();
+        let checked = host.far.check(&cluster.id, chain, request.force);
+        checked.map_err(|error| at(host.target, error))?;
+    }
     for host in &mut locked {
-        host.plan = host
-            .far
-            .plan(&host.target.wanted.tree, &request.options)
-            .map_err(|error| at(host.target, error))?;
-        host.cluster_ports = !source.cluster_ports.are_on(&host.target.home);
-        let changes = host.plan.steps.len() + usize::from(host.cluster_ports);
-        if let Some(ui) = ui.filter(|_| changes > 0) {
+        let planned = host.far.plan(&host.target.wanted.tree, &request.options);
+        host.plan = planned.map_err(|error| at(host.target, error))?;
+        if let Some(ui) = ui.filter(|_| !host.plan.is_empty()) {
             ui.note(&format!("syncing host {} …", host.target.host.name));
         }
     }
@@ -85,29 +83,10 @@ fn lock_all<'s>(
             return Err(no_home(target));
         }
         let far = Far::open(target.home.clone(), &holder).map_err(|error| at(target, error))?;
-        locked.push(Locked {
-            target,
-            far,
-            plan: Plan::default(),
-            cluster_ports: false,
-        });
+        let plan = Plan::default();
+        locked.push(Locked { target, far, plan });
     }
     Ok(locked)
-}
-
-/// Every host must belong to this cluster and must not know more than the project does.
-fn check_all(
-    cluster: &Cluster<'_>,
-    source: &Source,
-    request: &Request,
-    locked: &[Locked<'_>],
-) -> Result<(), CommandError> {
-    for host in locked {
-        host.far
-            .check(&cluster.id, source.chain.hashes(), request.force)
-            .map_err(|error| at(host.target, error))?;
-    }
-    Ok(())
 }
 
 /// Stages on all hosts at once; when all have succeeded, applies on all hosts at once.
@@ -115,88 +94,74 @@ fn change_all(
     source: &Source,
     mut locked: Vec<Locked<'_>>,
 ) -> Result<Vec<HostOutcome>, CommandError> {
+    let staged = stage_all(source, &mut locked)?;
+    Ok(thread::scope(|scope| {
+        let threads: Vec<_> = staged
+            .into_iter()
+            .map(|(target, plan, stage)| (target, plan, scope.spawn(move || stage.apply())))
+            .collect();
+        let outcomes = threads.into_iter().map(|(target, plan, thread)| {
+            let applied = thread.join().map_err(|_| thread_died(target));
+            let applied = applied.and_then(|applied| applied.map_err(|error| at(target, error)));
+            outcome(target, plan, applied)
+        });
+        outcomes.collect()
+    }))
+}
+
+/// A host, what will change on it, and everything for that, staged.
+type StagedHost<'l> = (&'l Target, &'l Plan, Staged<'l>);
+
+/// When one host cannot take what is sent, what the others have staged is thrown away.
+fn stage_all<'l>(
+    source: &Source,
+    locked: &'l mut [Locked<'_>],
+) -> Result<Vec<StagedHost<'l>>, CommandError> {
     thread::scope(|scope| {
-        let staging: Vec<_> = locked
+        let threads: Vec<_> = locked
             .iter_mut()
-            .map(|host| {
-                let Locked {
-                    target,
-                    far,
-                    plan,
-                    cluster_ports,
-                } = host;
-                let (target, plan, cluster_ports): (&Target, &Plan, bool) =
-                    (target, plan, *cluster_ports);
+            .map(|Locked { target, far, plan }| {
+                let (target, plan): (&'l Target, &'l Plan) = (target, plan);
                 let thread = scope.spawn(move || far.stage(plan, &target.wanted, &source.chain));
-                (target, plan, cluster_ports, thread)
+                (target, plan, thread)
             })
             .collect();
         let mut staged = Vec::new();
-        for (target, plan, cluster_ports, thread) in staging {
+        for (target, plan, thread) in threads {
             let stage = thread.join().map_err(|_| thread_died(target))?;
-            staged.push((
-                target,
-                plan,
-                cluster_ports,
-                stage.map_err(|error| at(target, error))?,
-            ));
+            staged.push((target, plan, stage.map_err(|error| at(target, error))?));
         }
-        let applying: Vec<_> = staged
-            .into_iter()
-            .map(|(target, plan, cluster_ports, stage)| {
-                let thread = scope.spawn(move || {
-                    stage.apply().map_err(|error| at(target, error))?;
-                    // Still under the lock: it follows from the releases that have just arrived.
-                    source.cluster_ports.write_to(&target.home)
-                });
-                (target, plan, cluster_ports, thread)
-            })
-            .collect();
-        Ok(applying
-            .into_iter()
-            .map(|(target, plan, cluster_ports, thread)| {
-                let result = thread.join().unwrap_or_else(|_| Err(thread_died(target)));
-                outcome(target, plan, cluster_ports, result)
-            })
-            .collect())
+        Ok(staged)
     })
 }
 
-fn outcome(
-    target: &Target,
-    plan: &Plan,
-    cluster_ports: bool,
-    result: Result<(), CommandError>,
-) -> HostOutcome {
-    let became = match result {
-        Ok(()) if plan.is_empty() && !cluster_ports => Became::Unchanged,
+fn outcome(target: &Target, plan: &Plan, applied: Result<(), CommandError>) -> HostOutcome {
+    let became = match applied {
+        Ok(()) if plan.is_empty() => Became::Unchanged,
         Ok(()) => Became::Updated,
         Err(error) => Became::Failed(error),
     };
     HostOutcome {
         host: target.host.name.clone(),
         plan: plan.clone(),
-        cluster_ports,
         became,
     }
 }
 
-fn at(target: &Target, error: simplenetes_sync::far::FarError) -> CommandError {
+fn at(target: &Target, error: FarError) -> CommandError {
     CommandError::from(error).on(&format!("host {}", target.host.name))
 }
 
 fn no_home(target: &Target) -> CommandError {
     let name = &target.host.name;
+    let home = target.home.path().display();
     CommandError::mistake(format!(
-        "host {name} is not ready: {} has no cluster-id.txt",
-        target.home.path().display()
+        "host {name} is not ready: {home} has no cluster-id.txt"
     ))
     .hint(format!("prepare it with `sns host init {name}`"))
 }
 
 fn thread_died(target: &Target) -> CommandError {
-    CommandError::new(
-        Kind::Internal,
-        format!("the sync of host {} died", target.host.name),
-    )
+    let name = &target.host.name;
+    CommandError::new(Kind::Internal, format!("the sync of host {name} died"))
 }

@@ -83,7 +83,7 @@ pub(crate) fn run(context: &Context<'_>, args: &LogsArgs) -> Result<(), CommandE
         let home = release.host.home(context.environment)?;
         let files = logs::find(&home.files.release(&release.id).log_dir(), &release.id)?;
         check_units(release, args, &files)?;
-        let lines = logs::select(read(args, &files)?, &filter, now);
+        let lines = logs::select(read(args, &files, filter.begin(now))?, &filter, now);
         if args.json {
             list.extend(lines.iter().map(|line| as_json(release, line)));
             continue;
@@ -101,9 +101,12 @@ pub(crate) fn run(context: &Context<'_>, args: &LogsArgs) -> Result<(), CommandE
     Ok(())
 }
 
-fn read(args: &LogsArgs, files: &[LogFile]) -> Result<Vec<Line>, CommandError> {
+fn read(args: &LogsArgs, files: &[LogFile], since: i64) -> Result<Vec<Line>, CommandError> {
     let mut lines = Vec::new();
-    for file in files.iter().filter(|file| is_wanted(args, file)) {
+    for file in files
+        .iter()
+        .filter(|file| is_wanted(args, file) && file.may_reach(since))
+    {
         lines.extend(file.lines()?);
     }
     Ok(lines)
