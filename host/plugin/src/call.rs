@@ -132,6 +132,9 @@ impl CallState {
                 self.limits.deadline.as_millis()
             ),
             Some(Trap::StackOverflow) => "its stack overflowed".to_owned(),
+            Some(Trap::MemoryOutOfBounds) => {
+                "its stack overflowed, or it reached outside of its memory".to_owned()
+            }
             Some(Trap::UnreachableCodeReached) => "panicked".to_owned(),
             Some(trap) => format!("trapped: {trap}"),
             None => format!("{:#}", error.root_cause()),

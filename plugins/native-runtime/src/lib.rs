@@ -12,7 +12,8 @@ mod pod;
 use bindings::exports::simplenetes::pod::runtime::{Fault, Guest, Report, Steps, View};
 use bindings::simplenetes::pod::log;
 
-struct NativeRuntime;
+/// The plugin.
+pub struct NativeRuntime;
 
 impl Guest for NativeRuntime {
     fn compile(view: &View, report: &Report) -> Result<(), Fault> {
@@ -79,8 +80,6 @@ impl Guest for NativeRuntime {
         Ok(())
     }
 }
-
-bindings::export!(NativeRuntime with_types_in bindings);
 
 fn this_pod(view: &View, id: &str) -> Result<pod::Pod, Fault> {
     let json = view

@@ -9,7 +9,8 @@ use bindings::exports::simplenetes::pod::runtime::{Fault, Guest, Report, Steps, 
 use bindings::simplenetes::pod::log;
 use bindings::simplenetes::pod::steps::Options;
 
-struct Mock;
+/// The plugin.
+pub struct Mock;
 
 impl Guest for Mock {
     fn compile(view: &View, report: &Report) -> Result<(), Fault> {
@@ -75,8 +76,6 @@ impl Guest for Mock {
         }
     }
 }
-
-bindings::export!(Mock with_types_in bindings);
 
 fn fault(code: &str, message: &str) -> Fault {
     Fault {
