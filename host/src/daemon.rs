@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use hostfiles::HostHome;
 use simplenetes_plugin::Engine;
+use simplenetes_sync::far::Recovered;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -28,6 +30,8 @@ pub use settings::Settings;
 
 /// Drivers that are in the middle of an operation get so long to finish it when the daemon ends.
 const END_MAX: Duration = Duration::from_secs(70);
+/// While the daemon starts, it looks so often whether a sync is done.
+const SYNC_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves the host home until the daemon is asked to end. Pods are left running.
 ///
@@ -44,7 +48,7 @@ pub async fn run(path: &Path, settings: Settings, log: Log) -> Result<()> {
     loop {
         tokio::select! {
             changes = daemon.watch.changes() => daemon.take(changes).await,
-            () = daemon.fleet.next_end() => daemon.take_everything(),
+            () = daemon.fleet.next_end() => daemon.take_everything().await,
             _ = term.recv() => break,
             _ = int.recv() => break,
         }
@@ -60,6 +64,7 @@ pub async fn run(path: &Path, settings: Settings, log: Log) -> Result<()> {
 }
 
 struct Daemon {
+    home: HostHome,
     scanner: Scanner,
     watch: Watch,
     plugins: Option<Plugins>,
@@ -84,6 +89,7 @@ impl Daemon {
             log,
         };
         let mut daemon = Self {
+            home: home.files.clone(),
             scanner: Scanner::new(home.files.clone()),
             watch: Watch::start(home.files.clone()),
             plugins: Some(Plugins::new(home.files.clone(), engine, directories)),
@@ -99,6 +105,9 @@ impl Daemon {
             log.warn(format_args!(
                 "changes are noticed once a minute only, this machine cannot watch: {problem}"
             ));
+        }
+        while !daemon.may_read().await {
+            tokio::time::sleep(SYNC_PAUSE).await;
         }
         let desired = daemon
             .scanner
@@ -121,7 +130,10 @@ impl Daemon {
             self.fleet.surroundings_changed();
         }
         if changes.everything {
-            return self.take_everything();
+            return self.take_everything().await;
+        }
+        if !self.may_read().await {
+            return;
         }
         for id in &changes.releases {
             let release = self.scanner.scan_release(id);
@@ -129,11 +141,14 @@ impl Daemon {
         }
         // A config may have got a new directory, into which something was put before it was watched.
         if self.watch.follow() {
-            self.take_everything();
+            self.take_everything().await;
         }
     }
 
-    fn take_everything(&mut self) {
+    async fn take_everything(&mut self) {
+        if !self.may_read().await {
+            return;
+        }
         if self.learn_address() {
             self.fleet.surroundings_changed();
         }
@@ -143,6 +158,31 @@ impl Daemon {
             Err(error) => self.log.error(format_args!(
                 "cannot read the releases of the host home: {error}"
             )),
+        }
+    }
+
+    /// False while a sync is in the middle of its changes: the end of its journal wakes the daemon again.
+    /// A sync that was interrupted is finished or undone first.
+    async fn may_read(&self) -> bool {
+        let home = self.home.clone();
+        let recovered = tokio::task::spawn_blocking(move || simplenetes_sync::recover(&home)).await;
+        match recovered {
+            Ok(Ok(Recovered::Nothing)) => true,
+            Ok(Ok(Recovered::Finished)) => {
+                self.log.warn("an interrupted sync was finished");
+                true
+            }
+            Ok(Ok(Recovered::Undone)) => {
+                self.log.warn("an interrupted sync was undone");
+                true
+            }
+            // Before its point of no return a sync changes nothing that is read here.
+            Ok(Ok(Recovered::Busy(_))) => !simplenetes_sync::journal_open(&self.home),
+            Ok(Err(error)) => {
+                self.log.error(one_line(&error));
+                false
+            }
+            Err(_) => false,
         }
     }
 

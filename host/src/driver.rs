@@ -15,6 +15,11 @@ mod status;
 mod wake;
 mod world;
 
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -166,7 +166,7 @@ impl World for Hands {
         }
     }
 
-    fn tell(&self, paper: Paper, now_ms: u64) -> Work<()> {
-        Box::pin(self.clone().tell_all(paper, now_ms))
+    fn tell(&self, paper: Paper) -> Work<()> {
+        Box::pin(self.clone().tell_all(paper))
     }
 }

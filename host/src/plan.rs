@@ -12,7 +12,7 @@ mod up;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
-mod tables;
+pub(crate) mod tables;
 
 use names::{PodState, UnitName};
 use podspec::CompiledPod;

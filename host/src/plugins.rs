@@ -117,7 +117,11 @@ impl Plugins {
         let listed = match self.listed() {
             Ok(listed) => listed,
             Err(error) => {
-                self.current.problems = vec![one_line(&error)];
+                let problem = one_line(&error);
+                for kind in self.current.kinds.values_mut() {
+                    kind.problem = Some(problem.clone());
+                }
+                self.current.problems = vec![problem];
                 return self.current.clone();
             }
         };

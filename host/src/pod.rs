@@ -61,7 +61,8 @@ impl PodFile {
             .filter(|parent| *parent != Path::new(""))
             .unwrap_or(Path::new("."));
         let release = ReleaseDir::new(directory);
-        let pod = CompiledPod::from_text(&text).map_err(|error| PodError::NotAPod(path, Box::new(error)))?;
+        let pod = CompiledPod::from_text(&text)
+            .map_err(|error| PodError::NotAPod(path, Box::new(error)))?;
         Ok(Self { pod, release })
     }
 

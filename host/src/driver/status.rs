@@ -29,7 +29,7 @@ impl<W: World> Driver<W> {
         }
         paper.status.updated = now / 1_000;
         self.told = Some(paper.clone());
-        self.world.tell(paper, now).await;
+        self.world.tell(paper).await;
     }
 
     fn paper(&mut self, now: u64) -> Paper {
@@ -52,10 +52,7 @@ impl<W: World> Driver<W> {
             .flatten()
             .collect();
         let status = PodStatus {
-            pod: spec.as_ref().map_or_else(
-                || self.id.to_string(),
-                |_| format!("{}-{}", self.id.pod, self.id.version),
-            ),
+            pod: format!("{}-{}", self.id.pod, self.id.version),
             pod_version: self.id.version.to_string(),
             host_ports: spec
                 .iter()
@@ -79,8 +76,12 @@ impl<W: World> Driver<W> {
         Paper {
             status,
             routes,
-            memory: self.remember(),
+            memory: (!self.is_being_removed()).then(|| self.remember()),
         }
+    }
+
+    fn is_being_removed(&self) -> bool {
+        self.life.wanted == PodState::Removed && self.life.units.iter().all(UnitLife::is_gone)
     }
 
     fn phase(&self, spec: Option<&CompiledPod>) -> PodPhase {

@@ -52,8 +52,8 @@ pub struct Paper {
     pub status: PodStatus,
     /// The cluster ports that lead to it now.
     pub routes: Vec<PortMapping>,
-    /// What the next driver should remember.
-    pub memory: Memory,
+    /// What the next driver should remember; none while what the pod made is being removed.
+    pub memory: Option<Memory>,
 }
 
 /// Everything that has effects on one release. The driver begins one operation at a time.
@@ -79,6 +79,6 @@ pub trait World: Send + Sync + 'static {
     fn ended(&self, unit: UnitName, start_count: u32) -> Work<End>;
     /// Why plugin and host do not serve the release as they should; none when they do.
     fn problem(&self, kind: &str) -> Option<String>;
-    /// Writes the status with the time `now_ms`, keeps the memory, routes the ports.
-    fn tell(&self, paper: Paper, now_ms: u64) -> Work<()>;
+    /// Writes the status, keeps the memory, routes the ports.
+    fn tell(&self, paper: Paper) -> Work<()>;
 }

@@ -1,13 +1,13 @@
 //! Writing down what is so: status, memory and routes of a release.
 
-use hostfiles::{PodPhase, replace, write};
+use hostfiles::{replace, write};
 
 use super::Hands;
 use crate::driver::Paper;
 use crate::log::one_line;
 
 impl Hands {
-    pub(super) async fn tell_all(self, mut paper: Paper, _now_ms: u64) {
+    pub(super) async fn tell_all(self, mut paper: Paper) {
         let running = self.running();
         for unit in &mut paper.status.units {
             let process = running.iter().find(|(name, _)| name.as_str() == unit.name);
@@ -31,10 +31,10 @@ impl Hands {
         }
         // What is removed must not come back as a directory with nothing but a memory.
         let run = self.release().run_dir();
-        if paper.status.status == PodPhase::Removed || !run.is_dir() {
+        let Some(memory) = paper.memory.as_ref().filter(|_| run.is_dir()) else {
             return;
-        }
-        let text = serde_json::to_vec_pretty(&paper.memory).unwrap_or_default();
+        };
+        let text = serde_json::to_vec_pretty(memory).unwrap_or_default();
         if let Err(error) = replace(&run.join("driver.json"), &text, 0o600) {
             self.around
                 .log

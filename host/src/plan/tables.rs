@@ -12,7 +12,7 @@ use crate::life::{
 const NOW: u64 = 1_000_000;
 
 /// A pod of one unit `main` with these keys, or of several when `units` is a whole list.
-pub(super) fn pod(units: &str) -> CompiledPod {
+pub(crate) fn pod(units: &str) -> CompiledPod {
     let units = if units.starts_with('-') {
         units.to_owned()
     } else {

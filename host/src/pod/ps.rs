@@ -16,8 +16,8 @@ impl PodFile {
     /// # Errors
     /// The status file is damaged.
     pub fn ps(&self, now_s: u64) -> Result<String, PodError> {
-        let status: Option<PodStatus> =
-            read_if_present(&self.release.status()).map_err(|error| PodError::Status(Box::new(error)))?;
+        let status: Option<PodStatus> = read_if_present(&self.release.status())
+            .map_err(|error| PodError::Status(Box::new(error)))?;
         let name = format!("{}-{}", self.pod.pod, self.pod.pod_version);
         Ok(match status {
             None => format!("pod: {name}\nstatus: non-existing\n"),

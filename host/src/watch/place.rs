@@ -32,7 +32,10 @@ impl Place {
         };
         let names: Vec<&str> = inside.iter().filter_map(|name| name.to_str()).collect();
         match names.as_slice() {
-            ["hosts.conf" | "pods"] | ["pods", _] | ["pods", _, "release"] => Self::Everything,
+            ["hosts.conf" | "pods"]
+            | [".sync", "journal.json"]
+            | ["pods", _]
+            | ["pods", _, "release"] => Self::Everything,
             ["plugins.yaml"] | ["plugins", ..] => Self::Plugins,
             ["pods", _, "release", version] if version.starts_with('.') => Self::Nothing,
             ["pods", _, "release", _] => Self::Everything,
@@ -62,6 +65,8 @@ pub(super) fn directories(home: &HostHome) -> BTreeMap<PathBuf, u64> {
     };
     add(home.path());
     add(&home.plugins_dir());
+    // A sync that is done closes its journal there.
+    add(&home.sync_dir());
     add(&home.pods_dir());
     for pod in visible(&home.pods_dir()) {
         add(&pod);
@@ -113,6 +118,8 @@ mod tests {
         let web = || Place::Release("web:1.0.0".parse().unwrap());
         let table = [
             ("hosts.conf", Place::Everything),
+            (".sync/journal.json", Place::Everything),
+            (".sync/stage", Place::Nothing),
             ("portmappings.conf", Place::Nothing),
             ("plugins.yaml", Place::Plugins),
             ("plugins/native-0.1.0.wasm", Place::Plugins),

@@ -1,0 +1,252 @@
+//! A world without effects: what a driver asks of it is written down, and tests decide what it brings.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use hostfiles::PodStatus;
+use names::{PodState, UnitName};
+use podspec::CompiledPod;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::{Deed, Driver, End, Found, Orders, Paper, Work, World};
+use crate::life::{Operation, ProbeKind, Trouble};
+use crate::scan::DesiredRelease;
+use crate::system::Clock;
+
+#[derive(Default)]
+struct State {
+    found: Found,
+    /// What was asked, in order.
+    asked: Vec<String>,
+    /// What operations bring that do not succeed, by their line.
+    troubles: BTreeMap<String, Trouble>,
+    /// What probes bring; success when nothing is said.
+    probes: BTreeMap<&'static str, String>,
+    /// Units that end at once when they are asked to.
+    obedient: bool,
+    running: BTreeMap<UnitName, oneshot::Sender<End>>,
+    told: Vec<Paper>,
+}
+
+/// The world, shared with the test.
+#[derive(Clone, Default)]
+pub(super) struct Fake(Arc<Mutex<State>>);
+
+fn done<T: Send + 'static>(value: T) -> Work<T> {
+    Box::pin(std::future::ready(value))
+}
+
+impl World for Fake {
+    fn find(&self) -> Work<Found> {
+        done(self.0.lock().unwrap().found.clone())
+    }
+
+    fn operate(
+        &self,
+        _: Arc<CompiledPod>,
+        operation: Operation,
+        _: u32,
+        _: Vec<u8>,
+    ) -> Work<Result<Deed, Trouble>> {
+        let mut state = self.0.lock().unwrap();
+        let line = match &operation {
+            Operation::Start(unit) => format!("start {unit}"),
+            Operation::Stop(unit, _) => format!("stop {unit}"),
+            Operation::Kill(unit) => format!("kill {unit}"),
+            Operation::Signal(unit, _) => format!("signal {unit}"),
+            Operation::Remove => "remove".to_owned(),
+        };
+        state.asked.push(line.clone());
+        if let Some(trouble) = state.troubles.get(&line) {
+            return done(Err(trouble.clone()));
+        }
+        let code = match &operation {
+            Operation::Stop(..) if state.obedient => Some(0),
+            Operation::Kill(_) => Some(137),
+            _ => None,
+        };
+        if let (Some(code), Some(unit)) = (code, operation.unit()) {
+            end(&mut state, unit, code);
+        }
+        done(Ok(Deed::default()))
+    }
+
+    fn probe(&self, _: Arc<CompiledPod>, _: UnitName, kind: ProbeKind) -> Work<Result<(), String>> {
+        let trouble = self.0.lock().unwrap().probes.get(kind.as_str()).cloned();
+        done(trouble.map_or(Ok(()), Err))
+    }
+
+    fn ended(&self, unit: UnitName, _: u32) -> Work<End> {
+        let (sender, receiver) = oneshot::channel();
+        let before = self.0.lock().unwrap().running.insert(unit.clone(), sender);
+        assert!(before.is_none(), "two processes of {unit}");
+        Box::pin(async { receiver.await.unwrap_or_default() })
+    }
+
+    fn problem(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn tell(&self, paper: Paper) -> Work<()> {
+        self.0.lock().unwrap().told.push(paper);
+        done(())
+    }
+}
+
+fn end(state: &mut State, unit: &UnitName, code: i32) {
+    if let Some(sender) = state.running.remove(unit) {
+        sender
+            .send(End {
+                code: Some(code),
+                why: None,
+            })
+            .unwrap();
+    }
+}
+
+/// A driver in a fake world.
+pub(super) struct Stage {
+    pub(super) world: Fake,
+    desired: watch::Sender<Option<DesiredRelease>>,
+    surroundings: watch::Sender<u64>,
+    shutdown: watch::Sender<bool>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Stage {
+    /// A driver of this pod, which should run, in a world that has been prepared.
+    pub(super) fn new(pod: CompiledPod, prepare: impl FnOnce(&mut Prepare<'_>)) -> Self {
+        let world = Fake::default();
+        prepare(&mut Prepare(&world));
+        let (desired, desired_seen) = watch::channel(Some(desired(pod, PodState::Running)));
+        let (surroundings, surroundings_seen) = watch::channel(0);
+        let (shutdown, shutdown_seen) = watch::channel(false);
+        let orders = Orders {
+            desired: desired_seen,
+            surroundings: surroundings_seen,
+            shutdown: shutdown_seen,
+        };
+        let driver = Driver::new(
+            "web:1.0.0".parse().unwrap(),
+            world.clone(),
+            orders,
+            Clock::start(),
+        );
+        let task = Some(tokio::spawn(driver.run()));
+        Self {
+            world,
+            desired,
+            surroundings,
+            shutdown,
+            task,
+        }
+    }
+
+    /// Lets everything happen that happens within this time.
+    pub(super) async fn pass(&self, ms: u64) {
+        tokio::time::sleep(std::time::Duration::from_millis(ms)).await;
+    }
+
+    /// What the driver did since this was asked last.
+    pub(super) fn asked(&self) -> String {
+        std::mem::take(&mut self.world.0.lock().unwrap().asked).join(", ")
+    }
+
+    pub(super) fn change(&self, change: impl FnOnce(&mut DesiredRelease)) {
+        self.desired
+            .send_modify(|desired| change(desired.as_mut().unwrap()));
+    }
+
+    pub(super) fn take_away(&self) {
+        self.desired.send_replace(None);
+    }
+
+    pub(super) fn surroundings_changed(&self) {
+        self.surroundings.send_modify(|revision| *revision += 1);
+    }
+
+    pub(super) fn exit(&self, unit: &str, code: i32) {
+        end(
+            &mut self.world.0.lock().unwrap(),
+            &unit.parse().unwrap(),
+            code,
+        );
+    }
+
+    pub(super) fn prepare(&self) -> Prepare<'_> {
+        Prepare(&self.world)
+    }
+
+    pub(super) fn status(&self) -> PodStatus {
+        self.paper().status
+    }
+
+    pub(super) fn paper(&self) -> Paper {
+        self.world.0.lock().unwrap().told.last().unwrap().clone()
+    }
+
+    pub(super) fn told_count(&self) -> usize {
+        self.world.0.lock().unwrap().told.len()
+    }
+
+    pub(super) fn running(&self) -> usize {
+        self.world.0.lock().unwrap().running.len()
+    }
+
+    /// Ends the daemon and waits until the driver has.
+    pub(super) async fn shut_down(mut self) -> Self {
+        self.shutdown.send_replace(true);
+        self.until_over().await;
+        self
+    }
+
+    pub(super) async fn until_over(&mut self) {
+        self.task.take().unwrap().await.unwrap();
+    }
+}
+
+/// What a test decides about the world.
+pub(super) struct Prepare<'a>(&'a Fake);
+
+impl Prepare<'_> {
+    pub(super) fn obedient(&self) {
+        self.0.0.lock().unwrap().obedient = true;
+    }
+
+    pub(super) fn probe(&self, kind: &'static str, outcome: Result<(), &str>) {
+        let mut state = self.0.0.lock().unwrap();
+        match outcome {
+            Ok(()) => state.probes.remove(kind),
+            Err(why) => state.probes.insert(kind, why.to_owned()),
+        };
+    }
+
+    pub(super) fn trouble(&self, operation: &str, trouble: Option<(&str, bool)>) {
+        let mut state = self.0.0.lock().unwrap();
+        match trouble {
+            None => state.troubles.remove(operation),
+            Some((message, held)) => state.troubles.insert(
+                operation.to_owned(),
+                Trouble {
+                    message: message.into(),
+                    held,
+                },
+            ),
+        };
+    }
+
+    pub(super) fn found(&self, found: Found) {
+        self.0.0.lock().unwrap().found = found;
+    }
+}
+
+fn desired(pod: CompiledPod, state: PodState) -> DesiredRelease {
+    DesiredRelease {
+        state: Ok(state),
+        pod: Ok(Arc::new(pod)),
+        configs: BTreeMap::from([("conf".parse().unwrap(), "1".to_owned())]),
+        mappings: vec!["61000:30000:10:false".parse().unwrap()],
+        mappings_problem: None,
+    }
+}

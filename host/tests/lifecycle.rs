@@ -1,0 +1,247 @@
+//! Start, readiness, reload, restart, stop, removal.
+
+use std::fs;
+
+use crate::host::{Host, is_alive, is_running, kill, pid, shell};
+use hostfiles::PodPhase;
+
+const WEB: &str = "web:1.0.0";
+const PORT: &str = "expose: [{targetPort: 80, hostPort: 30000, clusterPort: 61000, maxConn: 10}]";
+
+#[test]
+fn a_pod_starts_gets_its_port_and_is_routed_when_it_is_ready() {
+    let host = Host::new();
+    let keys =
+        format!("{PORT}; readinessProbe: {{timeoutSeconds: 9, check: {{cmd: [test, -e, ready]}}}}");
+    host.pod(
+        WEB,
+        "running",
+        &shell(
+            "main",
+            &keys,
+            "echo port $SNS_PORT_80 proxy $SNS_PROXY; pwd; exec sleep 600",
+        ),
+    );
+    let _daemon = host.daemon();
+    let status = host.wait(WEB, "the pod to run", is_running);
+    assert!(!status.readiness);
+    host.wait_for_line(WEB, "main", "stdout", " 0 port 30000 proxy 127.0.0.1\n");
+    host.wait_for_routes("\n");
+    let root = host.release(WEB).root_dir(&"main".parse().unwrap());
+    fs::write(root.join("ready"), "").unwrap();
+    host.wait_for_routes("61000:30000:10:false\n");
+    host.wait(WEB, "readiness", |status| status.readiness);
+}
+
+#[test]
+fn a_changed_config_reaches_a_unit_as_its_signal_or_as_a_restart() {
+    let host = Host::new();
+    let mounts = "mounts: [{volume: conf, dest: /mnt/conf}]";
+    let script = "trap 'cat mnt/conf/text' HUP; cat mnt/conf/text; while :; do sleep 0.05; done";
+    let units = shell("main", &format!("signal: {{sig: HUP}}; {mounts}"), script)
+        + &shell("other", mounts, "cat mnt/conf/text; exec sleep 600")
+        + &shell("apart", "", "exec sleep 600");
+    host.config(WEB, "first\n");
+    host.pod(WEB, "running", &units);
+    let _daemon = host.daemon();
+    let before = host.wait(WEB, "the pod to run", is_running);
+    host.wait_for_line(WEB, "main", "stdout", "first");
+    host.config(WEB, "second\n");
+    host.wait_for_line(WEB, "main", "stdout", "second");
+    host.wait_for_line(WEB, "other", "stdout", "second");
+    let after = host.wait(WEB, "the restart of one unit", |status| {
+        is_running(status) && status.units[1].start_count == 2
+    });
+    assert_eq!(after.units[0].pid, before.units[0].pid);
+    assert_ne!(after.units[1].pid, before.units[1].pid);
+    assert_eq!(after.units[2].pid, before.units[2].pid);
+}
+
+#[test]
+fn a_unit_that_crashes_is_started_again_and_none_of_its_children_stays() {
+    let host = Host::new();
+    host.pod(
+        WEB,
+        "running",
+        &shell(
+            "main",
+            "restart: on-failure",
+            "setsid sleep 600 & echo child $!; wait",
+        ),
+    );
+    let _daemon = host.daemon();
+    host.wait(WEB, "the pod to run", is_running);
+    host.wait_for_line(WEB, "main", "stdout", "child");
+    let log = fs::read_to_string(host.log(WEB, "main", "stdout")).unwrap();
+    let child: u32 = log.trim().rsplit(' ').next().unwrap().parse().unwrap();
+    let first = host.wait(WEB, "a process", |status| status.units[0].pid.is_some());
+    kill(pid(&first));
+    let second = host.wait(WEB, "the restart", |status| {
+        is_running(status) && status.units[0].start_count == 2
+    });
+    assert_ne!(pid(&first), pid(&second));
+    assert!(
+        !is_alive(child),
+        "the child {child} of the first run still runs"
+    );
+}
+
+#[test]
+fn a_unit_that_ignores_term_is_killed_after_its_grace_and_logs_stay() {
+    let host = Host::new();
+    host.pod(
+        WEB,
+        "running",
+        &shell(
+            "main",
+            "stopTimeout: 1",
+            "trap 'echo asked' TERM; echo up; while :; do sleep 0.05; done",
+        ),
+    );
+    let _daemon = host.daemon();
+    let running = host.wait(WEB, "the pod to run", is_running);
+    host.wait_for_line(WEB, "main", "stdout", "up");
+    host.state(WEB, "stopped");
+    let stopped = host.wait(WEB, "the end", |status| status.units[0].status == "exited");
+    assert_eq!(
+        (stopped.status, stopped.units[0].exit_code),
+        (PodPhase::Exited, Some(137))
+    );
+    assert!(!is_alive(pid(&running)));
+    host.wait_for_line(WEB, "main", "stdout", "asked");
+    host.state(WEB, "running");
+    host.wait(WEB, "the pod to run again", is_running);
+    host.state(WEB, "removed");
+    host.wait(WEB, "its removal", |status| {
+        status.status == PodPhase::Removed
+    });
+    let release = host.release(WEB);
+    assert!(!release.run_dir().exists() && !release.path().join("root").exists());
+    assert!(host.log(WEB, "main", "stdout").exists());
+}
+
+#[test]
+fn units_start_in_order_and_one_shots_come_first() {
+    let host = Host::new();
+    let units = shell(
+        "first",
+        "startupProbe: {timeoutSeconds: 60, check: exit}",
+        "echo done > ../../order; exit 0",
+    ) + &shell("second", "", "cat ../../order; exec sleep 600");
+    host.pod(WEB, "running", &units);
+    let _daemon = host.daemon();
+    let status = host.wait(WEB, "the pod to run", is_running);
+    assert_eq!(
+        (status.units[0].exit_code, status.units[1].status.as_str()),
+        (Some(0), "running")
+    );
+    host.wait_for_line(WEB, "second", "stdout", "done");
+}
+
+#[test]
+fn a_program_that_does_not_exist_is_explained() {
+    let host = Host::new();
+    host.pod(
+        WEB,
+        "running",
+        "- name: main\n  restart: always\n  spec: {program: no-such-program, args: []}\n",
+    );
+    let _daemon = host.daemon();
+    let status = host.wait(WEB, "the explanation", |status| {
+        status.message.contains("no-such-program")
+    });
+    assert!(
+        status
+            .message
+            .starts_with("main exited with 127 (cannot execute no-such-program: "),
+        "{}",
+        status.message
+    );
+    assert_eq!(status.status, PodPhase::Starting);
+    host.wait_for_line(WEB, "main", "stderr", "cannot execute no-such-program");
+}
+
+#[test]
+fn a_broken_pod_stands_beside_a_good_one_and_can_be_mended() {
+    let host = Host::new();
+    let unit = shell("main", "", "exec sleep 600");
+    host.pod(WEB, "running", &unit);
+    host.put(&host.release("bad:1.0.0").pod(), b"#!/bin/sh\n");
+    host.state("bad:1.0.0", "running");
+    let _daemon = host.daemon();
+    host.wait(WEB, "the good pod to run", is_running);
+    let status = host.wait("bad:1.0.0", "the explanation", |status| {
+        !status.message.is_empty()
+    });
+    assert!(
+        status.message.contains("not a compiled pod"),
+        "{}",
+        status.message
+    );
+    host.pod("bad:1.0.0", "running", &unit);
+    host.wait("bad:1.0.0", "the mended pod to run", is_running);
+}
+
+#[test]
+fn a_pod_that_is_compiled_anew_takes_the_place_of_the_old_one() {
+    let host = Host::new();
+    host.pod(WEB, "running", &shell("old", "", "exec sleep 600"));
+    let _daemon = host.daemon();
+    let before = host.wait(WEB, "the pod to run", is_running);
+    host.pod(WEB, "running", &shell("new", "", "exec sleep 600"));
+    let after = host.wait(WEB, "the new pod to run", |status| {
+        is_running(status) && status.units[0].name == "new"
+    });
+    assert_ne!(pid(&before), pid(&after));
+    assert!(!is_alive(pid(&before)));
+}
+
+#[test]
+fn a_release_whose_directory_is_taken_away_is_ended() {
+    let host = Host::new();
+    host.pod(WEB, "running", &shell("main", "", "exec sleep 600"));
+    let _daemon = host.daemon();
+    let status = host.wait(WEB, "the pod to run", is_running);
+    fs::remove_dir_all(host.home().pods_dir().join("web")).unwrap();
+    let gone = || Ok((!is_alive(pid(&status))).then_some(()));
+    testkit::wait_until("its end", std::time::Duration::from_secs(60), gone).unwrap();
+}
+
+#[test]
+fn a_missing_plugin_is_explained_and_the_pod_starts_when_it_comes() {
+    let host = Host::new();
+    let yaml = fs::read(host.home().plugins_yaml()).unwrap();
+    fs::remove_file(host.home().plugins_yaml()).unwrap();
+    host.pod(WEB, "running", &shell("main", "", "exec sleep 600"));
+    let _daemon = host.daemon();
+    let status = host.wait(WEB, "the explanation", |status| {
+        status.message.contains("no plugin")
+    });
+    assert!(
+        status.message.contains("`runtime: native`"),
+        "{}",
+        status.message
+    );
+    host.put(&host.home().plugins_yaml(), &yaml);
+    let running = host.wait(WEB, "the pod to run", is_running);
+    let text = String::from_utf8(yaml).unwrap();
+    let other = "0".repeat(64);
+    let digest = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("digest: "))
+        .unwrap();
+    for (broken, problem) in [
+        (text.replace(digest, &other), "its SHA-256 is"),
+        ("plugins: no".to_owned(), "plugins.yaml"),
+    ] {
+        host.put(&host.home().plugins_yaml(), broken.as_bytes());
+        host.wait(WEB, "the problem", |status| {
+            is_running(status) && status.message.contains(problem)
+        });
+    }
+    assert_eq!(
+        pid(&host.status(WEB).unwrap()),
+        pid(&running),
+        "a running pod was touched because of its plugin"
+    );
+}

@@ -1,0 +1,13 @@
+//! The daemon from outside: real processes, the real plugin for native pods, real files.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may stop at the first surprise, and prepares its own files and programs"
+)]
+
+mod adoption;
+mod host;
+mod lifecycle;
+mod refusals;
+mod verbs;

@@ -1,0 +1,89 @@
+//! What the daemon refuses, and how it says so.
+
+use std::fs;
+use std::process::Output;
+
+use crate::host::Host;
+
+#[track_caller]
+fn check(output: &Output, code: i32, message: &str) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(said.contains(message), "{said}");
+}
+
+#[test]
+fn a_home_that_is_none() {
+    let host = Host::new();
+    check(
+        &host.run(&["/no/such/home"]),
+        1,
+        "[ERROR] there is no host home at /no/such/home",
+    );
+    let home = host.home();
+    fs::remove_file(home.cluster_id()).unwrap();
+    check(
+        &host.run(&[home.path().to_str().unwrap()]),
+        1,
+        "it has no file `cluster-id.txt`",
+    );
+    fs::remove_dir_all(home.pods_dir()).unwrap();
+    check(
+        &host.run(&[home.path().to_str().unwrap()]),
+        1,
+        "it has no directory `pods`",
+    );
+}
+
+#[test]
+fn a_home_that_another_daemon_serves() {
+    let host = Host::new();
+    host.pod("web:1.0.0", "stopped", "- name: main\n");
+    let _daemon = host.daemon();
+    host.wait("web:1.0.0", "the first daemon", |_| true);
+    check(
+        &host.run(&[host.home().path().to_str().unwrap()]),
+        1,
+        "another simplenetesd serves",
+    );
+}
+
+#[test]
+fn a_home_that_belongs_to_someone_else() {
+    let host = Host::new();
+    let home = host.home().path().to_owned();
+    if std::os::unix::fs::chown(&home, Some(65_534), None).is_err() {
+        // Only root can give a directory away; the root directory is someone else's then.
+        let refused = host.run(&["/"]);
+        return check(&refused, 1, "/");
+    }
+    check(
+        &host.run(&[home.to_str().unwrap()]),
+        1,
+        "belongs to user 65534, and this is user 0",
+    );
+}
+
+#[test]
+fn a_command_line_that_is_wrong() {
+    let host = Host::new();
+    check(&host.run(&[]), 2, "HOSTHOME");
+    check(&host.run(&["--no-such-option"]), 2, "--no-such-option");
+}
+
+#[test]
+fn help_and_version() {
+    let host = Host::new();
+    let help = host.run(&["--help"]);
+    let text = String::from_utf8(help.stdout).unwrap();
+    assert!(
+        help.status.success() && text.contains("HOSTHOME") && text.contains("Exit status:"),
+        "{text}"
+    );
+    assert!(!text.contains("shim"), "{text}");
+    let version = String::from_utf8(host.run(&["--version"]).stdout).unwrap();
+    assert_eq!(
+        version,
+        format!("simplenetesd {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}

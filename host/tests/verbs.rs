@@ -1,0 +1,73 @@
+//! The reading verbs of the Pod API.
+
+use crate::host::{Host, is_running, shell};
+
+const WEB: &str = "web:1.0.0";
+
+fn ask(host: &Host, arguments: &[&str]) -> (i32, String) {
+    let pod = host.release(WEB).pod();
+    let output = host.run(&[&["pod", pod.to_str().unwrap()], arguments].concat());
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(output.stdout).unwrap(),
+    )
+}
+
+#[test]
+fn a_pod_answers_before_during_and_after_its_run() {
+    let host = Host::new();
+    let keys = "expose: [{targetPort: 80, hostPort: 30000, maxConn: 1}]; mounts: [{volume: conf, dest: /a}, {volume: conf, dest: /b}]";
+    host.pod(
+        WEB,
+        "running",
+        &shell("main", keys, "echo hello; echo oops >&2; exec sleep 600"),
+    );
+    assert_eq!(
+        ask(&host, &["ps"]),
+        (0, "pod: web-1.0.0\nstatus: non-existing\n".into())
+    );
+    assert_eq!(ask(&host, &["readiness"]), (1, String::new()));
+    let (code, info) = ask(&host, &["info"]);
+    assert_eq!(code, 0);
+    for line in [
+        "pod: web-1.0.0\n",
+        "      mounts: ./config/conf:/a ./config/conf:/b\n",
+        "      ports: 30000:80\n",
+        "      restart: never\n",
+    ] {
+        assert!(info.contains(line), "{info}");
+    }
+    assert_eq!(
+        ask(&host, &["version"]).1,
+        "apiVersion 1.0.0-beta2\nruntime native\npodVersion 1.0.0\n"
+    );
+    let mut daemon = host.daemon();
+    host.wait(WEB, "readiness", |status| {
+        is_running(status) && status.readiness
+    });
+    assert_eq!(ask(&host, &["readiness"]).0, 0);
+    assert!(ask(&host, &["ps"]).1.contains("\nstatus: running\n"));
+    host.wait_for_line(WEB, "main", "stdout", "hello");
+    host.wait_for_line(WEB, "main", "stderr", "oops");
+    assert_eq!(
+        ask(&host, &["logs", "-s", "stderr", "-d", "name,stream"]),
+        (0, "main stderr oops\n".into())
+    );
+    assert_eq!(ask(&host, &["logs", "nobody"]).0, 1);
+    daemon.stop().unwrap();
+    assert_eq!(ask(&host, &["ps"]).1, "pod: web-1.0.0\nstatus: unknown\n");
+    assert_eq!(ask(&host, &["readiness"]).0, 1);
+}
+
+#[test]
+fn help_names_the_verbs() {
+    let host = Host::new();
+    host.pod(WEB, "stopped", "- name: main\n");
+    for arguments in [&[][..], &["help"][..]] {
+        let (code, text) = ask(&host, arguments);
+        assert!(
+            code == 0 && text.contains("readiness") && text.contains("logs"),
+            "{text}"
+        );
+    }
+}
