@@ -116,7 +116,12 @@ mod tests {
         assert!(refusal(folder.path()).contains("no directory `pods`"));
         fs::create_dir(folder.path().join("pods")).unwrap();
         assert!(refusal(folder.path()).contains("no file `cluster-id.txt`"));
-        fs::write(folder.path().join("cluster-id.txt"), "my-cluster\n").unwrap();
+        hostfiles::replace(
+            &folder.path().join("cluster-id.txt"),
+            b"my-cluster\n",
+            0o644,
+        )
+        .unwrap();
         let home = Home::open(folder.path()).unwrap();
         assert!(refusal(folder.path()).contains("another simplenetesd"));
         drop(home);

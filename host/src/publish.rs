@@ -92,7 +92,7 @@ mod tests {
     async fn nothing_is_written_before_every_release_was_looked_at() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("portmappings.conf");
-        std::fs::write(&path, "61000:30000:10:false\n").unwrap();
+        hostfiles::replace(&path, b"61000:30000:10:false\n", 0o644).unwrap();
         let (routes, messages) = Routes::channel();
         let expected = BTreeSet::from([id("a:1.0.0"), id("b:1.0.0")]);
         let writer = tokio::spawn(run(

@@ -38,7 +38,7 @@ impl Host {
         };
         fs::create_dir_all(host.home().plugins_dir()).unwrap();
         fs::create_dir_all(host.home().pods_dir()).unwrap();
-        host.put(
+        Self::put(
             &host.home().plugins_dir().join(entry.file_name()),
             &component,
         );
@@ -49,8 +49,8 @@ impl Host {
             },
         )
         .unwrap();
-        host.put(&host.home().cluster_id(), b"test\n");
-        host.put(&host.home().hosts_conf(), b"127.0.0.1:1\n");
+        Self::put(&host.home().cluster_id(), b"test\n");
+        Self::put(&host.home().hosts_conf(), b"127.0.0.1:1\n");
         host
     }
 
@@ -62,7 +62,7 @@ impl Host {
         self.home().release(&id.parse().unwrap())
     }
 
-    pub(crate) fn put(&self, path: &Path, content: &[u8]) {
+    pub(crate) fn put(path: &Path, content: &[u8]) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         replace(path, content, 0o644).unwrap();
     }
@@ -75,18 +75,18 @@ impl Host {
             podspec::FIRST_LINE
         );
         let release = self.release(id);
-        self.put(&release.pod(), text.as_bytes());
-        self.put(&release.portmappings(), b"61000:30000:10:false\n");
+        Self::put(&release.pod(), text.as_bytes());
+        Self::put(&release.portmappings(), b"61000:30000:10:false\n");
         self.state(id, state);
     }
 
     pub(crate) fn state(&self, id: &str, state: &str) {
-        self.put(&self.release(id).state(), format!("{state}\n").as_bytes());
+        Self::put(&self.release(id).state(), format!("{state}\n").as_bytes());
     }
 
     pub(crate) fn config(&self, id: &str, text: &str) {
         let config = self.release(id).config(&"conf".parse().unwrap());
-        self.put(&config.join("text"), text.as_bytes());
+        Self::put(&config.join("text"), text.as_bytes());
     }
 
     /// `simplenetesd` with these arguments, which sees nothing of the developer's environment.

@@ -166,7 +166,7 @@ fn a_broken_pod_stands_beside_a_good_one_and_can_be_mended() {
     let host = Host::new();
     let unit = shell("main", "", "exec sleep 600");
     host.pod(WEB, "running", &unit);
-    host.put(&host.release("bad:1.0.0").pod(), b"#!/bin/sh\n");
+    Host::put(&host.release("bad:1.0.0").pod(), b"#!/bin/sh\n");
     host.state("bad:1.0.0", "running");
     let _daemon = host.daemon();
     host.wait(WEB, "the good pod to run", is_running);
@@ -222,7 +222,7 @@ fn a_missing_plugin_is_explained_and_the_pod_starts_when_it_comes() {
         "{}",
         status.message
     );
-    host.put(&host.home().plugins_yaml(), &yaml);
+    Host::put(&host.home().plugins_yaml(), &yaml);
     let running = host.wait(WEB, "the pod to run", is_running);
     let text = String::from_utf8(yaml).unwrap();
     let other = "0".repeat(64);
@@ -234,7 +234,7 @@ fn a_missing_plugin_is_explained_and_the_pod_starts_when_it_comes() {
         (text.replace(digest, &other), "its SHA-256 is"),
         ("plugins: no".to_owned(), "plugins.yaml"),
     ] {
-        host.put(&host.home().plugins_yaml(), broken.as_bytes());
+        Host::put(&host.home().plugins_yaml(), broken.as_bytes());
         host.wait(WEB, "the problem", |status| {
             is_running(status) && status.message.contains(problem)
         });

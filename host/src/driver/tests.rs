@@ -95,7 +95,7 @@ async fn a_changed_config_restarts_those_that_mount_it() {
 #[tokio::test(start_paused = true)]
 async fn what_is_held_waits_for_a_change_and_what_failed_for_time() {
     let stage = Stage::new(pod(""), |world| {
-        world.trouble("start main", Some(("not granted", true)))
+        world.trouble("start main", Some(("not granted", true)));
     });
     stage.pass(600_000).await;
     assert_eq!(stage.asked(), "start main");

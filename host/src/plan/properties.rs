@@ -32,7 +32,7 @@ fn spec() -> CompiledPod {
 }
 
 /// What the world does next; it decides only what the daemon cannot.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Turn {
     Want(PodState),
     Crash(usize, i32),
@@ -273,7 +273,7 @@ proptest! {
         world.settle();
         let after: Vec<u32> = world.life.units.iter().map(|unit| unit.start_count).collect();
         prop_assert_eq!(before, after);
-        prop_assert!(world.life.units.iter().all(|unit| unit.is_gone()));
+        prop_assert!(world.life.units.iter().all(crate::life::UnitLife::is_gone));
     }
 }
 

@@ -174,10 +174,15 @@ mod tests {
             "{}\nformat: 1\npod: web\npodVersion: 1.0.0\nruntime: native\nunits: [{{name: main}}, {{name: side}}]\n",
             podspec::FIRST_LINE
         );
-        fs::write(folder.path().join("pod"), pod).unwrap();
+        hostfiles::replace(&folder.path().join("pod"), pod.as_bytes(), 0o755).unwrap();
         fs::create_dir(folder.path().join("log")).unwrap();
         for (name, text) in files {
-            fs::write(folder.path().join("log").join(name), text).unwrap();
+            hostfiles::replace(
+                &folder.path().join("log").join(name),
+                text.as_bytes(),
+                0o600,
+            )
+            .unwrap();
         }
         let pod = PodFile::open(folder.path().join("pod")).unwrap();
         (folder, pod)
@@ -218,10 +223,8 @@ mod tests {
         check(|args| args.units = vec!["side".into()], "d d");
         check(
             |args| {
-                (args.limit, args.details) = (
-                    -1,
-                    ["ts", "age", "name", "stream"].map(str::to_owned).to_vec(),
-                )
+                args.limit = -1;
+                args.details = ["ts", "age", "name", "stream"].map(str::to_owned).to_vec();
             },
             "102 8s main stdout e",
         );

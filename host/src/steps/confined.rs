@@ -100,7 +100,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("release")).unwrap();
         fs::create_dir_all(folder.path().join("outside")).unwrap();
-        fs::write(folder.path().join("outside/file"), "mine").unwrap();
+        hostfiles::replace(&folder.path().join("outside/file"), b"mine", 0o600).unwrap();
         std::os::unix::fs::symlink(
             folder.path().join("outside"),
             folder.path().join("release/away"),
