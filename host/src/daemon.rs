@@ -39,10 +39,9 @@ const SYNC_PAUSE: Duration = Duration::from_millis(50);
 /// The home cannot be served, or the machine lacks something that the daemon needs.
 pub async fn run(path: &Path, settings: Settings, log: Log) -> Result<()> {
     let home = Home::open(path)?;
-    let (mut term, mut int) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let mut hup = signal(SignalKind::hangup())?;
     let mut daemon = Daemon::start(&home, settings, log).await?;
     log.info(format_args!("serving {}", home.files.path().display()));
     loop {
@@ -51,6 +50,7 @@ pub async fn run(path: &Path, settings: Settings, log: Log) -> Result<()> {
             () = daemon.fleet.next_end() => daemon.take_everything().await,
             _ = term.recv() => break,
             _ = int.recv() => break,
+            _ = hup.recv() => break,
         }
     }
     log.info("ending; pods are left running");

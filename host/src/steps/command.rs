@@ -137,3 +137,119 @@ async fn head(stream: Option<impl AsyncRead + Unpin>, bytes_max: u64) -> Vec<u8>
     }
     kept
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::ProcessId;
+    use crate::steps::{Processes, Programs};
+    use hostfiles::ReleaseDir;
+    use simplenetes_plugin::Step;
+
+    fn runner(folder: &tempfile::TempDir) -> StepRunner {
+        StepRunner {
+            id: "web:1.0.0".parse().unwrap(),
+            release: ReleaseDir::new(folder.path()),
+            programs: Programs::new(
+                "/nowhere/simplenetesd".as_ref(),
+                "/bin/false".into(),
+                "/usr/bin:/bin".as_ref(),
+            ),
+            owner_is_root: false,
+        }
+    }
+
+    async fn run(script: &str, options: StepOptions) -> Result<Option<Answer>, StepError> {
+        let folder = tempfile::tempdir().unwrap();
+        let args = vec![
+            "-c".to_owned(),
+            script.replace("FOLDER", folder.path().to_str().unwrap()),
+        ];
+        let step = Step::Command {
+            id: "check".into(),
+            program: "sh".into(),
+            args,
+            options,
+        };
+        runner(&folder).run(step, &Processes::default()).await
+    }
+
+    #[tokio::test]
+    async fn a_command_gets_what_the_step_names_and_nothing_else() {
+        let options = StepOptions {
+            env: vec![("NAME".into(), "value".into())],
+            stdin: b"input".to_vec(),
+            ..StepOptions::default()
+        };
+        let answer = run(
+            "cat; echo \" $NAME ${HOME:-none}\"; test \"$PWD\" = FOLDER",
+            options,
+        )
+        .await
+        .unwrap()
+        .unwrap();
+        assert_eq!(
+            String::from_utf8(answer.stdout).unwrap(),
+            "input value none\n"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_told_with_the_last_line() {
+        let error = run(
+            "echo first >&2; echo last >&2; exit 3",
+            StepOptions::default(),
+        )
+        .await
+        .unwrap_err();
+        assert_eq!(error.to_string(), "check: ended with 3: last");
+        let error = run("kill -9 $$", StepOptions::default()).await.unwrap_err();
+        assert_eq!(error.to_string(), "check: ended with 137");
+    }
+
+    #[tokio::test]
+    async fn the_deadline_ends_the_whole_group() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "sleep 600 & echo $! > child; wait";
+        let options = StepOptions {
+            timeout_ms: Some(500),
+            ..StepOptions::default()
+        };
+        let args = vec!["-c".to_owned(), script.to_owned()];
+        let step = Step::Command {
+            id: "check".into(),
+            program: "sh".into(),
+            args,
+            options,
+        };
+        let error = runner(&folder)
+            .run(step, &Processes::default())
+            .await
+            .unwrap_err();
+        assert_eq!(error.to_string(), "check: no end after 500 ms");
+        let child: u32 = std::fs::read_to_string(folder.path().join("child"))
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        let ended =
+            || {
+                Ok(ProcessId::of(child)
+                    .map_or(Some(()), |process| (!process.is_alive()).then_some(())))
+            };
+        testkit::wait_until("the end of the child", Duration::from_secs(60), ended).unwrap();
+    }
+
+    #[tokio::test]
+    async fn another_user_is_refused() {
+        let options = StepOptions {
+            user: Some("root".into()),
+            ..StepOptions::default()
+        };
+        let error = run("true", options).await.unwrap_err();
+        assert!(
+            error.is_final() && error.to_string().contains("belongs to root"),
+            "{error}"
+        );
+    }
+}
