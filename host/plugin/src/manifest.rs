@@ -169,10 +169,12 @@ fn find_section(component: &[u8]) -> Result<&[u8], ManifestError> {
             } if depth == 0 => return Err(ManifestError::NotAComponent),
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::CustomSection(section) if depth == 0 && section.name() == SECTION => {
-                if found.replace(section.data()).is_some() {
-                    return Err(ManifestError::Several);
-                }
+            Payload::CustomSection(section)
+                if depth == 0
+                    && section.name() == SECTION
+                    && found.replace(section.data()).is_some() =>
+            {
+                return Err(ManifestError::Several);
             }
             _ => {}
         }
