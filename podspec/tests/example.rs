@@ -34,3 +34,30 @@ fn the_example_shows_every_key() {
         assert!(shown, "the example does not show `{key}`");
     }
 }
+
+/// The manual of the format, which is the example between two paragraphs.
+fn manual() -> String {
+    format!(
+        "# pod.yaml\n\n\
+        What a pod.yaml can say, shown by a pod of native processes. This page is made from\n\
+        [`podspec/src/example.yaml`](../podspec/src/example.yaml), which is compiled by a test; change it there and\n\
+        renew this page with `BLESS=1 cargo test -p podspec`.\n\n\
+        ```yaml\n{EXAMPLE}```\n\n\
+        Every mistake is reported with its line and column, all of them at once: unknown keys too, with the key\n\
+        that was probably meant. Lists may be indented or not.\n"
+    )
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "only BLESS=1 writes, and nobody reads at that moment"
+)]
+fn the_manual_is_the_example() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/POD_YAML.md");
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, manual()).unwrap();
+    }
+    let present = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(present, manual(), "renew docs/POD_YAML.md with BLESS=1");
+}
