@@ -56,6 +56,9 @@ fn add_pods(stage: &Stage) -> Result<()> {
     stage.cluster.make_repository(&website)?;
     for pod in ["website", "proxy"] {
         stage.run(&["sns", "host", "attach", &format!("{pod}@{HOST}")])?;
+    }
+    commit(stage, "Attach website and proxy")?;
+    for pod in ["website", "proxy"] {
         stage.run(&["sns", "pod", "compile", pod])?;
     }
     Ok(())
@@ -68,9 +71,13 @@ fn sync_and_start(stage: &mut Stage) -> Result<()> {
     stage.start_daemon()
 }
 
-fn commit_and_sync(stage: &Stage, message: &str) -> Result<()> {
+fn commit(stage: &Stage, message: &str) -> Result<()> {
     stage.run(&["git", "add", "."])?;
-    stage.run(&["git", "commit", "-q", "-m", message])?;
+    stage.run(&["git", "commit", "-q", "-m", message])
+}
+
+fn commit_and_sync(stage: &Stage, message: &str) -> Result<()> {
+    commit(stage, message)?;
     stage.run(&["sns", "cluster", "sync"])
 }
 

@@ -136,7 +136,9 @@ impl Stage {
         if let Some(daemon) = &mut self.daemon {
             daemon.stop()?;
         }
-        removed
+        removed?;
+        ui::print("The pods are removed and the daemon has ended.");
+        Ok(())
     }
 
     fn remove_pods(&mut self) -> Result<()> {
