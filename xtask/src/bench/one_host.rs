@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -103,7 +103,7 @@ fn has_exited(release: &Path) -> bool {
     status.lines().any(|line| line == "status: exited")
 }
 
-fn await_sign(sign: &PathBuf) -> Result<()> {
+fn await_sign(sign: &Path) -> Result<()> {
     let start = Instant::now();
     while !sign.exists() {
         ensure!(

@@ -66,7 +66,7 @@ mod tests {
         let text = text(&[row(9_900), row(21_000)], Duration::from_millis(2));
         let lines = text.lines().collect::<Vec<_>>();
         assert!(
-            lines[1].ends_with("1.4 s    < 20.0 ms     9.9 ms       4.95"),
+            lines[1].ends_with("1.4 s  < 20.0 ms     9.9 ms       4.95"),
             "{text}"
         );
         assert!(lines[2].ends_with("21.0 ms      10.50  MISSED"), "{text}");

@@ -11,6 +11,9 @@ use super::{Problem, Tree};
 /// The parts of `std` that reach outside.
 const EFFECTS: [&str; 5] = ["fs", "net", "process", "env", "thread"];
 
+/// What of `std::net` is only a value.
+const ADDRESSES: [&str; 4] = ["IpAddr", "Ipv4Addr", "Ipv6Addr", "SocketAddr"];
+
 /// The types of `std::time` that read a clock.
 const CLOCKS: [&str; 2] = ["SystemTime", "Instant"];
 
@@ -49,6 +52,7 @@ impl Finder<'_> {
         let words = words.iter().map(String::as_str).collect::<Vec<_>>();
         let is_effect = match words.as_slice() {
             ["std", "time", name, ..] => CLOCKS.contains(name),
+            ["std", "net", name, ..] => !ADDRESSES.contains(name),
             ["std", name, ..] => EFFECTS.contains(name),
             _ => false,
         };
@@ -129,6 +133,10 @@ mod tests {
         check(
             "use std::time::{Duration, Instant};",
             &["`std::time::Instant` in a package without effects"],
+        );
+        check(
+            "use std::net::{IpAddr, TcpStream};",
+            &["`std::net::TcpStream` in a package without effects"],
         );
         check("use std::fmt; #[cfg(test)] mod tests { use std::fs; }", &[]);
     }
