@@ -149,7 +149,7 @@ pub fn read_if_present<F: Format>(path: &Path) -> Result<Option<F>, ReadError> {
 /// Replaces a file by the text of a value, readable by all (mode 0644). Gives true if it changed.
 ///
 /// # Errors
-/// See [`replace`].
+/// See [`replace()`].
 pub fn write<F: Format>(path: &Path, value: &F) -> Result<bool, ReplaceError> {
     replace(path, value.to_text().as_bytes(), 0o644)
 }

@@ -2,7 +2,7 @@
 //!
 //! Files are the wire between all parts of a cluster, so each format has one home here, one writer and
 //! one reader. A reader takes a whole, plausible file or refuses it with a message that names the file
-//! and the line; a writer goes through [`replace`], so nobody ever sees half a file. This crate knows
+//! and the line; a writer goes through [`replace()`], so nobody ever sees half a file. This crate knows
 //! neither what a pod is made of nor what any program does with a file. `docs/HOST_FILES.md` lists all.
 
 mod cluster_id;

@@ -1,7 +1,7 @@
 //! `pod.yaml` in, compiled pod or a list of problems with places out.
 //!
-//! The way of a text: [`header`] names the kind → the caller finds the kind's [`Shape`] →
-//! [`preprocess`] replaces variables → [`parse`] reads everything that all kinds share and gives a
+//! The way of a text: [`header()`] names the kind → the caller finds the kind's [`Shape`] →
+//! [`preprocess()`] replaces variables → [`parse`] reads everything that all kinds share and gives a
 //! [`Draft`] → the kind's plugin resolves its [`Draft::section`] → [`Draft::resolve`] gives the
 //! [`CompiledPod`]. This crate opens no file, knows no kind and prints nothing.
 
