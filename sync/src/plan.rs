@@ -234,12 +234,12 @@ fn change(plan: &mut Plan, id: &ReleaseId, wanted: &Release, present: &Release, 
         }
     }
     if (wanted.pod, wanted.portmappings) != (present.pod, present.portmappings) {
-        // A host that lost the pod, or got half of it from the original's sync, gets it in any case.
-        if present.pod.is_none() || options.overwrite.contains(id) {
+        let is_wanted = wanted_state(wanted) != PodState::Removed;
+        if options.overwrite.contains(id) || (is_wanted && !is_in_use(present)) {
             plan.steps.push(Step::Pod {
                 release: id.clone(),
             });
-        } else {
+        } else if is_wanted {
             plan.held_back.push(id.clone());
         }
     }
@@ -255,6 +255,13 @@ fn change(plan: &mut Plan, id: &ReleaseId, wanted: &Release, present: &Release, 
         });
     }
     set_state(plan, id, present.state, wanted_state(wanted), true);
+}
+
+/// Whether the pod of a release is one that the host was told to use. One that was removed, that nobody
+/// knows the state of, or that the host lost, gives way to what the project has now.
+fn is_in_use(present: &Release) -> bool {
+    let is_told = matches!(present.state, Some(PodState::Running | PodState::Stopped));
+    present.pod.is_some() && is_told
 }
 
 fn set_state(

@@ -163,6 +163,29 @@ fn a_pod_that_was_delivered_changes_only_when_it_is_named() {
 }
 
 #[test]
+fn a_version_that_was_removed_comes_back_as_the_project_has_it() {
+    let wanted = "web:1.0.0=running,pod2,ports2";
+    check(
+        wanted,
+        "web:1.0.0=removed,pod1,ports1",
+        &["~ web:1.0.0 pod", "~ web:1.0.0 removed -> running"],
+    );
+    check(
+        wanted,
+        "web:1.0.0=pod1,ports1",
+        &["~ web:1.0.0 pod", "~ web:1.0.0 unknown -> running"],
+    );
+    // What stays or becomes removed needs no new pod, and nothing is missing that could be held back.
+    check("web:1.0.0=removed,pod2", "web:1.0.0=removed,pod1", &[]);
+    check("web:1.0.0=removed", "web:1.0.0=removed,pod1", &[]);
+    check(
+        "web:1.0.0=removed,pod2",
+        "web:1.0.0=running,pod1",
+        &["- web:1.0.0 running -> removed"],
+    );
+}
+
+#[test]
 fn configs_and_routes_change() {
     check(
         "web:1.0.0=running,a=2,b=1",
