@@ -25,12 +25,20 @@ pub enum Relation {
 pub enum ChainRefusal {
     /// Someone synced from a newer project.
     #[error(
-        "the host is {0} commits ahead of this project: pull first, or force the sync to take them back"
+        "the host is {} ahead of this project: pull first, or force the sync to take back what it lacks",
+        commits(*.0)
     )]
     Behind(usize),
     /// Someone synced from another branch.
     #[error("the host was synced from a project that branched off at {}: merge or rebase first, or force the sync to drop what this project lacks", .0.as_deref().unwrap_or("an unknown commit"))]
     Branched(Option<String>),
+}
+
+fn commits(count: usize) -> String {
+    match count {
+        1 => "1 commit".to_owned(),
+        count => format!("{count} commits"),
+    }
 }
 
 impl Relation {

@@ -62,6 +62,10 @@ fn behind_and_branched_need_force() {
             Some("the host is 3 commits ahead of this project: pull first"),
         ),
         (
+            Relation::Behind(1),
+            Some("the host is 1 commit ahead of this project: pull first"),
+        ),
+        (
             Relation::Branched(Some("abc1234".to_owned())),
             Some("the host was synced from a project that branched off at abc1234"),
         ),
