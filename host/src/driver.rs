@@ -152,6 +152,7 @@ impl<W: World> Driver<W> {
         self.life.removed = removed;
         for unit in &mut self.life.units {
             unit.start_count = counts.get(&unit.name).copied().unwrap_or_default();
+            unit.counted_from = unit.start_count;
         }
         self.spec = Some(Arc::clone(next));
     }

@@ -35,6 +35,7 @@ impl<W: World> Driver<W> {
                 .and_then(|spec| spec.unit(&unit.name))
                 .is_some_and(|unit| unit.startup_probe.is_some());
             unit.start_count = memory.start_count;
+            unit.counted_from = memory.counted_from;
             if let Some((since, start_count)) = found.running.get(&unit.name) {
                 let passed = !has_probe || (memory.passed && memory.start_count == *start_count);
                 unit.start_count = *start_count;

@@ -37,6 +37,8 @@ pub struct Memory {
 pub struct UnitMemory {
     /// How often it was started.
     pub start_count: u32,
+    /// How many of the starts were before its pod was last wanted to run.
+    pub counted_from: u32,
     /// How often it ended early, one after the other.
     pub failures: u32,
     /// True when it has passed its startup since the release was last down.
@@ -56,6 +58,7 @@ impl<W: World> Driver<W> {
                 |reason: StopReason| matches!(reason, StopReason::Pod | StopReason::Restart);
             let memory = UnitMemory {
                 start_count: unit.start_count,
+                counted_from: unit.counted_from,
                 failures: unit.failures,
                 started: unit.started,
                 passed: matches!(unit.phase, Phase::Up { passed: true, .. }),

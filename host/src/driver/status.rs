@@ -47,6 +47,12 @@ impl<W: World> Driver<W> {
         let from_life = spec
             .as_ref()
             .and_then(|spec| explain(spec, &self.life, now));
+        // The unit that could not start because of its kind has said so already.
+        let from_kind = from_kind.filter(|why| {
+            !from_life
+                .as_ref()
+                .is_some_and(|told: &String| told.contains(why))
+        });
         let lines: Vec<String> = [problem, from_kind, from_life]
             .into_iter()
             .flatten()
@@ -80,8 +86,13 @@ impl<W: World> Driver<W> {
         }
     }
 
+    /// A unit that has its grace to end still holds its ports and files: it is not gone before its process is.
+    fn has_processes(&self) -> bool {
+        !self.life.units.iter().all(UnitLife::is_gone)
+    }
+
     fn is_being_removed(&self) -> bool {
-        self.life.wanted == PodState::Removed && self.life.units.iter().all(UnitLife::is_gone)
+        self.life.wanted == PodState::Removed && !self.has_processes()
     }
 
     fn phase(&self, spec: Option<&CompiledPod>) -> PodPhase {
@@ -96,6 +107,7 @@ impl<W: World> Driver<W> {
             PodState::Running if is_settled(spec, &self.life) => PodPhase::Running,
             PodState::Running => PodPhase::Starting,
             PodState::Removed if self.life.is_down() && self.life.removed => PodPhase::Removed,
+            PodState::Stopped | PodState::Removed if self.has_processes() => PodPhase::Running,
             PodState::Stopped | PodState::Removed => PodPhase::Exited,
         }
     }
@@ -105,6 +117,8 @@ impl<W: World> Driver<W> {
             PodPhase::Created | PodPhase::Starting => {
                 self.memory.created_ms.get_or_insert(now);
             }
+            // What is on its way down keeps the times that it has.
+            PodPhase::Running if self.life.wanted != PodState::Running => {}
             PodPhase::Running => {
                 self.memory.created_ms.get_or_insert(now);
                 self.memory.started_ms.get_or_insert(now);
@@ -144,7 +158,7 @@ fn unit_status(
         mounts: mounts(spec, unit),
         ports: ports(unit),
         network: text("network"),
-        start_count: life.start_count,
+        start_count: life.start_count.saturating_sub(life.counted_from),
         status: word(life.phase).to_owned(),
         pid: None,
         exit_code: match life.phase {

@@ -70,6 +70,10 @@ async fn stopping_goes_backwards_and_kills_who_does_not_listen() {
     stage.pass(2_900).await;
     assert_eq!(stage.asked(), "stop second");
     assert!(stage.paper().routes.is_empty());
+    assert_eq!(
+        (stage.status().status, stage.status().message.as_str()),
+        (PodPhase::Running, "stopping: unit second has 3 s to end")
+    );
     stage.prepare().obedient();
     stage.pass(200).await;
     assert_eq!(stage.asked(), "kill second, stop first");
@@ -77,6 +81,23 @@ async fn stopping_goes_backwards_and_kills_who_does_not_listen() {
         (stage.status().status, stage.running()),
         (PodPhase::Exited, 0)
     );
+    assert_eq!(stage.status().message, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_starts_since_the_pod_was_last_wanted_are_told() {
+    let stage = Stage::new(pod("  restart: always"), |world| world.obedient());
+    stage.pass(1).await;
+    stage.exit("main", 1);
+    stage.pass(1).await;
+    assert_eq!(stage.status().units[0].start_count, 2);
+    stage.change(|desired| desired.state = Ok(PodState::Stopped));
+    stage.pass(1).await;
+    stage.change(|desired| desired.state = Ok(PodState::Running));
+    stage.pass(1).await;
+    assert_eq!(stage.status().units[0].start_count, 1);
+    let unit = stage.paper().memory.unwrap().units[&"main".parse().unwrap()].clone();
+    assert_eq!((unit.start_count, unit.counted_from), (3, 2));
 }
 
 #[tokio::test(start_paused = true)]

@@ -97,6 +97,8 @@ pub struct UnitLife {
     pub phase: Phase,
     /// How often it was started. Results that belong to an earlier start are told apart by it.
     pub start_count: u32,
+    /// How many of the starts were before its pod was last wanted to run: they are not told.
+    pub counted_from: u32,
     /// Starts and runs that ended early, one after the other; the back-off grows with them.
     pub failures: u32,
     /// True when it has passed its startup once since the release was last down: the units after it may start.
@@ -127,6 +129,7 @@ impl UnitLife {
             name,
             phase: Phase::Absent,
             start_count: 0,
+            counted_from: 0,
             failures: 0,
             started: false,
             nudge: None,
@@ -165,11 +168,12 @@ impl UnitLife {
         self.probed = [None; 3];
     }
 
-    /// Makes it a unit that was never started, except that starts go on being counted.
+    /// Makes it a unit that was never started, except that starts go on being numbered.
     pub(super) fn reset(&mut self) {
         let start_count = self.start_count;
         *self = Self {
             start_count,
+            counted_from: start_count,
             ..Self::new(self.name.clone())
         };
     }

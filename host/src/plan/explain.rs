@@ -6,6 +6,11 @@ use podspec::{CompiledPod, Unit};
 use super::policy::{End, next_start};
 use crate::life::{EndReason, Life, Phase, StopReason, UnitLife};
 
+/// A message is about so long at most, however many units are ill, …
+const MESSAGE_CHARS: usize = 200;
+/// … but each of them is told with at least so much.
+const UNIT_CHARS_MIN: usize = 40;
+
 /// True when a release that should run does: every unit has started, or has ended and may stay so.
 #[must_use]
 pub fn is_settled(spec: &CompiledPod, life: &Life) -> bool {
@@ -45,7 +50,7 @@ pub fn explain(spec: &CompiledPod, life: &Life, now: u64) -> Option<String> {
         ));
     }
     if life.wanted != PodState::Running {
-        return None;
+        return stopping(spec, life, now);
     }
     let lines: Vec<String> = spec
         .units
@@ -53,7 +58,38 @@ pub fn explain(spec: &CompiledPod, life: &Life, now: u64) -> Option<String> {
         .zip(&life.units)
         .filter_map(|(unit, truth)| of_unit(unit, truth, now))
         .collect();
-    (!lines.is_empty()).then(|| lines.join("; "))
+    let share = (MESSAGE_CHARS / lines.len().max(1)).max(UNIT_CHARS_MIN);
+    let cut: Vec<String> = lines.iter().map(|line| cut(line, share)).collect();
+    (!cut.is_empty()).then(|| cut.join("; "))
+}
+
+/// The unit that a release waits for which should not run: units end one after the other, the last first.
+fn stopping(spec: &CompiledPod, life: &Life, now: u64) -> Option<String> {
+    let pairs = spec.units.iter().zip(&life.units);
+    let (unit, truth) = pairs.rev().find(|(_, truth)| !truth.is_gone())?;
+    let name = &unit.name;
+    Some(match truth.phase {
+        Phase::Stopping {
+            killed: Some(_), ..
+        } => format!("stopping: unit {name} did not end when asked and was killed"),
+        Phase::Stopping { since, .. } => {
+            let due = since.saturating_add(u64::from(unit.stop_grace_seconds) * 1_000);
+            format!("stopping: unit {name} has {} to end", seconds(due, now))
+        }
+        Phase::Starting => format!("stopping: unit {name} is still being started"),
+        Phase::Up { .. } | Phase::Absent | Phase::Exited { .. } => {
+            format!("stopping: unit {name} still runs")
+        }
+    })
+}
+
+/// A line with at most so many characters.
+fn cut(line: &str, chars_max: usize) -> String {
+    if line.chars().count() <= chars_max {
+        return line.to_owned();
+    }
+    let head: String = line.chars().take(chars_max.saturating_sub(1)).collect();
+    format!("{head}…")
 }
 
 fn of_unit(unit: &Unit, truth: &UnitLife, now: u64) -> Option<String> {
@@ -81,6 +117,7 @@ fn of_unit(unit: &Unit, truth: &UnitLife, now: u64) -> Option<String> {
                     "{name} {end} and its restart policy is {}: the units after it wait",
                     unit.restart
                 )),
+                None if code != Some(0) => Some(format!("{name} {end}")),
                 Some(_) | None => None,
             }
         }

@@ -436,3 +436,30 @@ fn ready_means_settled_and_serving() {
     life.units[0].ready = true;
     assert!(is_ready(&probed, &life));
 }
+
+#[test]
+fn a_unit_that_failed_and_stays_so_is_told() {
+    let spec = pod("");
+    let told = |code| explain(&spec, &life(&spec, exited(code)), NOW);
+    assert_eq!(told(0), None);
+    assert_eq!(told(3).unwrap(), "main exited with 3");
+}
+
+#[test]
+fn every_ill_unit_is_told_and_the_line_stays_short() {
+    let units: String = (0..5).map(|unit| format!("- name: unit{unit}\n")).collect();
+    let spec = pod(&units);
+    let mut life = life(&spec, exited(1));
+    for unit in &mut life.units {
+        unit.trouble = Some("a long story ".repeat(20));
+    }
+    let line = explain(&spec, &life, NOW).unwrap();
+    assert!(line.chars().count() < 220, "{line}");
+    for unit in 0..5 {
+        assert_eq!(
+            line.matches(&format!("unit{unit} exited")).count(),
+            1,
+            "{line}"
+        );
+    }
+}
