@@ -30,6 +30,7 @@ Examples:
 Environment:
   SNS_LOG_LEVEL        error, warn, info (default) or debug
   SIMPLENETES_PLUGINS  a directory with plugins, looked at before plugins/ beside this program
+  SNS_RESCAN_SECONDS   after so long without a change everything is read again (default 60)
   XDG_CACHE_HOME       where translated plugins are kept, in simplenetes/ (default ~/.cache)
 
 Exit status:
@@ -51,7 +52,10 @@ pub(crate) enum Command {
     Shim,
     /// The process that becomes a unit; started by a shim only
     #[command(hide = true)]
-    ShimGate,
+    ShimGate {
+        /// The process of the shim
+        shim: u32,
+    },
 }
 
 /// A verb of the Pod API.

@@ -91,7 +91,7 @@ impl Daemon {
         let mut daemon = Self {
             home: home.files.clone(),
             scanner: Scanner::new(home.files.clone()),
-            watch: Watch::start(home.files.clone()),
+            watch: Watch::start(home.files.clone(), settings.safety_rescan),
             plugins: Some(Plugins::new(home.files.clone(), engine, directories)),
             kinds,
             address,

@@ -28,18 +28,21 @@ use podspec::CompiledPod;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::life::{Event, Life, Operation};
+use crate::life::{Event, Life, Operation, ProbeError, Trouble};
 use crate::plan::plan;
 use crate::scan::DesiredRelease;
 use crate::system::Clock;
 
+use adopt::removed_nothing;
 pub use memory::{Memory, UnitMemory};
 pub(crate) use status::{mounts, ports};
 pub use wake::Wake;
-pub use world::{Deed, End, Found, Paper, Work, World};
+pub use world::{Deed, End, Found, Paper, Survivor, Work, World};
 
 /// Wakes that wait to be taken. Each unit has at most one of a kind under way, so it is never full.
 const INBOX_MAX: usize = 256;
+/// What is said of work that ended without a result.
+const LOST: &str = "it was aborted by a mistake in the daemon, please report it";
 
 /// What a driver is told from outside.
 #[derive(Debug, Clone)]
@@ -102,8 +105,13 @@ impl<W: World> Driver<W> {
         self.adopt().await;
         self.learn_desired();
         loop {
-            let wake_at = self.act();
+            let (begun, wake_at) = self.act();
+            // First it is written down what is about to be done, and the routes are withdrawn of a pod
+            // that is about to be stopped.
             self.tell().await;
+            if let Some(operation) = begun {
+                self.carry_out(operation);
+            }
             if self.is_over() {
                 return;
             }
@@ -208,17 +216,27 @@ impl<W: World> Driver<W> {
         }
     }
 
-    fn operation_done(&mut self, outcome: Result<Deed, crate::life::Trouble>) {
+    fn operation_done(&mut self, outcome: Result<Deed, Trouble>) {
         let operation = self.life.operation.clone();
-        let outcome = outcome.map(|deed| {
-            if let Some(state) = deed.state {
-                self.memory.plugin_state = state;
+        let (outcome, survivors) = match outcome {
+            Ok(deed) => {
+                if let Some(state) = deed.state {
+                    self.memory.plugin_state = state;
+                }
+                (
+                    removed_nothing(operation.as_ref(), &deed.survivors),
+                    deed.survivors,
+                )
             }
-        });
+            Err(trouble) => (Err(trouble), BTreeMap::new()),
+        };
         let succeeded = outcome.is_ok();
         self.apply(Event::Done(outcome));
-        if let (true, Some(Operation::Start(unit))) = (succeeded, &operation) {
-            self.watch_end(unit.clone());
+        self.take_over(&survivors);
+        if let (true, Some(Operation::Start(unit))) = (succeeded, operation)
+            && !survivors.contains_key(&unit)
+        {
+            self.watch_end(unit);
         }
         self.learn_desired();
     }
@@ -232,60 +250,73 @@ impl<W: World> Driver<W> {
     }
 
     /// Begins what is due and says when to look again.
-    fn act(&mut self) -> Option<u64> {
-        let spec = Arc::clone(self.spec.as_ref()?);
+    fn act(&mut self) -> (Option<Operation>, Option<u64>) {
+        let Some(spec) = self.spec.clone() else {
+            return (None, None);
+        };
         let plan = plan(&spec, &self.life, self.clock.now_ms());
-        if let Some(operation) = plan.operation {
-            self.begin(&spec, operation);
+        if let Some(operation) = &plan.operation {
+            self.apply(Event::Begun(operation.clone()));
         }
         for (unit, kind) in plan.probes {
             self.apply(Event::ProbeBegun(unit.clone(), kind));
             let start_count = self.life.unit(&unit).map_or(0, |life| life.start_count);
             let probe = self.world.probe(Arc::clone(&spec), unit.clone(), kind);
-            self.spawn(async move {
-                Wake::ProbeDone {
-                    unit,
-                    kind,
-                    start_count,
-                    outcome: probe.await,
-                }
-            });
+            let done = move |outcome| Wake::ProbeDone {
+                unit,
+                kind,
+                start_count,
+                outcome,
+            };
+            let lost = done.clone()(Err(ProbeError::NotAsked(LOST.into())));
+            self.spawn(lost, async move { done(probe.await) });
         }
-        plan.wake_at
+        (plan.operation, plan.wake_at)
     }
 
-    fn begin(&mut self, spec: &Arc<CompiledPod>, operation: Operation) {
-        self.apply(Event::Begun(operation.clone()));
+    fn carry_out(&mut self, operation: Operation) {
+        let Some(spec) = self.spec.clone() else {
+            return;
+        };
         let start_count = operation
             .unit()
             .and_then(|unit| self.life.unit(unit))
             .map_or(0, |unit| unit.start_count);
         let state = self.memory.plugin_state.clone();
-        let deed = self
-            .world
-            .operate(Arc::clone(spec), operation, start_count, state);
-        self.spawn(async move { Wake::OperationDone(deed.await) });
+        let deed = self.world.operate(spec, operation, start_count, state);
+        let lost = Wake::OperationDone(Err(Trouble {
+            message: LOST.into(),
+            held: false,
+        }));
+        self.spawn(lost, async move { Wake::OperationDone(deed.await) });
     }
 
     fn watch_end(&mut self, unit: names::UnitName) {
         let start_count = self.life.unit(&unit).map_or(0, |life| life.start_count);
         let end = self.world.ended(unit.clone(), start_count);
-        self.spawn(async move {
-            Wake::Ended {
-                unit,
-                start_count,
-                end: end.await,
-            }
-        });
+        let ended = move |end| Wake::Ended {
+            unit,
+            start_count,
+            end,
+        };
+        let lost = ended.clone()(End::default());
+        self.spawn(lost, async move { ended(end.await) });
     }
 
-    /// Runs work beside the driver; its result comes back as a wake.
-    fn spawn(&mut self, work: impl Future<Output = Wake> + Send + 'static) {
+    /// Runs work beside the driver; its result comes back as a wake. `lost` comes back from work that
+    /// ends without a result, because of a mistake in this program: the driver would wait for ever.
+    fn spawn(&mut self, lost: Wake, work: impl Future<Output = Wake> + Send + 'static) {
         while self.tasks.try_join_next().is_some() {}
         let sender = self.sender.clone();
         self.tasks.spawn(async move {
+            let mut task = JoinSet::new();
+            task.spawn(work);
+            let wake = match task.join_next().await {
+                Some(Ok(wake)) => wake,
+                Some(Err(_)) | None => lost,
+            };
             // The driver that does not listen any more has ended, and does not want to know.
-            let _ = sender.send(work.await).await;
+            let _ = sender.send(wake).await;
         });
     }
 
@@ -301,7 +332,7 @@ impl<W: World> Driver<W> {
                 break;
             };
             if let Wake::OperationDone(outcome) = wake {
-                self.apply(Event::Done(outcome.map(drop)));
+                self.operation_done(outcome);
             }
         }
         self.tell().await;

@@ -18,7 +18,7 @@ use podspec::{Check, CompiledPod};
 use tokio::sync::watch as channel;
 
 use crate::driver::{Deed, End, Found, Paper, Work, World};
-use crate::life::{Operation, ProbeKind, Trouble};
+use crate::life::{Operation, ProbeError, ProbeKind, Trouble};
 use crate::log::Log;
 use crate::plugins::Kinds;
 use crate::probe;
@@ -89,7 +89,7 @@ impl Hands {
         spec: Arc<CompiledPod>,
         name: UnitName,
         kind: ProbeKind,
-    ) -> Result<(), String> {
+    ) -> Result<(), ProbeError> {
         let Some(unit) = spec.unit(&name) else {
             return Ok(());
         };
@@ -112,18 +112,18 @@ impl Hands {
         };
         let limit = Duration::from_secs(timeout_seconds.into());
         let bind = *self.around.address.borrow();
-        match check {
+        let outcome = match check {
             Check::Tcp(check) => probe::tcp(probe::address(unit, check.port, bind).0, limit).await,
             Check::Http(check) => {
                 let (address, send_proxy) = probe::address(unit, check.port, bind);
                 probe::http(address, &check, send_proxy, limit).await
             }
             Check::Command(argv) => {
-                let work = self.execute(&spec, &name, argv, format!("{} probe", kind.as_str()));
-                let late = |_| Err(format!("no end within {timeout_seconds} s"));
-                tokio::time::timeout(limit, work).await.unwrap_or_else(late)
+                let cause = format!("{} probe", kind.as_str());
+                return self.execute(&spec, &name, argv, cause, limit).await;
             }
-        }
+        };
+        outcome.map_err(ProbeError::Failed)
     }
 }
 
@@ -150,7 +150,7 @@ impl World for Hands {
         spec: Arc<CompiledPod>,
         unit: UnitName,
         kind: ProbeKind,
-    ) -> Work<Result<(), String>> {
+    ) -> Work<Result<(), ProbeError>> {
         Box::pin(self.clone().run_probe(spec, unit, kind))
     }
 

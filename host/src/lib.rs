@@ -15,6 +15,7 @@ pub mod hands;
 pub mod home;
 pub mod life;
 pub mod log;
+pub mod open_files;
 pub mod plan;
 pub mod plugins;
 pub mod pod;

@@ -18,8 +18,8 @@ mod unit;
 use names::{PodState, UnitName};
 use podspec::CompiledPod;
 
-pub use event::{Event, Trouble};
-pub use unit::{EndReason, Nudge, Phase, ProbeKind, StopReason, UnitLife};
+pub use event::{Event, ProbeError, Trouble};
+pub use unit::{EndReason, FailedNudge, Nudge, Phase, ProbeKind, StopReason, UnitLife};
 
 /// A unit that has been up for so long is healthy: its earlier failures are forgotten.
 pub const HEALTHY_AFTER_MS: u64 = 60_000;

@@ -23,9 +23,9 @@ fn main() -> ExitCode {
             ..
         } => shim::run().map(|()| 0).map_err(Into::into),
         Cli {
-            command: Some(Command::ShimGate),
+            command: Some(Command::ShimGate { shim }),
             ..
-        } => Ok(shim::run_gate()),
+        } => Ok(shim::run_gate(shim)),
         Cli {
             command: Some(Command::Pod { verb: None, .. }),
             ..

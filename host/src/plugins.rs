@@ -23,6 +23,8 @@ pub struct Kind {
     pub runtime: Option<Arc<dyn Runtime>>,
     /// Why the plugin that `plugins.yaml` names is not the one in service.
     pub problem: Option<String>,
+    /// The name of the plugin that answers for it.
+    pub plugin: String,
 }
 
 /// The kinds of a host.
@@ -126,6 +128,7 @@ impl Plugins {
             }
         };
         let mut next = Kinds::default();
+        let mut failed: BTreeMap<String, String> = BTreeMap::new();
         let mut owners: BTreeMap<String, String> = BTreeMap::new();
         for entry in &listed.plugins {
             match self.load_entry(entry) {
@@ -134,6 +137,7 @@ impl Plugins {
                         let kind = Kind {
                             runtime: Some(Arc::<simplenetes_plugin::Plugin>::clone(&plugin)),
                             problem: None,
+                            plugin: entry.name.clone(),
                         };
                         match owners.insert(shape.kind.clone(), entry.name.clone()) {
                             None => {
@@ -145,21 +149,20 @@ impl Plugins {
                                     entry.name.clone(),
                                     shape.kind.clone(),
                                 );
-                                next.kinds.insert(
-                                    shape.kind.clone(),
-                                    Kind {
-                                        runtime: None,
-                                        problem: Some(twice.to_string()),
-                                    },
-                                );
+                                let kind = self.contested(&shape.kind, &listed, &twice);
+                                next.kinds.insert(shape.kind.clone(), kind);
                             }
                         }
                     }
                 }
-                Err(problem) => next.problems.push(one_line(&problem)),
+                Err(problem) => {
+                    let problem = one_line(&problem);
+                    failed.insert(entry.name.clone(), problem.clone());
+                    next.problems.push(problem);
+                }
             }
         }
-        self.keep_in_service(&mut next);
+        self.keep_in_service(&mut next, &failed);
         self.current = next;
         self.current.clone()
     }
@@ -168,23 +171,30 @@ impl Plugins {
         Ok(read_if_present(&self.home.plugins_yaml())?.unwrap_or_default())
     }
 
-    /// A kind that is not served any more because its plugin has a problem goes on with the old one. A
+    /// A kind that is not served any more because its own plugin has a problem goes on with the old one. A
     /// kind whose plugin was taken out of the list on purpose does not.
-    fn keep_in_service(&self, next: &mut Kinds) {
-        if next.problems.is_empty() {
-            return;
-        }
-        let problem = next.problems.join("; ");
+    fn keep_in_service(&self, next: &mut Kinds, failed: &BTreeMap<String, String>) {
         for (name, old) in &self.current.kinds {
-            if let Some(runtime) = &old.runtime
+            if let (Some(_), Some(problem)) = (&old.runtime, failed.get(&old.plugin))
                 && !next.kinds.contains_key(name)
             {
                 let kept = Kind {
-                    runtime: Some(Arc::clone(runtime)),
                     problem: Some(problem.clone()),
+                    ..old.clone()
                 };
                 next.kinds.insert(name.clone(), kept);
             }
+        }
+    }
+
+    /// A kind that two plugins want stays with the one that has it, if that is still in the list.
+    fn contested(&self, kind: &str, listed: &PluginsYaml, twice: &PluginProblem) -> Kind {
+        let is_listed = |old: &&Kind| listed.plugins.iter().any(|entry| entry.name == old.plugin);
+        let old = self.current.kinds.get(kind).filter(is_listed);
+        Kind {
+            runtime: old.and_then(|old| old.runtime.clone()),
+            problem: Some(twice.to_string()),
+            plugin: old.map(|old| old.plugin.clone()).unwrap_or_default(),
         }
     }
 

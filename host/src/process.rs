@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
 /// One process, for as long as the machine runs.
@@ -43,18 +43,51 @@ impl ProcessId {
             return Ok(None);
         };
         match pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(descriptor) => Ok(self.is_alive().then_some(descriptor)),
+            Ok(descriptor) => Ok(self.look()?.then_some(descriptor)),
             Err(rustix::io::Errno::SRCH) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// True while it runs; a process that has ended and only waits to be collected does not.
+    /// True while it runs; a process that has ended and only waits to be collected does not. One that
+    /// cannot be looked at, because there are no descriptors left, counts as running.
     #[must_use]
     pub fn is_alive(self) -> bool {
-        Stat::read(self.pid).is_ok_and(|stat| {
-            stat.start_time == self.start_time && !matches!(stat.state, 'Z' | 'X')
-        })
+        self.look().unwrap_or(true)
+    }
+
+    fn look(self) -> io::Result<bool> {
+        match Stat::read(self.pid) {
+            Ok(stat) => Ok(stat.start_time == self.start_time && stat.runs()),
+            Err(error) if is_gone(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What is left of the session that this process led, without itself: its number belongs to that
+    /// session as long as it has members. Empty when somebody else has the number now.
+    #[must_use]
+    pub fn session_without_leader(self) -> Vec<Self> {
+        if Stat::read(self.pid).is_ok_and(|stat| stat.start_time != self.start_time) {
+            return Vec::new();
+        }
+        let members = processes().filter_map(|pid| Some((pid, Stat::read(pid).ok()?)));
+        members
+            .filter(|(pid, stat)| stat.session == self.pid && *pid != self.pid && stat.runs())
+            .filter(|(_, stat)| stat.start_time >= self.start_time)
+            .map(|(pid, stat)| Self {
+                pid,
+                start_time: stat.start_time,
+            })
+            .collect()
+    }
+
+    /// Ends it at once, and never another process that has its number now.
+    pub fn kill(self) {
+        if let Ok(Some(descriptor)) = self.open() {
+            // Fails only when it has ended meanwhile, or belongs to another user.
+            let _ = pidfd_send_signal(descriptor, Signal::KILL);
+        }
     }
 
     /// The number as the kernel calls want it.
@@ -77,24 +110,35 @@ pub fn boot_id() -> io::Result<String> {
 /// The processes whose parent this one is.
 #[must_use]
 pub fn children_of(parent: u32) -> Vec<u32> {
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+    processes()
         .filter(|pid| Stat::read(*pid).is_ok_and(|stat| stat.parent == parent))
         .collect()
+}
+
+fn processes() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// `ESRCH` is what a process says that ends while it is read.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+        || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
 }
 
 /// The fields of `/proc/PID/stat` that matter here.
 struct Stat {
     state: char,
     parent: u32,
+    session: u32,
     start_time: u64,
 }
 
 impl Stat {
+    fn runs(&self) -> bool {
+        !matches!(self.state, 'Z' | 'X')
+    }
+
     fn read(pid: u32) -> io::Result<Self> {
         let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         Self::parse(&text).ok_or_else(|| {
@@ -113,6 +157,7 @@ impl Stat {
         Some(Self {
             state: fields.first()?.chars().next()?,
             parent: fields.get(1)?.parse().ok()?,
+            session: fields.get(3)?.parse().ok()?,
             start_time: fields.get(19)?.parse().ok()?,
         })
     }
@@ -124,9 +169,10 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_does_not_confuse() {
-        let text = "77 (a) b) S 5 77 77 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 1 1";
+        let text = "77 (a) b) S 5 77 76 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 1 1";
         let stat = Stat::parse(text).unwrap();
-        assert_eq!((stat.state, stat.parent, stat.start_time), ('S', 5, 4711));
+        assert_eq!((stat.state, stat.parent), ('S', 5));
+        assert_eq!((stat.session, stat.start_time), (76, 4711));
         assert!(Stat::parse("77 (a) S 5").is_none());
     }
 

@@ -135,6 +135,7 @@ impl Unit {
             .map_err(prepare("start a process"))?;
         let process =
             ProcessId::of(child.id()).map_err(prepare("read the start time of the process"))?;
+        let unfinished = Unfinished(Some(process));
         let record = RunRecord {
             process,
             shim: ProcessId::of(std::process::id())
@@ -145,6 +146,7 @@ impl Unit {
         };
         files.write_run(&record).map_err(ShimError::Record)?;
         let refusal = let_go(&mut go, spec).map_err(prepare("hand the program over"))?;
+        unfinished.keep();
         Ok(Self {
             files,
             process,
@@ -183,6 +185,23 @@ impl Unit {
     }
 }
 
+/// A process whose start is not finished: it is ended when the start fails.
+struct Unfinished(Option<ProcessId>);
+
+impl Unfinished {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(process) = self.0 {
+            process.kill();
+        }
+    }
+}
+
 fn lock(files: &RunFiles, spec: &ShimSpec) -> Result<File, ShimError> {
     let lock = File::options()
         .create(true)
@@ -208,7 +227,7 @@ fn spawn_gate(
         reason = "the shim is where a unit's process is started"
     )]
     std::process::Command::new("/proc/self/exe")
-        .arg("shim-gate")
+        .args(["shim-gate", &std::process::id().to_string()])
         .env_clear()
         .stdin(Stdio::from(channel))
         .stdout(stdout)

@@ -16,6 +16,7 @@ use names::{ReleaseId, UnitName};
 use rustix::process::{Signal, kill_process_group, pidfd_send_signal};
 use simplenetes_plugin::{Answer, Step, StepOptions};
 
+use crate::open_files::OpenFiles;
 use crate::process::ProcessId;
 
 pub use lookup::Programs;
@@ -99,6 +100,18 @@ impl StepError {
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Refused(_))
     }
+
+    /// True when the program itself is why: it ended badly, not at all in time, or is not there. Anything
+    /// else says nothing about it, for example a machine that has no memory left.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        use io::ErrorKind::{NotFound, PermissionDenied};
+        match self {
+            Self::Status { .. } | Self::Deadline { .. } => true,
+            Self::Start { source, .. } => matches!(source.kind(), NotFound | PermissionDenied),
+            Self::Path { .. } | Self::Shim { .. } | Self::Signal { .. } | Self::Refused(_) => false,
+        }
+    }
 }
 
 /// Runs steps for one release.
@@ -112,6 +125,8 @@ pub struct StepRunner {
     pub programs: Programs,
     /// True when the host home belongs to root, the only case in which units may change their user.
     pub owner_is_root: bool,
+    /// The limit of open files that units get.
+    pub open_files: OpenFiles,
 }
 
 /// What a step needs to know of the units.

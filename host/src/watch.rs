@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use hostfiles::HostHome;
 use names::ReleaseId;
+use notify::event::ModifyKind;
 use notify::{Config, Event, EventKind, INotifyWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
@@ -24,7 +25,7 @@ use place::Place;
 /// Changes that come together are taken together.
 const DEBOUNCE: Duration = Duration::from_millis(5);
 /// After so long without an event everything counts as changed.
-const SAFETY_RESCAN: Duration = Duration::from_secs(60);
+pub const SAFETY_RESCAN: Duration = Duration::from_secs(60);
 
 /// What has changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,6 +62,9 @@ impl Changes {
 #[derive(Default)]
 struct Pending {
     changes: Mutex<Changes>,
+    /// Directories that the kernel has let go of: one of the same name has to be watched anew, even when
+    /// it has got the same inode.
+    released: Mutex<BTreeSet<PathBuf>>,
     wake: Notify,
 }
 
@@ -74,6 +78,15 @@ impl Pending {
     }
 
     fn note(&self, home: &Path, event: notify::Result<Event>) {
+        if let Ok(event) = &event
+            && matches!(
+                event.kind,
+                EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))
+            )
+        {
+            let mut released = self.released.lock().unwrap_or_else(PoisonError::into_inner);
+            released.extend(event.paths.iter().cloned());
+        }
         let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Ok(event) if event.need_rescan() => *changes = Changes::all(),
@@ -100,12 +113,14 @@ pub struct Watch {
     watched: BTreeMap<PathBuf, u64>,
     /// Why changes are only noticed once a minute.
     problem: Option<String>,
+    safety_rescan: Duration,
 }
 
 impl Watch {
-    /// A watch that follows nothing yet, see [`Self::follow`].
+    /// A watch that follows nothing yet, see [`Self::follow`]. When nothing was noticed for as long as
+    /// `safety_rescan`, everything counts as changed.
     #[must_use]
-    pub fn start(home: HostHome) -> Self {
+    pub fn start(home: HostHome, safety_rescan: Duration) -> Self {
         let pending = Arc::new(Pending::default());
         let (sink, root) = (Arc::clone(&pending), home.path().to_owned());
         let config = Config::default().with_follow_symlinks(false);
@@ -120,6 +135,7 @@ impl Watch {
             watcher,
             watched: BTreeMap::new(),
             problem,
+            safety_rescan,
         }
     }
 
@@ -136,10 +152,17 @@ impl Watch {
         let Some(watcher) = &mut self.watcher else {
             return false;
         };
+        let released = std::mem::take(
+            &mut *self
+                .pending
+                .released
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
         let gone: Vec<PathBuf> = self
             .watched
             .iter()
-            .filter(|(path, inode)| present.get(*path) != Some(*inode))
+            .filter(|(path, inode)| present.get(*path) != Some(*inode) || released.contains(*path))
             .map(|(path, _)| path.clone())
             .collect();
         for path in gone {
@@ -169,7 +192,7 @@ impl Watch {
     /// by the next call.
     pub async fn changes(&self) -> Changes {
         let is_late = !self.pending.is_something()
-            && timeout(SAFETY_RESCAN, self.pending.wake.notified())
+            && timeout(self.safety_rescan, self.pending.wake.notified())
                 .await
                 .is_err();
         if is_late {

@@ -12,6 +12,7 @@ use super::Settings;
 use crate::driver::{Driver, Orders};
 use crate::hands::{Hands, Surroundings};
 use crate::home::Home;
+use crate::open_files::OpenFiles;
 use crate::publish::Routes;
 use crate::scan::{Desired, DesiredRelease};
 use crate::steps::{Programs, StepRunner};
@@ -21,6 +22,7 @@ use crate::system::Clock;
 pub(super) struct Fleet {
     home: HostHome,
     owner_is_root: bool,
+    open_files: OpenFiles,
     programs: Programs,
     around: Surroundings,
     routes: Routes,
@@ -47,6 +49,7 @@ impl Fleet {
         Self {
             home: home.files.clone(),
             owner_is_root: home.owner == 0,
+            open_files: settings.open_files.clone(),
             programs,
             around,
             routes,
@@ -99,6 +102,7 @@ impl Fleet {
             release: self.home.release(&id),
             programs: self.programs.clone(),
             owner_is_root: self.owner_is_root,
+            open_files: self.open_files.clone(),
         };
         let hands = Hands::new(runner, self.around.clone(), self.routes.clone());
         let driver = Driver::new(id.clone(), hands, orders, self.clock);

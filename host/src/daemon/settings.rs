@@ -2,6 +2,10 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::open_files::OpenFiles;
+use crate::watch::SAFETY_RESCAN;
 
 /// Settings of the daemon.
 #[derive(Debug, Clone)]
@@ -14,6 +18,11 @@ pub struct Settings {
     pub plugins: Option<PathBuf>,
     /// Where programs are looked for (`PATH`).
     pub path: OsString,
+    /// After so long without a change everything is read again (`SNS_RESCAN_SECONDS`): a safety net for
+    /// changes that the kernel does not tell.
+    pub safety_rescan: Duration,
+    /// How many files may be open.
+    pub open_files: OpenFiles,
 }
 
 impl Settings {
@@ -34,6 +43,11 @@ impl Settings {
             cache: caches.join("simplenetes"),
             plugins: variable("SIMPLENETES_PLUGINS").map(PathBuf::from),
             path: variable("PATH").unwrap_or_default(),
+            safety_rescan: variable("SNS_RESCAN_SECONDS")
+                .and_then(|text| text.to_str()?.parse().ok())
+                .filter(|seconds| *seconds > 0)
+                .map_or(SAFETY_RESCAN, Duration::from_secs),
+            open_files: OpenFiles::raise(),
         })
     }
 }

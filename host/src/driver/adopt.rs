@@ -1,7 +1,11 @@
 //! Takes over what an earlier daemon has left: running units stay as they are.
 
-use super::{Driver, Found, World};
-use crate::life::{EndReason, Life, Phase, StopReason};
+use std::collections::BTreeMap;
+
+use names::UnitName;
+
+use super::{Driver, Found, Survivor, World};
+use crate::life::{EndReason, Event, Life, Operation, Phase, StopReason, Trouble};
 
 impl<W: World> Driver<W> {
     pub(super) async fn adopt(&mut self) {
@@ -18,6 +22,19 @@ impl<W: World> Driver<W> {
         let running: Vec<_> = found.running.keys().cloned().collect();
         for unit in running {
             self.watch_end(unit);
+        }
+    }
+
+    /// Takes over units that run although they were thought not to.
+    pub(super) fn take_over(&mut self, survivors: &BTreeMap<UnitName, Survivor>) {
+        for (unit, survivor) in survivors {
+            self.apply(Event::Survived {
+                unit: unit.clone(),
+                since: survivor.since_ms,
+                start_count: survivor.start_count,
+                incomplete: survivor.incomplete.clone(),
+            });
+            self.watch_end(unit.clone());
         }
     }
 
@@ -42,6 +59,7 @@ impl<W: World> Driver<W> {
                 unit.failures = memory.failures;
                 unit.started = memory.started || passed;
                 unit.ready = memory.ready && passed;
+                unit.nudge = memory.nudge;
                 unit.phase = Phase::Up {
                     since: *since,
                     passed,
@@ -54,6 +72,7 @@ impl<W: World> Driver<W> {
                 };
                 unit.failures = memory.failures.max(1);
                 unit.started = memory.started;
+                unit.nudge = memory.nudge;
                 unit.trouble = end.why.clone();
                 unit.phase = Phase::Exited {
                     at: *at,
@@ -62,5 +81,19 @@ impl<W: World> Driver<W> {
                 };
             }
         }
+    }
+}
+
+/// A removal that has found a unit running has not removed anything: the unit has to end first.
+pub(super) fn removed_nothing(
+    operation: Option<&Operation>,
+    survivors: &BTreeMap<UnitName, Survivor>,
+) -> Result<(), Trouble> {
+    match (operation, survivors.keys().next()) {
+        (Some(Operation::Remove), Some(unit)) => Err(Trouble {
+            message: format!("nothing was removed: {unit} still runs and is ended first"),
+            held: false,
+        }),
+        _ => Ok(()),
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::{Deed, Driver, End, Found, Orders, Paper, Work, World};
-use crate::life::{Operation, ProbeKind, Trouble};
+use crate::life::{Operation, ProbeError, ProbeKind, Trouble};
 use crate::scan::DesiredRelease;
 use crate::system::Clock;
 
@@ -72,9 +72,14 @@ impl World for Fake {
         done(Ok(Deed::default()))
     }
 
-    fn probe(&self, _: Arc<CompiledPod>, _: UnitName, kind: ProbeKind) -> Work<Result<(), String>> {
+    fn probe(
+        &self,
+        _: Arc<CompiledPod>,
+        _: UnitName,
+        kind: ProbeKind,
+    ) -> Work<Result<(), ProbeError>> {
         let trouble = self.0.lock().unwrap().probes.get(kind.as_str()).cloned();
-        done(trouble.map_or(Ok(()), Err))
+        done(trouble.map_or(Ok(()), |why| Err(ProbeError::Failed(why))))
     }
 
     fn ended(&self, unit: UnitName, _: u32) -> Work<End> {

@@ -8,7 +8,7 @@ use names::{PodState, UnitName, VolumeName};
 use serde::{Deserialize, Serialize};
 
 use super::{Driver, World};
-use crate::life::{EndReason, Phase, StopReason};
+use crate::life::{EndReason, Nudge, Operation, Phase, StopReason, UnitLife};
 
 /// What a driver remembers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -49,6 +49,9 @@ pub struct UnitMemory {
     pub ready: bool,
     /// True when the daemon asked it to end together with its pod, or to be started again.
     pub asked_to_end: bool,
+    /// What it should take notice of and has not yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nudge: Option<Nudge>,
 }
 
 impl<W: World> Driver<W> {
@@ -63,6 +66,7 @@ impl<W: World> Driver<W> {
                 started: unit.started,
                 passed: matches!(unit.phase, Phase::Up { passed: true, .. }),
                 ready: unit.ready,
+                nudge: self.nudge_of(unit),
                 asked_to_end: match unit.phase {
                     Phase::Stopping { reason, .. }
                     | Phase::Exited {
@@ -85,6 +89,16 @@ impl<W: World> Driver<W> {
             configs: self.configs.clone(),
             units: units.collect(),
             ..self.memory.clone()
+        }
+    }
+
+    /// A signal that is under way may never arrive.
+    fn nudge_of(&self, unit: &UnitLife) -> Option<Nudge> {
+        match &self.life.operation {
+            Some(Operation::Signal(name, nudge)) if *name == unit.name => {
+                unit.nudge.max(Some(*nudge))
+            }
+            _ => unit.nudge,
         }
     }
 }

@@ -5,7 +5,7 @@ use tokio::time::sleep_until;
 
 use super::Driver;
 use super::world::{Deed, End, World};
-use crate::life::{ProbeKind, Trouble};
+use crate::life::{ProbeError, ProbeKind, Trouble};
 
 /// A status that says nothing new is written again after so long: readers take an older one for dead.
 pub(super) const TELL_AGAIN_MS: u64 = 60_000;
@@ -28,7 +28,7 @@ pub enum Wake {
         /// The start that it belongs to.
         start_count: u32,
         /// What it brought.
-        outcome: Result<(), String>,
+        outcome: Result<(), ProbeError>,
     },
     /// The process of a unit has ended.
     Ended {

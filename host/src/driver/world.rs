@@ -9,7 +9,7 @@ use names::UnitName;
 use podspec::CompiledPod;
 
 use super::Memory;
-use crate::life::{Operation, ProbeKind, Trouble};
+use crate::life::{Operation, ProbeError, ProbeKind, Trouble};
 
 /// Work that is under way.
 pub type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -34,6 +34,19 @@ pub struct Found {
 pub struct Deed {
     /// What the plugin wants to be kept for the pod.
     pub state: Option<Vec<u8>>,
+    /// Units that run although they were thought not to. A removal that finds any has removed nothing.
+    pub survivors: BTreeMap<UnitName, Survivor>,
+}
+
+/// A process that was found of a unit that was thought to have none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survivor {
+    /// When it was started, in milliseconds since the Unix epoch.
+    pub since_ms: u64,
+    /// Which start it is.
+    pub start_count: u32,
+    /// Why its start was not finished; none when it was.
+    pub incomplete: Option<String>,
 }
 
 /// How a process ended.
@@ -74,7 +87,7 @@ pub trait World: Send + Sync + 'static {
         spec: Arc<CompiledPod>,
         unit: UnitName,
         kind: ProbeKind,
-    ) -> Work<Result<(), String>>;
+    ) -> Work<Result<(), ProbeError>>;
     /// Waits for the end of the process of this start of a unit.
     fn ended(&self, unit: UnitName, start_count: u32) -> Work<End>;
     /// Why plugin and host do not serve the release as they should; none when they do.

@@ -1,25 +1,31 @@
 //! Finding what an earlier daemon has left of a release: the pod in service, its units, its memory.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use names::UnitName;
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use super::Hands;
 use crate::driver::{End, Found, Memory};
-use crate::process::boot_id;
+use crate::process::{ProcessId, boot_id};
 use crate::scan::read_pod;
 use crate::shim::{RunFiles, RunRecord};
 
-/// A shim that holds its lock but has not recorded anything yet gets so long to do it.
-const SETTLE_TRIES: u32 = 250;
+/// A shim that holds its lock but has not recorded anything yet gets so long to do it: ten seconds, more
+/// than it needs at most to end what its unit left behind and to let the streams run dry.
+const SETTLE_TRIES: u32 = 500;
 const SETTLE_PAUSE: Duration = Duration::from_millis(20);
 
 /// What the files of one unit say.
-enum Unit {
+pub(super) enum Unit {
     Running(RunRecord),
     Ended(u64, End),
+    /// Its shim was killed.
+    Orphaned(RunRecord),
     Nothing,
     /// Its shim is about to write.
     Unsettled,
@@ -42,7 +48,7 @@ impl Hands {
         found.memory.boot.clone_from(&boot);
         found.spec = read_pod(self.id(), &run.join("pod")).ok();
         for unit in found.spec.iter().flat_map(|spec| &spec.units) {
-            match settled(&RunFiles::of(self.release(), &unit.name), &boot).await {
+            match self.settled(&unit.name).await {
                 Unit::Running(record) => {
                     self.around.log.info(format_args!(
                         "{}: {} runs already (pid {})",
@@ -58,65 +64,97 @@ impl Hands {
                 Unit::Ended(at, end) => {
                     found.exited.insert(unit.name.clone(), (at, end));
                 }
-                Unit::Nothing | Unit::Unsettled => {}
+                Unit::Nothing | Unit::Orphaned(_) | Unit::Unsettled => {}
             }
         }
         found
     }
 }
 
-async fn settled(files: &RunFiles, boot: &str) -> Unit {
-    for _ in 0..SETTLE_TRIES {
-        match look(files, boot) {
-            Unit::Unsettled => tokio::time::sleep(SETTLE_PAUSE).await,
-            known => return known,
+impl Hands {
+    /// What is true of a unit, when its shim has had the time to write it down. What a shim that was
+    /// killed has left is ended first.
+    pub(super) async fn settled(&self, unit: &UnitName) -> Unit {
+        let files = RunFiles::of(self.release(), unit);
+        let boot = boot_id().unwrap_or_default();
+        for _ in 0..SETTLE_TRIES {
+            match look(&files, &boot).unwrap_or(Unit::Unsettled) {
+                Unit::Unsettled => tokio::time::sleep(SETTLE_PAUSE).await,
+                Unit::Orphaned(record) => {
+                    self.end_orphans(unit, &record).await;
+                    return Unit::Ended(record.started_ms, End::default());
+                }
+                known => return known,
+            }
         }
+        Unit::Unsettled
     }
-    Unit::Unsettled
+
+    /// Ends what is left of a unit whose shim was killed, and waits until it is gone: the kernel has only
+    /// ended the unit's own process, not the children of that.
+    pub(super) async fn end_orphans(&self, unit: &UnitName, record: &RunRecord) {
+        for _ in 0..SETTLE_TRIES {
+            let left = orphans(record);
+            if left.is_empty() {
+                return;
+            }
+            left.into_iter().for_each(ProcessId::kill);
+            tokio::time::sleep(SETTLE_PAUSE).await;
+        }
+        self.around.log.warn(format_args!(
+            "{}: processes of {unit} whose shim was killed do not end",
+            self.id()
+        ));
+    }
 }
 
-fn look(files: &RunFiles, boot: &str) -> Unit {
-    let has_shim = is_locked(files.lock());
-    let Some(record) = files.read_run() else {
-        return if has_shim {
-            Unit::Unsettled
-        } else {
-            Unit::Nothing
-        };
-    };
-    if record.boot != boot {
-        // The machine was started anew meanwhile, and so is the unit.
-        return if has_shim {
-            Unit::Unsettled
-        } else {
-            Unit::Nothing
-        };
+/// Everything that a shim starts is in its session, unless it has left that on purpose.
+fn orphans(record: &RunRecord) -> Vec<ProcessId> {
+    let mut left = record.shim.session_without_leader();
+    if record.process.is_alive() && !left.contains(&record.process) {
+        left.push(record.process);
     }
-    if let Some(exit) = files
+    left
+}
+
+/// Errors when nobody can say, because there are no descriptors left.
+fn look(files: &RunFiles, boot: &str) -> io::Result<Unit> {
+    let has_shim = is_locked(files.lock())?;
+    // Of an earlier boot is what belongs to no process any more.
+    let record = files.try_read_run()?.filter(|record| record.boot == boot);
+    let Some(record) = record else {
+        return Ok(if has_shim {
+            Unit::Unsettled
+        } else {
+            Unit::Nothing
+        });
+    };
+    let exit = files
         .read_exit()
-        .filter(|exit| exit.start_count == record.start_count)
-    {
-        let end = End {
-            code: Some(exit.code),
-            why: exit.reason,
-        };
-        return if has_shim {
-            Unit::Unsettled
-        } else {
-            Unit::Ended(exit.ended_ms, end)
-        };
-    }
-    match (has_shim, record.process.is_alive()) {
-        (true, true) => Unit::Running(record),
-        (true, false) => Unit::Unsettled,
-        // Its shim was killed, and the kernel ends the unit of a shim that is gone.
-        (false, _) => Unit::Ended(record.started_ms, End::default()),
-    }
+        .filter(|exit| exit.start_count == record.start_count);
+    Ok(match exit {
+        Some(_) if has_shim => Unit::Unsettled,
+        Some(exit) => Unit::Ended(
+            exit.ended_ms,
+            End {
+                code: Some(exit.code),
+                why: exit.reason,
+            },
+        ),
+        None if !has_shim => Unit::Orphaned(record),
+        None if record.process.is_alive() => Unit::Running(record),
+        None => Unit::Unsettled,
+    })
 }
 
-fn is_locked(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else {
-        return false;
-    };
-    flock(&file, FlockOperation::NonBlockingLockShared).is_err()
+fn is_locked(path: &Path) -> io::Result<bool> {
+    match File::open(path) {
+        Ok(file) => match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(false),
+            Err(Errno::WOULDBLOCK) => Ok(true),
+            Err(error) => Err(error.into()),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hostfiles::replace;
 use names::UnitName;
@@ -11,13 +12,15 @@ use podspec::{CompiledPod, ReloadSignal, VolumeKind};
 use simplenetes_plugin::{
     CallError, FaultClass, Operation as Request, Planned, PodView, Step, UnitTruth, View,
 };
+use tokio::time::timeout;
 
 use super::Hands;
-use crate::driver::Deed;
-use crate::life::{Nudge, Operation, StopReason, Trouble};
+use super::find::Unit;
+use crate::driver::{Deed, Survivor};
+use crate::life::{Nudge, Operation, ProbeError, StopReason, Trouble};
 use crate::log::one_line;
 use crate::runtime::Runtime;
-use crate::shim::RunFiles;
+use crate::shim::{RunFiles, RunRecord};
 use crate::steps::{Processes, StepError};
 use crate::system::since_epoch;
 
@@ -35,26 +38,119 @@ impl Hands {
         self.around
             .log
             .info(format_args!("{}: {}", self.id(), describe(&operation)));
-        if let Operation::Start(_) = operation {
-            self.prepare(&spec).map_err(|message| Trouble {
-                message,
-                held: false,
-            })?;
+        let done = match &operation {
+            Operation::Start(unit) => self.start(&spec, unit, start_count, state).await,
+            Operation::Remove => self.remove(&spec, state).await,
+            Operation::Stop(..) | Operation::Kill(_) | Operation::Signal(..) => self
+                .carry_out(&spec, request(&spec, &operation), start_count, state)
+                .await
+                .map(|planned| self.deed(&planned)),
+        };
+        if let Err(trouble) = &done {
+            self.around.log.warn(format_args!(
+                "{}: {} failed: {}",
+                self.id(),
+                describe(&operation),
+                trouble.message
+            ));
+        }
+        done
+    }
+
+    fn deed(&self, planned: &Planned) -> Deed {
+        Deed {
+            state: planned.report.state.get(&self.id().to_string()).cloned(),
+            survivors: BTreeMap::new(),
+        }
+    }
+
+    /// A start may fail and leave a process all the same: then it is the process that counts.
+    async fn start(
+        &self,
+        spec: &CompiledPod,
+        unit: &UnitName,
+        start_count: u32,
+        state: Vec<u8>,
+    ) -> Result<Deed, Trouble> {
+        self.prepare(spec).map_err(|message| Trouble {
+            message,
+            held: false,
+        })?;
+        let request = request(spec, &Operation::Start(unit.clone()));
+        let planned = self.carry_out(spec, request, start_count, state).await;
+        let (mut deed, trouble) = match planned {
+            Ok(planned) => match self.note_start(unit, start_count) {
+                Ok(()) => return Ok(self.deed(&planned)),
+                Err(trouble) => (self.deed(&planned), (None, trouble)),
+            },
+            Err(trouble) => (Deed::default(), (Some(trouble.message.clone()), trouble)),
+        };
+        let (incomplete, trouble) = trouble;
+        let survivor = self.survivor(unit, incomplete).await.ok_or(trouble)?;
+        deed.survivors.insert(unit.clone(), survivor);
+        Ok(deed)
+    }
+
+    /// Nothing is removed under a unit that runs after all: its stop has to come first.
+    async fn remove(&self, spec: &CompiledPod, state: Vec<u8>) -> Result<Deed, Trouble> {
+        let trouble = |message| Trouble {
+            message,
+            held: false,
+        };
+        let mut survivors = BTreeMap::new();
+        for unit in &spec.units {
+            match self.settled(&unit.name).await {
+                Unit::Running(record) => {
+                    survivors.insert(unit.name.clone(), self.take_over(&unit.name, &record, None));
+                }
+                Unit::Unsettled => {
+                    return Err(trouble(format!(
+                        "nobody can say whether unit {} still runs",
+                        unit.name
+                    )));
+                }
+                Unit::Ended(..) | Unit::Orphaned(_) | Unit::Nothing => {}
+            }
+        }
+        if !survivors.is_empty() {
+            return Ok(Deed {
+                state: None,
+                survivors,
+            });
         }
         let planned = self
-            .carry_out(&spec, request(&spec, &operation), start_count, state)
+            .carry_out(spec, request(spec, &Operation::Remove), 0, state)
             .await?;
-        match &operation {
-            Operation::Start(unit) => self.note_start(unit, start_count)?,
-            Operation::Remove => self.forget().map_err(|error| Trouble {
-                message: format!("cannot remove `run`: {error}"),
-                held: false,
-            })?,
-            Operation::Stop(..) | Operation::Kill(_) | Operation::Signal(..) => {}
+        self.forget()
+            .map_err(|error| trouble(format!("cannot remove `run`: {error}")))?;
+        Ok(self.deed(&planned))
+    }
+
+    /// The process that a unit has although its start failed.
+    async fn survivor(&self, unit: &UnitName, incomplete: Option<String>) -> Option<Survivor> {
+        match self.settled(unit).await {
+            Unit::Running(record) => Some(self.take_over(unit, &record, incomplete)),
+            Unit::Ended(..) | Unit::Orphaned(_) | Unit::Nothing | Unit::Unsettled => None,
         }
-        Ok(Deed {
-            state: planned.report.state.get(&self.id().to_string()).cloned(),
-        })
+    }
+
+    fn take_over(
+        &self,
+        unit: &UnitName,
+        record: &RunRecord,
+        incomplete: Option<String>,
+    ) -> Survivor {
+        self.around.log.warn(format_args!(
+            "{}: {unit} runs although nobody knew it (pid {}), it is taken over",
+            self.id(),
+            record.process.pid
+        ));
+        self.set_running(unit, Some(record.process));
+        Survivor {
+            since_ms: record.started_ms,
+            start_count: record.start_count,
+            incomplete,
+        }
     }
 
     /// Runs a command in a unit.
@@ -64,7 +160,8 @@ impl Hands {
         unit: &UnitName,
         argv: Vec<String>,
         cause: String,
-    ) -> Result<(), String> {
+        limit: Duration,
+    ) -> Result<(), ProbeError> {
         let request = Request {
             name: "execute".into(),
             cause,
@@ -72,13 +169,67 @@ impl Hands {
             argv,
             ..Request::default()
         };
-        self.carry_out(spec, request, 0, Vec::new())
+        let late = format!("no end within {} s", limit.as_secs());
+        // A plugin that cannot be asked says nothing about the unit.
+        let planned = timeout(limit, self.plan_steps(spec, request, 0, Vec::new()))
             .await
-            .map(drop)
-            .map_err(|trouble| trouble.message)
+            .map_err(|_| ProbeError::NotAsked(format!("the plugin: {late}")))?
+            .map_err(|trouble| ProbeError::NotAsked(trouble.message))?;
+        timeout(limit, self.run_steps(&planned, &self.processes(0)))
+            .await
+            .map_err(|_| ProbeError::Failed(late))?
+            .map_err(|error| {
+                if error.is_answer() {
+                    ProbeError::Failed(one_line(&error))
+                } else {
+                    ProbeError::NotAsked(one_line(&error))
+                }
+            })
     }
 
     async fn carry_out(
+        &self,
+        spec: &CompiledPod,
+        request: Request,
+        start_count: u32,
+        state: Vec<u8>,
+    ) -> Result<Planned, Trouble> {
+        let planned = self.plan_steps(spec, request, start_count, state).await?;
+        self.run_steps(&planned, &self.processes(start_count))
+            .await
+            .map_err(|error| trouble_of_step(&error))?;
+        Ok(planned)
+    }
+
+    fn processes(&self, start_count: u32) -> Processes {
+        Processes {
+            running: self.running(),
+            start_count,
+        }
+    }
+
+    async fn run_steps(&self, planned: &Planned, processes: &Processes) -> Result<(), StepError> {
+        for step in planned.steps.clone() {
+            let unit = match &step {
+                Step::Process { unit, .. } => unit.parse::<UnitName>().ok(),
+                _ => None,
+            };
+            if let Err(error) = self.runner.run(step, processes).await {
+                // A unit that runs needs no start: its shim did not answer, or was there already.
+                let runs = match unit {
+                    Some(unit) => matches!(self.settled(&unit).await, Unit::Running(_)),
+                    None => false,
+                };
+                if !runs {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the plugin until it has seen enough to say what should be done.
+    async fn plan_steps(
         &self,
         spec: &CompiledPod,
         request: Request,
@@ -90,10 +241,7 @@ impl Hands {
             message,
             held: true,
         })?;
-        let processes = Processes {
-            running: self.running(),
-            start_count,
-        };
+        let processes = self.processes(start_count);
         let mut view = self.view(spec, request, state);
         for _ in 0..ROUNDS_MAX {
             let planned = ask(Arc::clone(&runtime), view.clone()).await?;
@@ -102,12 +250,6 @@ impl Hands {
                 .iter()
                 .any(|step| matches!(step, Step::Look { .. }))
             {
-                for step in planned.steps.clone() {
-                    self.runner
-                        .run(step, &processes)
-                        .await
-                        .map_err(|error| trouble_of_step(&error))?;
-                }
                 return Ok(planned);
             }
             for step in planned.steps {

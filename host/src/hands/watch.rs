@@ -1,21 +1,26 @@
 //! Waiting for the end of a unit: on a descriptor of its shim, without looking again and again.
 
+use std::time::Duration;
+
 use names::UnitName;
-use rustix::process::{Signal, kill_process_group};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::time::sleep;
 
 use super::Hands;
 use crate::driver::End;
 use crate::process::ProcessId;
-use crate::shim::RunFiles;
+use crate::shim::{RunFiles, RunRecord};
+
+/// The pause between two looks at a process that cannot be waited for.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Hands {
     /// The shim ends last: when it has, the end of the unit is on record.
     pub(super) async fn watch_end(self, unit: UnitName, start_count: u32) -> End {
         let files = RunFiles::of(self.release(), &unit);
-        let record = files
-            .read_run()
+        let record = read_record(&files)
+            .await
             .filter(|record| record.start_count == start_count);
         if let Some(record) = &record {
             wait_for_end(record.shim).await;
@@ -30,9 +35,8 @@ impl Hands {
                 why: exit.reason,
             },
             None => {
-                // The shim was killed. The kernel ends the unit's process with it, but not its children.
-                if let Some(group) = record.and_then(|record| record.process.as_pid()) {
-                    let _ = kill_process_group(group, Signal::KILL);
+                if let Some(record) = &record {
+                    self.end_orphans(&unit, record).await;
                 }
                 End::default()
             }
@@ -53,17 +57,37 @@ impl Hands {
     }
 }
 
+/// A record that cannot be read now does not mean that the unit has ended.
+async fn read_record(files: &RunFiles) -> Option<RunRecord> {
+    loop {
+        match files.try_read_run() {
+            Ok(record) => return record,
+            Err(_) => sleep(LOOK_AGAIN).await,
+        }
+    }
+}
+
+/// Waits on a descriptor of the process. While there is none to be had, it looks again and again: only a
+/// process that is seen to be gone has ended.
 async fn wait_for_end(process: ProcessId) {
-    let Ok(Some(descriptor)) = process.open() else {
-        return;
-    };
-    #[expect(
-        deprecated,
-        reason = "unsound only for types that may change their descriptor; an OwnedFd never does"
-    )]
-    let watched = AsyncFd::with_interest(descriptor, Interest::READABLE);
-    // A descriptor that cannot be waited on counts as an end; the records tell the truth then.
-    if let Ok(watched) = watched {
-        let _ = watched.readable().await;
+    loop {
+        match process.open() {
+            Ok(None) => return,
+            Ok(Some(descriptor)) => {
+                #[expect(
+                    deprecated,
+                    reason = "unsound only for types that may change their descriptor; an OwnedFd never does"
+                )]
+                let watched = AsyncFd::with_interest(descriptor, Interest::READABLE);
+                if let Ok(watched) = watched {
+                    let _ = watched.readable().await;
+                }
+            }
+            Err(_) => {}
+        }
+        if !process.is_alive() {
+            return;
+        }
+        sleep(LOOK_AGAIN).await;
     }
 }

@@ -19,6 +19,15 @@ pub struct Trouble {
     pub held: bool,
 }
 
+/// Why a probe did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProbeError {
+    /// The unit did not pass it.
+    Failed(String),
+    /// It could not be asked, which says nothing about the unit: what it last answered stands.
+    NotAsked(String),
+}
+
 /// Something that happened to a release.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -49,8 +58,19 @@ pub enum Event {
         kind: ProbeKind,
         /// The start that the probe belongs to.
         start_count: u32,
-        /// What it brought; the error is a line for people.
-        outcome: Result<(), String>,
+        /// What it brought.
+        outcome: Result<(), ProbeError>,
+    },
+    /// A process was found of a unit that was thought to have none.
+    Survived {
+        /// The unit.
+        unit: UnitName,
+        /// When it was started.
+        since: u64,
+        /// Which start it is.
+        start_count: u32,
+        /// Why its start was not finished: the unit has to be started again.
+        incomplete: Option<String>,
     },
     /// These configs have changed.
     Configs(BTreeSet<VolumeName>),
@@ -92,6 +112,12 @@ impl Life {
             } => {
                 self.probe_done(spec, &unit, kind, start_count, &outcome, now);
             }
+            Event::Survived {
+                unit,
+                since,
+                start_count,
+                incomplete,
+            } => self.survived(spec, &unit, since, start_count, incomplete),
             Event::Configs(changed) => self.configs_changed(spec, &changed),
             Event::Unheld => self.units.iter_mut().for_each(release_hold),
         }
@@ -146,6 +172,7 @@ impl Life {
                         *killed = Some(now);
                     }
                 }
+                // It comes back when the signal fails.
                 Operation::Signal(..) => unit.nudge = None,
                 Operation::Remove => {}
             }
@@ -168,10 +195,12 @@ impl Life {
                 let failures = self.remove_trouble.as_ref().map_or(2, |_| 5);
                 self.remove_trouble = Some((trouble, now + back_off_ms(failures)));
             }
-            (
-                Operation::Stop(name, _) | Operation::Kill(name) | Operation::Signal(name, _),
-                outcome,
-            ) => {
+            (Operation::Signal(name, nudge), outcome) => {
+                if let Some(unit) = self.unit_mut(name) {
+                    unit.nudged(*nudge, outcome, now);
+                }
+            }
+            (Operation::Stop(name, _) | Operation::Kill(name), outcome) => {
                 if let Some(unit) = self.unit_mut(name) {
                     unit.trouble = outcome
                         .err()
@@ -213,6 +242,29 @@ impl Life {
                 unit.trouble = Some(trouble.message);
             }
         }
+    }
+
+    fn survived(
+        &mut self,
+        spec: &CompiledPod,
+        name: &UnitName,
+        since: u64,
+        start_count: u32,
+        incomplete: Option<String>,
+    ) {
+        let needs_probe = spec
+            .unit(name)
+            .is_some_and(|unit| unit.startup_probe.is_some());
+        self.removed = false;
+        let Some(unit) = self.unit_mut(name) else {
+            return;
+        };
+        let passed = incomplete.is_some() || !needs_probe;
+        unit.start_count = start_count.max(1);
+        unit.phase = Phase::Up { since, passed };
+        unit.started |= passed && incomplete.is_none();
+        unit.unhealthy = incomplete.is_some();
+        unit.trouble = incomplete;
     }
 
     fn exited(
@@ -264,7 +316,7 @@ impl Life {
         name: &UnitName,
         kind: ProbeKind,
         start_count: u32,
-        outcome: &Result<(), String>,
+        outcome: &Result<(), ProbeError>,
         now: u64,
     ) {
         let Some(unit) = self
@@ -282,6 +334,7 @@ impl Life {
         match (kind, outcome) {
             (ProbeKind::Startup, Ok(())) => *passed = true,
             (ProbeKind::Startup, Err(_)) => {}
+            (ProbeKind::Readiness | ProbeKind::Liveness, Err(ProbeError::NotAsked(_))) => {}
             (ProbeKind::Readiness, outcome) => unit.ready = outcome.is_ok(),
             (ProbeKind::Liveness, outcome) => unit.unhealthy = outcome.is_err(),
         }
@@ -291,10 +344,10 @@ impl Life {
             ProbeKind::Readiness => readiness,
             ProbeKind::Liveness => liveness,
         } = Some(now);
-        unit.trouble = outcome
-            .as_ref()
-            .err()
-            .map(|why| format!("{} probe: {why}", kind.as_str()));
+        unit.trouble = outcome.as_ref().err().map(|error| match error {
+            ProbeError::Failed(why) => format!("{} probe: {why}", kind.as_str()),
+            ProbeError::NotAsked(why) => format!("{} probe was not run: {why}", kind.as_str()),
+        });
         if kind == ProbeKind::Startup && outcome.is_ok() {
             unit.started = true;
             self.nudge_those_waiting_for(spec, name);

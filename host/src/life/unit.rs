@@ -1,6 +1,10 @@
 //! What is known of one unit.
 
 use names::UnitName;
+use serde::{Deserialize, Serialize};
+
+use super::Trouble;
+use crate::plan::back_off_ms;
 
 /// Where a unit is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,12 +61,24 @@ pub enum EndReason {
 }
 
 /// Something that a unit should take notice of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Nudge {
     /// Another unit has started and names this one, or a person asked.
     Signal,
     /// A config that it mounts has changed.
     Config,
+}
+
+/// A unit could not be made to take notice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedNudge {
+    /// Why, for people.
+    pub message: String,
+    /// How often in a row.
+    pub failures: u32,
+    /// When it is tried again.
+    pub not_before: u64,
 }
 
 /// What a probe asks for.
@@ -105,6 +121,8 @@ pub struct UnitLife {
     pub started: bool,
     /// What it should take notice of and has not yet.
     pub nudge: Option<Nudge>,
+    /// That it could not be made to, when it was last tried in this run.
+    pub failed_nudge: Option<FailedNudge>,
     /// True when its readiness probe last succeeded in this run.
     pub ready: bool,
     /// True when its liveness probe failed in this run.
@@ -133,6 +151,7 @@ impl UnitLife {
             failures: 0,
             started: false,
             nudge: None,
+            failed_nudge: None,
             ready: false,
             unhealthy: false,
             probe: None,
@@ -162,10 +181,28 @@ impl UnitLife {
 
     /// Forgets what belonged to the run that ended or begins.
     pub(super) fn forget_run(&mut self) {
+        self.failed_nudge = None;
         self.ready = false;
         self.unhealthy = false;
         self.probe = None;
         self.probed = [None; 3];
+    }
+
+    /// A signal that failed is repeated: the unit would go on with what is out of date.
+    pub(super) fn nudged(&mut self, nudge: Nudge, outcome: Result<(), Trouble>, now: u64) {
+        let failures = self
+            .failed_nudge
+            .take()
+            .map_or(0, |failed| failed.failures)
+            .saturating_add(1);
+        if let Err(trouble) = outcome {
+            self.nudge = self.nudge.max(Some(nudge));
+            self.failed_nudge = Some(FailedNudge {
+                message: trouble.message,
+                failures,
+                not_before: now.saturating_add(back_off_ms(failures.saturating_add(1))),
+            });
+        }
     }
 
     /// Makes it a unit that was never started, except that starts go on being numbered.

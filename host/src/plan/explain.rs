@@ -121,11 +121,15 @@ fn of_unit(unit: &Unit, truth: &UnitLife, now: u64) -> Option<String> {
                 Some(_) | None => None,
             }
         }
-        Phase::Up { passed, .. } => {
-            let waits = !passed || (unit.readiness_probe.is_some() && !truth.ready);
-            trouble
-                .filter(|_| waits)
-                .map(|why| format!("{name}: {why}"))
+        Phase::Up { .. } => {
+            if let Some(failed) = &truth.failed_nudge {
+                return Some(format!(
+                    "{name} could not be told of a change: {}; tried again in {}",
+                    failed.message,
+                    seconds(failed.not_before, now)
+                ));
+            }
+            trouble.map(|why| format!("{name}: {why}"))
         }
         Phase::Stopping {
             killed: Some(_), ..

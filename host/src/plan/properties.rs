@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::tables::pod;
 use super::{is_settled, plan};
-use crate::life::{Event, Life, Operation, Phase, ProbeKind, StopReason, Trouble};
+use crate::life::{Event, Life, Operation, Phase, ProbeError, ProbeKind, StopReason, Trouble};
 
 const UNITS: [&str; 3] = ["first", "second", "third"];
 
@@ -179,7 +179,7 @@ impl World {
             let outcome = if ok {
                 Ok(())
             } else {
-                Err("no answer".to_owned())
+                Err(ProbeError::Failed("no answer".to_owned()))
             };
             self.apply(Event::ProbeDone {
                 unit: name,

@@ -5,8 +5,8 @@ use podspec::CompiledPod;
 
 use super::{KILL_AGAIN_MS, PROBE_LATER_MS, Plan, explain, is_ready, is_settled, plan};
 use crate::life::{
-    EndReason, Event, HEALTHY_AFTER_MS, Life, Nudge, Operation, Phase, ProbeKind, StopReason,
-    Trouble,
+    EndReason, Event, HEALTHY_AFTER_MS, Life, Nudge, Operation, Phase, ProbeError, ProbeKind,
+    StopReason, Trouble,
 };
 
 const NOW: u64 = 1_000_000;
@@ -376,7 +376,7 @@ fn what_belongs_to_an_earlier_start_is_ignored() {
                     unit,
                     kind: ProbeKind::Liveness,
                     start_count: 1,
-                    outcome: Err("no answer".into()),
+                    outcome: Err(ProbeError::Failed("no answer".into())),
                 },
             ),
         ],

@@ -71,7 +71,9 @@ impl Planner {
         }
         match (truth.nudge, &unit.signal) {
             (Some(nudge), Some(_)) => {
-                self.operate(self.now, Operation::Signal(unit.name.clone(), nudge));
+                let due = truth.failed_nudge.as_ref();
+                let due = due.map_or(self.now, |failed| failed.not_before);
+                self.operate(due, Operation::Signal(unit.name.clone(), nudge));
             }
             (Some(Nudge::Config), None) => {
                 return self.operate(

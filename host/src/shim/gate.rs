@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
 use super::spec::ShimSpec;
 use super::user;
@@ -21,9 +21,10 @@ use super::user;
 const NOT_FOUND: u8 = 127;
 const NOT_EXECUTABLE: u8 = 126;
 
-/// Becomes the unit. Only returns when that failed, with the exit status to end with.
+/// Becomes the unit, as the child of this shim. Only returns when that failed, with the exit status to end with.
 #[must_use]
-pub fn run() -> u8 {
+pub fn run(shim: u32) -> u8 {
+    let shim = i32::try_from(shim).ok().and_then(Pid::from_raw);
     let Ok(mut channel) = io::stdin()
         .as_fd()
         .try_clone_to_owned()
@@ -40,7 +41,7 @@ pub fn run() -> u8 {
     else {
         return NOT_EXECUTABLE;
     };
-    let refusal = become_unit(&spec);
+    let refusal = become_unit(&spec, shim);
     let _ = channel.write_all(refusal.message.as_bytes());
     refusal.code
 }
@@ -50,7 +51,7 @@ struct Refusal {
     message: String,
 }
 
-fn become_unit(spec: &ShimSpec) -> Refusal {
+fn become_unit(spec: &ShimSpec, shim: Option<Pid>) -> Refusal {
     let refuse = |message: String| Refusal {
         code: NOT_EXECUTABLE,
         message,
@@ -63,6 +64,10 @@ fn become_unit(spec: &ShimSpec) -> Refusal {
     // Nobody would read the output of a unit whose shim was killed, and nobody would know of it.
     if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
         return refuse(format!("cannot bind the unit to its shim: {error}"));
+    }
+    // The signal comes only when the parent ends from now on; this one may have ended already.
+    if getppid() != shim {
+        return refuse("the shim of the unit has ended".into());
     }
     if let Err(error) = std::env::set_current_dir(&spec.working_directory) {
         return refuse(format!(

@@ -45,6 +45,8 @@ struct Log {
     last: (u64, u64),
     /// A line that has not ended yet.
     partial: Vec<u8>,
+    /// True when the last write was cut short, in the middle of a line.
+    torn: bool,
     file_bytes_max: u64,
 }
 
@@ -56,6 +58,7 @@ impl Log {
             file: None,
             last,
             partial: Vec::new(),
+            torn: false,
             file_bytes_max: FILE_BYTES_MAX,
         }
     }
@@ -119,9 +122,19 @@ impl Log {
             }
         }
         if let Some((file, length)) = &mut self.file {
-            match file.write_all(out) {
-                Ok(()) => *length += out.len() as u64,
-                Err(_) => self.file = None,
+            // What comes after lines that were cut short must not look like the rest of them.
+            let end: &[u8] = if self.torn { b"\n" } else { b"" };
+            let before = *length;
+            match file.write_all(&[end, out].concat()) {
+                Ok(()) => {
+                    *length += (end.len() + out.len()) as u64;
+                    self.torn = false;
+                }
+                Err(_) => {
+                    let is_longer = file.metadata().is_ok_and(|meta| meta.len() > before);
+                    self.torn |= is_longer;
+                    self.file = None;
+                }
             }
         }
     }

@@ -72,6 +72,18 @@ impl RunFiles {
         read(&self.run)
     }
 
+    /// The same, for those who would end something because there is no record.
+    ///
+    /// # Errors
+    /// There may be one, but it cannot be read now.
+    pub fn try_read_run(&self) -> io::Result<Option<RunRecord>> {
+        match fs::read(&self.run) {
+            Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// How it ended; none while it runs, or when nobody saw the end.
     #[must_use]
     pub fn read_exit(&self) -> Option<ExitRecord> {

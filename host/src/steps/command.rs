@@ -13,6 +13,8 @@ use super::{StepError, StepRunner};
 
 /// How long a command has that names no time of its own.
 const TIMEOUT_DEFAULT_MS: u64 = 60_000;
+/// No command may have more: nothing else can happen to its release meanwhile.
+const TIMEOUT_MAX_MS: u64 = 600_000;
 /// How much of the standard output is kept.
 const STDOUT_BYTES_MAX: u64 = 4 << 20;
 /// How much of the standard error is kept.
@@ -69,7 +71,7 @@ impl StepRunner {
             program: program.to_owned(),
             source,
         })?;
-        let after_ms = options.timeout_ms.unwrap_or(TIMEOUT_DEFAULT_MS);
+        let after_ms = time_limit_ms(options);
         let ended = tokio::time::timeout(
             Duration::from_millis(after_ms),
             wait(child, options.stdin.clone()),
@@ -85,6 +87,13 @@ impl StepRunner {
                 source,
             })
     }
+}
+
+fn time_limit_ms(options: &StepOptions) -> u64 {
+    options
+        .timeout_ms
+        .unwrap_or(TIMEOUT_DEFAULT_MS)
+        .min(TIMEOUT_MAX_MS)
 }
 
 async fn wait(mut child: Child, stdin: Vec<u8>) -> std::io::Result<Answer> {
@@ -141,6 +150,7 @@ async fn head(stream: Option<impl AsyncRead + Unpin>, bytes_max: u64) -> Vec<u8>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::open_files::OpenFiles;
     use crate::process::ProcessId;
     use crate::steps::{Processes, Programs};
     use hostfiles::ReleaseDir;
@@ -156,6 +166,7 @@ mod tests {
                 "/usr/bin:/bin".as_ref(),
             ),
             owner_is_root: false,
+            open_files: OpenFiles::raise(),
         }
     }
 
@@ -210,34 +221,56 @@ mod tests {
     #[tokio::test]
     async fn the_deadline_ends_the_whole_group() {
         let folder = tempfile::tempdir().unwrap();
-        let script = "sleep 600 & echo $! > child; wait";
-        let options = StepOptions {
-            timeout_ms: Some(500),
-            ..StepOptions::default()
+        let script = "sleep 600 & echo $! > child.new; mv child.new child; wait";
+        // The deadline passes only after the child was noted, however slow the machine is.
+        let mut timeout_ms = 500;
+        let child: u32 = loop {
+            let options = StepOptions {
+                timeout_ms: Some(timeout_ms),
+                ..StepOptions::default()
+            };
+            let step = Step::Command {
+                id: "check".into(),
+                program: "sh".into(),
+                args: vec!["-c".to_owned(), script.to_owned()],
+                options,
+            };
+            let error = runner(&folder)
+                .run(step, &Processes::default())
+                .await
+                .unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("check: no end after {timeout_ms} ms")
+            );
+            match std::fs::read_to_string(folder.path().join("child")) {
+                Ok(text) => break text.trim().parse().unwrap(),
+                Err(_) => timeout_ms *= 2,
+            }
+            assert!(
+                timeout_ms < 60_000,
+                "the shell has not come to its first line"
+            );
         };
-        let args = vec!["-c".to_owned(), script.to_owned()];
-        let step = Step::Command {
-            id: "check".into(),
-            program: "sh".into(),
-            args,
-            options,
-        };
-        let error = runner(&folder)
-            .run(step, &Processes::default())
-            .await
-            .unwrap_err();
-        assert_eq!(error.to_string(), "check: no end after 500 ms");
-        let child: u32 = std::fs::read_to_string(folder.path().join("child"))
-            .unwrap()
-            .trim()
-            .parse()
-            .unwrap();
         let ended =
             || {
                 Ok(ProcessId::of(child)
                     .map_or(Some(()), |process| (!process.is_alive()).then_some(())))
             };
         testkit::wait_until("the end of the child", Duration::from_secs(60), ended).unwrap();
+    }
+
+    #[test]
+    fn no_time_limit_is_without_limit() {
+        let limit = |timeout_ms| {
+            time_limit_ms(&StepOptions {
+                timeout_ms,
+                ..StepOptions::default()
+            })
+        };
+        assert_eq!(limit(None), TIMEOUT_DEFAULT_MS);
+        assert_eq!(limit(Some(1)), 1);
+        assert_eq!(limit(Some(u64::MAX)), TIMEOUT_MAX_MS);
     }
 
     #[tokio::test]

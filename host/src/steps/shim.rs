@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::process::Pid;
 use simplenetes_plugin::StepOptions;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -70,6 +71,13 @@ impl StepRunner {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
+        // The shim waits for its request, and starts nothing before.
+        if let Some(pid) = shim
+            .id()
+            .and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?))
+        {
+            self.open_files.give(pid);
+        }
         // The command holds the shim's end of the socket until it is dropped.
         drop(command);
         let mut channel = BufReader::new(UnixStream::from_std(ours)?);
