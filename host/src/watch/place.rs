@@ -92,19 +92,30 @@ fn add_tree(found: &mut BTreeMap<PathBuf, u64>, directory: &Path, depth: u32) {
     };
     found.insert(directory.to_owned(), inode);
     if depth < DEPTH_MAX {
-        for inner in visible(directory) {
+        // Hidden names are part of a config; those that its links lead through change together with them.
+        for inner in entries(directory, "..") {
             add_tree(found, &inner, depth + 1);
         }
     }
 }
 
 fn visible(directory: &Path) -> Vec<PathBuf> {
+    entries(directory, ".")
+}
+
+/// What lies in the directory under names that do not begin so.
+fn entries(directory: &Path, hidden: &str) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else {
         return Vec::new();
     };
     entries
         .flatten()
-        .filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."))
+        .filter(|entry| {
+            !entry
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(hidden.as_bytes())
+        })
         .map(|entry| entry.path())
         .collect()
 }
@@ -154,6 +165,7 @@ mod tests {
         let release = folder.path().join("pods/web/release/1.0.0");
         for directory in [
             "config/conf/inner",
+            "config/conf/.hidden",
             "config/conf/..abc",
             "log",
             "root/main",
@@ -168,6 +180,15 @@ mod tests {
             .filter_map(|path| path.strip_prefix(&release).ok())
             .map(|path| path.display().to_string())
             .collect();
-        assert_eq!(names, ["", "config", "config/conf", "config/conf/inner"]);
+        assert_eq!(
+            names,
+            [
+                "",
+                "config",
+                "config/conf",
+                "config/conf/.hidden",
+                "config/conf/inner"
+            ]
+        );
     }
 }
