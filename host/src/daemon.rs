@@ -132,6 +132,7 @@ impl Daemon {
             self.load_plugins().await;
             self.fleet.surroundings_changed();
         }
+        self.fleet.look(&changes).await;
         if changes.everything {
             return self.take_everything().await;
         }

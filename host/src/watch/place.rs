@@ -21,7 +21,11 @@ pub(super) enum Place {
     Plugins,
     /// One release.
     Release(ReleaseId),
-    /// Nothing that is desired state.
+    /// The status of a release, which only its driver writes.
+    Status(ReleaseId),
+    /// The routes of the host, which only the daemon writes.
+    Routes,
+    /// Nothing that matters to the daemon.
     Nothing,
 }
 
@@ -46,13 +50,19 @@ impl Place {
                 version,
                 "pod" | "pod.state" | "pod.portmappings.conf" | "config",
                 ..,
-            ] => match (pod.parse(), version.parse()) {
-                (Ok(pod), Ok(version)) => Self::Release(ReleaseId { pod, version }),
-                _ => Self::Nothing,
-            },
+            ] => release(pod, version).map_or(Self::Nothing, Self::Release),
+            ["pods", pod, "release", version, ".pod.status"] => {
+                release(pod, version).map_or(Self::Nothing, Self::Status)
+            }
+            ["portmappings.conf"] => Self::Routes,
             _ => Self::Nothing,
         }
     }
+}
+
+fn release(pod: &str, version: &str) -> Option<ReleaseId> {
+    let (pod, version) = (pod.parse().ok()?, version.parse().ok()?);
+    Some(ReleaseId { pod, version })
 }
 
 /// Every directory that holds desired state, with its inode.
@@ -125,13 +135,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_desired_state_matters() {
+    fn only_desired_state_and_what_the_daemon_writes_itself_matter() {
         let web = || Place::Release("web:1.0.0".parse().unwrap());
         let table = [
             ("hosts.conf", Place::Everything),
             (".sync/journal.json", Place::Everything),
             (".sync/stage", Place::Nothing),
-            ("portmappings.conf", Place::Nothing),
+            ("portmappings.conf", Place::Routes),
+            (".portmappings.conf.a1B2c3.tmp", Place::Nothing),
             ("plugins.yaml", Place::Plugins),
             ("plugins/native-0.1.0.wasm", Place::Plugins),
             ("pods/web", Place::Everything),
@@ -140,7 +151,10 @@ mod tests {
             ("pods/web/release/1.0.0/pod", web()),
             ("pods/web/release/1.0.0/pod.state", web()),
             ("pods/web/release/1.0.0/config/conf/..data", web()),
-            ("pods/web/release/1.0.0/.pod.status", Place::Nothing),
+            (
+                "pods/web/release/1.0.0/.pod.status",
+                Place::Status("web:1.0.0".parse().unwrap()),
+            ),
             (
                 "pods/web/release/1.0.0/log/main-web-1.0.0-stdout.log",
                 Place::Nothing,
