@@ -2,6 +2,7 @@
 //! change to the driver that it concerns.
 
 mod fleet;
+mod reading;
 mod settings;
 
 use std::collections::BTreeSet;
@@ -26,6 +27,7 @@ use crate::scan::Scanner;
 use crate::watch::{Changes, Watch};
 
 use fleet::Fleet;
+use reading::undisturbed;
 pub use settings::Settings;
 
 /// Drivers that are in the middle of an operation get so long to finish it when the daemon ends.
@@ -106,13 +108,14 @@ impl Daemon {
                 "changes are noticed once a minute only, this machine cannot watch: {problem}"
             ));
         }
-        while !daemon.may_read().await {
+        let desired = loop {
+            if daemon.may_read().await
+                && let Some(scanned) = undisturbed(&daemon.home, || daemon.scanner.scan())
+            {
+                break scanned.context("cannot read the releases of the host home")?;
+            }
             tokio::time::sleep(SYNC_PAUSE).await;
-        }
-        let desired = daemon
-            .scanner
-            .scan()
-            .context("cannot read the releases of the host home")?;
+        };
         let expected: BTreeSet<_> = desired.releases.keys().cloned().collect();
         tokio::spawn(publish::run(
             home.files.portmappings_conf(),
@@ -129,14 +132,21 @@ impl Daemon {
             self.load_plugins().await;
             self.fleet.surroundings_changed();
         }
+        self.fleet.look(&changes).await;
         if changes.everything {
             return self.take_everything().await;
         }
         if !self.may_read().await {
             return;
         }
-        for id in &changes.releases {
-            let release = self.scanner.scan_release(id);
+        let scanner = &mut self.scanner;
+        let read = undisturbed(&self.home, || {
+            let releases = changes.releases.iter();
+            releases
+                .map(|id| (id, scanner.scan_release(id)))
+                .collect::<Vec<_>>()
+        });
+        for (id, release) in read.into_iter().flatten() {
             self.fleet.take_release(id, release);
         }
         // A config may have got a new directory, into which something was put before it was watched.
@@ -153,9 +163,10 @@ impl Daemon {
             self.fleet.surroundings_changed();
         }
         while self.watch.follow() {}
-        match self.scanner.scan() {
-            Ok(desired) => self.fleet.take(desired),
-            Err(error) => self.log.error(format_args!(
+        match undisturbed(&self.home, || self.scanner.scan()) {
+            None => {}
+            Some(Ok(desired)) => self.fleet.take(desired),
+            Some(Err(error)) => self.log.error(format_args!(
                 "cannot read the releases of the host home: {error}"
             )),
         }

@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use names::{PodState, ReleaseId, VolumeName};
 use podspec::CompiledPod;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::life::{Event, Life, Operation, ProbeError, Trouble};
@@ -51,6 +51,8 @@ pub struct Orders {
     pub desired: watch::Receiver<Option<DesiredRelease>>,
     /// Changes when plugins, grants or the host's address have: what was held may be tried again.
     pub surroundings: watch::Receiver<u64>,
+    /// Notified when somebody has written the status file: its only writer is the driver.
+    pub look: Arc<Notify>,
     /// True when the daemon ends.
     pub shutdown: watch::Receiver<bool>,
 }
@@ -71,6 +73,8 @@ pub struct Driver<W> {
     configs: BTreeMap<VolumeName, String>,
     memory: Memory,
     told: Option<Paper>,
+    /// True when what was told last may not stand on the disk.
+    is_doubtful: bool,
 }
 
 impl<W: World> Driver<W> {
@@ -97,6 +101,7 @@ impl<W: World> Driver<W> {
             configs: BTreeMap::new(),
             memory: Memory::default(),
             told: None,
+            is_doubtful: false,
         }
     }
 
@@ -212,6 +217,7 @@ impl<W: World> Driver<W> {
                 // The pod may wait for this to be replaced by another.
                 self.learn_desired();
             }
+            Wake::Look => self.is_doubtful = true,
             Wake::Timer | Wake::Shutdown => {}
         }
     }

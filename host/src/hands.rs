@@ -166,7 +166,7 @@ impl World for Hands {
         }
     }
 
-    fn tell(&self, paper: Paper) -> Work<()> {
+    fn tell(&self, paper: Paper) -> Work<bool> {
         Box::pin(self.clone().tell_all(paper))
     }
 }

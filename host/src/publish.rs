@@ -1,16 +1,17 @@
 //! Writes `portmappings.conf` of the host: the cluster ports that lead to releases which are ready.
 //!
-//! One task writes it, and only when it differs. After a start of the daemon it waits until every
+//! One task writes it, and only when it differs from what is on the disk, so that a file which somebody
+//! else has damaged or taken away comes back. After a start of the daemon it waits until every
 //! release has been looked at, so that a restart takes no route away.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hostfiles::{PortMapping, PortMappings, write};
 use names::ReleaseId;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::log::{Log, one_line};
 
@@ -19,16 +20,30 @@ const QUEUE_MAX: usize = 1_024;
 /// Releases that have not been looked at after so long are not waited for.
 const FIRST_LOOK_MAX: Duration = Duration::from_secs(10);
 
+/// After so long without news the file is looked at.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// A write that failed, for a full disk perhaps, is tried again after so long.
+const TRY_AGAIN: Duration = Duration::from_secs(2);
+
+/// What the writer is told.
+#[derive(Debug)]
+pub enum Message {
+    /// These ports lead to the release now.
+    Set(ReleaseId, Vec<PortMapping>),
+    /// The file has changed: it should be looked at.
+    Look,
+}
+
 /// Where drivers say which ports lead to their release.
 #[derive(Debug, Clone)]
 pub struct Routes {
-    sender: mpsc::Sender<(ReleaseId, Vec<PortMapping>)>,
+    sender: mpsc::Sender<Message>,
 }
 
 impl Routes {
     /// The way to a writer, and the writer's end of it.
     #[must_use]
-    pub fn channel() -> (Self, mpsc::Receiver<(ReleaseId, Vec<PortMapping>)>) {
+    pub fn channel() -> (Self, mpsc::Receiver<Message>) {
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);
         (Self { sender }, receiver)
     }
@@ -36,7 +51,12 @@ impl Routes {
     /// Says which ports lead to a release now.
     pub async fn set(&self, id: ReleaseId, mappings: Vec<PortMapping>) {
         // The writer is gone only when the daemon ends.
-        let _ = self.sender.send((id, mappings)).await;
+        let _ = self.sender.send(Message::Set(id, mappings)).await;
+    }
+
+    /// Says that the file may not be what was written.
+    pub async fn look(&self) {
+        let _ = self.sender.send(Message::Look).await;
     }
 }
 
@@ -44,39 +64,61 @@ impl Routes {
 /// the daemon starts.
 pub async fn run(
     path: PathBuf,
-    mut messages: mpsc::Receiver<(ReleaseId, Vec<PortMapping>)>,
+    mut messages: mpsc::Receiver<Message>,
     mut expected: BTreeSet<ReleaseId>,
     log: Log,
 ) {
     let mut routes = BTreeMap::new();
     let deadline = Instant::now() + FIRST_LOOK_MAX;
     while !expected.is_empty() {
-        let Ok(message) = timeout_at(deadline, messages.recv()).await else {
-            break;
-        };
-        let Some((id, mappings)) = message else {
-            return;
-        };
-        expected.remove(&id);
-        routes.insert(id, mappings);
+        match timeout_at(deadline, messages.recv()).await {
+            Err(_) => break,
+            Ok(None) => return,
+            Ok(Some(Message::Look)) => {}
+            Ok(Some(Message::Set(id, mappings))) => {
+                expected.remove(&id);
+                routes.insert(id, mappings);
+            }
+        }
     }
     loop {
-        let merged = PortMappings::merged(routes.values().flatten().copied());
-        let file = path.clone();
-        let written = tokio::task::spawn_blocking(move || write(&file, &merged)).await;
-        match written {
-            Ok(Ok(true)) => log.debug(format_args!("wrote {}", path.display())),
-            Ok(Ok(false)) | Err(_) => {}
-            Ok(Err(error)) => log.error(one_line(&error)),
-        }
-        let Some((id, mappings)) = messages.recv().await else {
-            return;
+        let pause = match write_routes(&path, &routes, log).await {
+            Ok(()) => LOOK_AGAIN,
+            Err(Failed) => TRY_AGAIN,
         };
-        routes.insert(id, mappings);
-        while let Ok((id, mappings)) = messages.try_recv() {
-            routes.insert(id, mappings);
+        let mut news = match timeout(pause, messages.recv()).await {
+            Err(_) => continue,
+            Ok(None) => return,
+            Ok(message) => message,
+        };
+        while let Some(message) = news {
+            if let Message::Set(id, mappings) = message {
+                routes.insert(id, mappings);
+            }
+            news = messages.try_recv().ok();
         }
     }
+}
+
+/// The file could not be written, which has been said.
+struct Failed;
+
+async fn write_routes(
+    path: &Path,
+    routes: &BTreeMap<ReleaseId, Vec<PortMapping>>,
+    log: Log,
+) -> Result<(), Failed> {
+    let merged = PortMappings::merged(routes.values().flatten().copied());
+    let file = path.to_owned();
+    match tokio::task::spawn_blocking(move || write(&file, &merged)).await {
+        Ok(Ok(true)) => log.debug(format_args!("wrote {}", path.display())),
+        Ok(Ok(false)) | Err(_) => {}
+        Ok(Err(error)) => {
+            log.error(one_line(&error));
+            return Err(Failed);
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -119,5 +161,40 @@ mod tests {
             std::fs::read_to_string(&path).unwrap(),
             "61000:30000:10:false\n61001:30001:10:true\n"
         );
+    }
+
+    #[tokio::test]
+    async fn a_file_that_somebody_damaged_or_removed_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("portmappings.conf");
+        let (routes, messages) = Routes::channel();
+        let log = Log::new(Level::Error);
+        let writer = tokio::spawn(run(path.clone(), messages, BTreeSet::new(), log));
+        let mapping = "61000:30000:10:false".parse().unwrap();
+        routes.set(id("a:1.0.0"), vec![mapping]).await;
+        hostfiles::replace(&path, b"xx\n", 0o644).unwrap();
+        routes.look().await;
+        drop(routes);
+        writer.await.unwrap();
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "61000:30000:10:false\n"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_failed_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path().join("home");
+        let path = directory.join("portmappings.conf");
+        let (_routes, messages) = Routes::channel();
+        let log = Log::new(Level::Error);
+        let writer = tokio::spawn(run(path.clone(), messages, BTreeSet::new(), log));
+        tokio::time::sleep(TRY_AGAIN / 2).await;
+        std::fs::create_dir(&directory).unwrap();
+        while !path.exists() {
+            tokio::time::sleep(TRY_AGAIN).await;
+        }
+        writer.abort();
     }
 }

@@ -152,9 +152,15 @@ mod tests {
         let id = "web:1.0.0".parse().unwrap();
         let before = scanner.scan_release(&id).unwrap();
         assert_eq!(scanner.scan_release(&id).unwrap(), before);
-        put(&folder, "pods/web/release/1.0.0/config/conf/.hidden", "x");
-        assert_eq!(scanner.scan_release(&id).unwrap(), before);
+        for foreign in ["..data/a.txt", ".a.txt.a1B2c3.tmp"] {
+            let path = format!("pods/web/release/1.0.0/config/conf/{foreign}");
+            put(&folder, &path, "x");
+            assert_eq!(scanner.scan_release(&id).unwrap(), before, "{foreign}");
+        }
+        put(&folder, "pods/web/release/1.0.0/config/conf/.htpasswd", "x");
+        let hidden = scanner.scan_release(&id).unwrap();
+        assert_ne!(hidden.configs, before.configs);
         put(&folder, "pods/web/release/1.0.0/config/conf/a.txt", "two");
-        assert_ne!(scanner.scan_release(&id).unwrap().configs, before.configs);
+        assert_ne!(scanner.scan_release(&id).unwrap().configs, hidden.configs);
     }
 }

@@ -36,6 +36,10 @@ pub struct Changes {
     pub releases: BTreeSet<ReleaseId>,
     /// The list of plugins or their files.
     pub plugins: bool,
+    /// The status of these releases. It is the driver's own, so somebody else may have damaged it.
+    pub statuses: BTreeSet<ReleaseId>,
+    /// The routes of the host, which are the daemon's own.
+    pub routes: bool,
 }
 
 impl Changes {
@@ -43,7 +47,8 @@ impl Changes {
         Self {
             everything: true,
             plugins: true,
-            releases: BTreeSet::new(),
+            routes: true,
+            ..Self::default()
         }
     }
 
@@ -54,6 +59,10 @@ impl Changes {
             Place::Release(id) => {
                 self.releases.insert(id);
             }
+            Place::Status(id) => {
+                self.statuses.insert(id);
+            }
+            Place::Routes => self.routes = true,
             Place::Nothing => {}
         }
     }

@@ -245,3 +245,29 @@ fn a_missing_plugin_is_explained_and_the_pod_starts_when_it_comes() {
         "a running pod was touched because of its plugin"
     );
 }
+
+#[test]
+fn what_the_daemon_writes_comes_back_when_somebody_damages_it() {
+    let host = Host::new();
+    host.pod(WEB, "running", &shell("main", PORT, "exec sleep 600"));
+    let _daemon = host.daemon();
+    host.wait_for_routes("61000:30000:10:false\n");
+    host.wait(WEB, "readiness", |status| status.readiness);
+    let status = host.release(WEB).status();
+    let good = fs::read(&status).unwrap();
+    let came_back = |path: &std::path::Path, good: &[u8]| {
+        let is_back = || Ok((fs::read(path).unwrap_or_default() == good).then_some(()));
+        testkit::wait_until(
+            "it to come back",
+            std::time::Duration::from_secs(30),
+            is_back,
+        )
+        .unwrap();
+    };
+    Host::put(&status, b"xx\n");
+    came_back(&status, &good);
+    fs::remove_file(&status).unwrap();
+    came_back(&status, &good);
+    fs::remove_file(host.home().portmappings_conf()).unwrap();
+    host.wait_for_routes("61000:30000:10:false\n");
+}

@@ -127,11 +127,22 @@ impl ReadError {
 /// # Errors
 /// The file is absent, unreadable, larger than [`FILE_BYTES_MAX`], not UTF-8, or not of the format.
 pub fn read<F: Format>(path: &Path) -> Result<F, ReadError> {
+    read_with_text(path).map(|(value, _)| value)
+}
+
+/// Reads a whole file of format `F`, and gives the text that was understood with it, for whoever passes it on.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with_text<F: Format>(path: &Path) -> Result<(F, String), ReadError> {
     let text = text::<F>(path)?;
-    F::parse(&text).map_err(|source| ReadError::Format {
-        path: path.to_owned(),
-        source,
-    })
+    match F::parse(&text) {
+        Ok(value) => Ok((value, text)),
+        Err(source) => Err(ReadError::Format {
+            path: path.to_owned(),
+            source,
+        }),
+    }
 }
 
 /// Reads a file of format `F` that may be absent.
@@ -139,7 +150,15 @@ pub fn read<F: Format>(path: &Path) -> Result<F, ReadError> {
 /// # Errors
 /// As [`read`], except that an absent file is `None`.
 pub fn read_if_present<F: Format>(path: &Path) -> Result<Option<F>, ReadError> {
-    match read(path) {
+    present(read(path))
+}
+
+/// Makes of a file that is absent no error.
+///
+/// # Errors
+/// Every other one.
+pub fn present<T>(result: Result<T, ReadError>) -> Result<Option<T>, ReadError> {
+    match result {
         Ok(value) => Ok(Some(value)),
         Err(ReadError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

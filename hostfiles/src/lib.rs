@@ -31,7 +31,10 @@ pub use cluster_ports::ClusterPorts;
 pub use cluster_vars::ClusterVars;
 pub use commit_chain::{COMMITS_MAX, CommitChain};
 pub use config_checksum::ConfigChecksum;
-pub use format::{FILE_BYTES_MAX, Format, FormatError, ReadError, read, read_if_present, write};
+pub use format::{
+    FILE_BYTES_MAX, Format, FormatError, ReadError, present, read, read_if_present, read_with_text,
+    write,
+};
 pub use host_env::{HostAddress, HostEnv};
 pub use host_home::HostHome;
 pub use host_state::HostState;

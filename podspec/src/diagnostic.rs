@@ -121,11 +121,12 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// In the order of the text; what is nowhere in particular comes first.
-pub(crate) fn sort(diagnostics: &mut [Diagnostic]) {
+/// In the order of the text, each once; what is nowhere in particular comes first.
+pub(crate) fn sort(diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.sort_by(|a, b| {
         (a.place, a.severity, &a.path, &a.message).cmp(&(b.place, b.severity, &b.path, &b.message))
     });
+    diagnostics.dedup();
 }
 
 /// True when nothing in the list prevents compiling.

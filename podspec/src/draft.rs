@@ -1,12 +1,15 @@
-//! A pod that was read without errors and waits for its plugin to resolve the units.
+//! A pod that was read as far as it could be, and waits for its plugin to say what it finds.
+//!
+//! It is there also when the text has mistakes, so that the plugin can add its own to the list; only
+//! a sound one can be resolved.
 
 use std::collections::BTreeMap;
 
 use names::{PodName, UnitName, VolumeName};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use crate::diagnostic::{is_harmless, sort};
-use crate::read::{self, Reading};
+use crate::read::{self, Settings};
 use crate::tree::{self, Node};
 use crate::{CompiledPod, Diagnostic, PluginRef, Preprocessed, Severity, Shape, VolumeKind};
 
@@ -14,29 +17,26 @@ use crate::{CompiledPod, Diagnostic, PluginRef, Preprocessed, Severity, Shape, V
 #[derive(Debug, Clone)]
 pub struct Draft {
     pod: CompiledPod,
-    settings: Vec<Map<String, Json>>,
+    settings: Vec<Settings>,
     executable: Option<String>,
-    warnings: Vec<Diagnostic>,
+    diagnostics: Vec<Diagnostic>,
     /// The key of the list of units, and the tree they were read from, to find places in.
     units: String,
     root: Node,
 }
 
-/// Reads a pod.yaml.
+/// Reads a pod.yaml. What is wrong with it is in [`Draft::diagnostics`], with everything that the
+/// preprocessor found.
 ///
 /// # Errors
-/// All problems of the text at once, in its order, warnings included. Errors of the preprocessor are
-/// among them, so a text with an open directive is never compiled; its warnings stay with it.
+/// The text is no YAML, no map, or has no version: there is nothing that a plugin could be asked. All
+/// problems at once, in the order of the text, each of them once.
 pub fn parse(
     source: &Preprocessed,
     name: &PodName,
     shape: &Shape,
 ) -> Result<Draft, Vec<Diagnostic>> {
-    let found_before = source.diagnostics.iter();
-    let mut problems: Vec<Diagnostic> = found_before
-        .filter(|problem| problem.severity == Severity::Error)
-        .cloned()
-        .collect();
+    let mut problems = source.diagnostics.clone();
     let root = match tree::parse(&source.text, &|place| source.origin(place)) {
         Ok(root) => root,
         Err(found) => {
@@ -47,24 +47,17 @@ pub fn parse(
     };
     let reading = read::pod(&root, name, shape, &mut problems);
     sort(&mut problems);
-    match reading {
-        Some(Reading {
-            pod,
-            settings,
-            executable,
-        }) if is_harmless(&problems) => {
-            let units = shape.units.clone();
-            Ok(Draft {
-                pod,
-                settings,
-                executable,
-                warnings: problems,
-                units,
-                root,
-            })
-        }
-        _ => Err(problems),
-    }
+    let Some(reading) = reading else {
+        return Err(problems);
+    };
+    Ok(Draft {
+        pod: reading.pod,
+        settings: reading.settings,
+        executable: reading.executable,
+        diagnostics: problems,
+        units: shape.units.clone(),
+        root,
+    })
 }
 
 impl Draft {
@@ -73,7 +66,7 @@ impl Draft {
     #[must_use]
     pub fn section(&self) -> Json {
         let units = self.pod.units.iter().zip(&self.settings).map(|(unit, settings)| {
-            json!({ "name": unit.name, "settings": settings, "mounts": unit.mounts, "expose": unit.expose })
+            json!({ "name": unit.name, "settings": settings.own, "mounts": unit.mounts, "expose": unit.expose })
         });
         json!({
             "pod": self.pod.pod,
@@ -84,10 +77,16 @@ impl Draft {
         })
     }
 
-    /// Problems that do not prevent compiling.
+    /// All that was found, in the order of the text.
     #[must_use]
-    pub fn warnings(&self) -> &[Diagnostic] {
-        &self.warnings
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+
+    /// True when nothing that was found prevents compiling.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        is_harmless(&self.diagnostics)
     }
 
     /// Gives a plugin's finding its place. The path is that of [`Self::section`]
@@ -123,7 +122,16 @@ impl Draft {
             .strip_suffix("].settings")
             .map(|start| format!("{start}]"))
             .unwrap_or(rest);
+        let rest = self.renumbered(&rest).unwrap_or(rest);
         format!("{}{rest}", self.units)
+    }
+
+    /// `[0].command` with the number that the unit has in the text: what is no unit at all is not in
+    /// the section.
+    fn renumbered(&self, path: &str) -> Option<String> {
+        let (index, rest) = path.strip_prefix('[')?.split_once(']')?;
+        let settings = self.settings.get(index.parse::<usize>().ok()?)?;
+        Some(format!("[{}]{rest}", settings.index))
     }
 
     /// Config volumes: each must exist as a directory `config/NAME`.
@@ -145,16 +153,21 @@ impl Draft {
 
     /// The compiled pod: each unit gets the spec that its plugin answered with, `null` where there is
     /// none.
-    #[must_use]
+    ///
+    /// # Errors
+    /// The draft is not sound; all that was found comes back.
     pub fn resolve(
         self,
         plugin: Option<PluginRef>,
         mut specs: BTreeMap<UnitName, Json>,
-    ) -> CompiledPod {
+    ) -> Result<CompiledPod, Vec<Diagnostic>> {
+        if !self.is_sound() {
+            return Err(self.diagnostics);
+        }
         let mut pod = CompiledPod { plugin, ..self.pod };
         for unit in &mut pod.units {
             unit.spec = specs.remove(&unit.name).unwrap_or_default();
         }
-        pod
+        Ok(pod)
     }
 }

@@ -20,11 +20,9 @@ pub(crate) const RUNTIME_DEFAULT: &str = "podman";
 
 const KEYS: [&str; 3] = ["api", "runtime", "podVersion"];
 
-/// What stands at the top of a pod.yaml.
+/// What stands at the top of a pod.yaml. The `api` is judged with the rest of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// The version of the format.
-    pub api: String,
     /// The kind of the pod; `podman` when the text does not say.
     pub runtime: String,
     /// The version of the pod. It is always literal.
@@ -34,7 +32,8 @@ pub struct Header {
 /// Reads the header, also from a text whose variables are not replaced yet.
 ///
 /// # Errors
-/// A line is missing, stands twice or has a bad value.
+/// A line is missing, stands twice or has a bad value. When only the `api` is wrong, that is left to
+/// [`crate::parse`], which knows all the other mistakes too.
 pub fn header(text: &str) -> Result<Header, Vec<Diagnostic>> {
     let mut problems = Problems::new();
     let nodes = KEYS.map(|key| the_only_line(text, key, &mut problems));
@@ -45,16 +44,16 @@ pub fn header(text: &str) -> Result<Header, Vec<Diagnostic>> {
             path: (*key).to_owned(),
         })
     });
-    let api = required(api, "api", "1.0.0-beta2", &mut problems)
+    required(api, "api", "1.0.0-beta2", &mut problems)
         .and_then(|value| read_api(&value, &mut problems));
     let runtime = runtime.map_or(Some(RUNTIME_DEFAULT.to_owned()), |value| {
         literal_text(&value, &mut problems)
     });
     let version = required(version, "podVersion", VERSION_RULE, &mut problems);
     let version = version.and_then(|value| read_version(&value, &mut problems));
-    match (api, runtime, version) {
-        (Some(api), Some(runtime), Some(pod_version)) if problems.is_empty() => Ok(Header {
-            api,
+    let is_only_api = problems.iter().all(|problem| problem.path == "api");
+    match (runtime, version) {
+        (Some(runtime), Some(pod_version)) if is_only_api => Ok(Header {
             runtime,
             pod_version,
         }),
@@ -167,10 +166,9 @@ mod tests {
     fn found(text: &str) -> String {
         match header(text) {
             Ok(Header {
-                api,
                 runtime,
                 pod_version,
-            }) => format!("{api} {runtime} {pod_version}"),
+            }) => format!("{runtime} {pod_version}"),
             Err(problems) => problems
                 .iter()
                 .map(ToString::to_string)
@@ -182,18 +180,16 @@ mod tests {
     #[test]
     fn headers_are_found_in_raw_text() {
         let check = |text: &str, expected: &str| assert_eq!(found(text), expected, "{text}");
-        check(
-            "api: 1.0.0-beta1\npodVersion: 1.0.0\n",
-            "1.0.0-beta1 podman 1.0.0",
-        );
+        check("api: 1.0.0-beta1\npodVersion: 1.0.0\n", "podman 1.0.0");
         check(
             "# x\napi: \"1.0.0-beta2\" # current\r\nruntime : native\npodVersion: '0.1.2-rc1'\nx: [${y}]",
-            "1.0.0-beta2 native 0.1.2-rc1",
+            "native 0.1.2-rc1",
         );
         check(
             "podVersion: 1.0\napi: 1.0.0-beta3",
             "2:6: error: `1.0.0-beta3` is not allowed here (at api)\n  expected: 1.0.0-beta1 or 1.0.0-beta2\n  hint: did you mean `1.0.0-beta1`?\n1:13: error: `1.0` is not allowed here (at podVersion)\n  expected: MAJOR.MINOR.PATCH or MAJOR.MINOR.PATCH-tag, as in 1.0.0",
         );
+        check("api: 2\npodVersion: 1.0.0", "podman 1.0.0");
         check(
             "api: 1.0.0-beta1\n podVersion: 1.0.0",
             "1:1: error: `podVersion` is missing (at podVersion)\n  expected: a line `podVersion: MAJOR.MINOR.PATCH or MAJOR.MINOR.PATCH-tag, as in 1.0.0` at the beginning of a line",

@@ -23,7 +23,7 @@ use variable::{Piece, pieces};
 pub struct Preprocessed {
     /// The text, ready to be read as YAML.
     pub text: String,
-    /// What was found on the way. [`crate::parse`] repeats the errors and leaves the warnings here.
+    /// What was found on the way. [`crate::parse`] repeats all of it among its own.
     pub diagnostics: Vec<Diagnostic>,
     map: PlaceMap,
 }

@@ -10,4 +10,5 @@ mod probe;
 mod unit;
 mod volume;
 
-pub(crate) use pod::{Reading, pod};
+pub(crate) use pod::pod;
+pub(crate) use unit::Settings;

@@ -7,7 +7,7 @@ use std::{env, fs};
 
 use podspec::{CompiledPod, Diagnostic};
 
-use crate::shapes::{draft, prepare, resolve};
+use crate::shapes::{draft, resolve};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
@@ -48,9 +48,8 @@ fn answers(text: &str) -> BTreeMap<&'static str, String> {
             answers.insert("err", lines(&problems));
         }
         Ok(draft) => {
-            let warnings = [prepare(text).diagnostics.as_slice(), draft.warnings()].concat();
-            if !warnings.is_empty() {
-                answers.insert("warnings", lines(&warnings));
+            if !draft.diagnostics().is_empty() {
+                answers.insert("warnings", lines(draft.diagnostics()));
             }
             let compiled = resolve(draft);
             let text = compiled.to_text().unwrap();

@@ -2,7 +2,7 @@
 
 use podspec::Severity;
 
-use crate::shapes::{draft, resolve};
+use crate::shapes::{any_draft, draft, resolve};
 
 const TEXT: &str = "\
 #iftrue ${devmode}
@@ -65,4 +65,45 @@ fn line_ends_of_other_systems_change_nothing() {
         10
     );
     assert_eq!(resolve(other), unix);
+}
+
+#[test]
+fn a_text_with_mistakes_still_asks_its_plugin() {
+    let text = "api: 1\nruntime: native\npodVersion: 1.0.0\nprocesses:\n  - nonsense\n  - name: Bad\n    command: 5\n  - {name: b, comand: 6, restart: sometimes}\n";
+    let draft = any_draft(text).unwrap();
+    assert!(!draft.is_sound());
+    let found: Vec<_> = draft
+        .diagnostics()
+        .iter()
+        .map(|problem| problem.path.as_str())
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "api",
+            "processes[0]",
+            "processes[1].name",
+            "processes[2].comand",
+            "processes[2].restart",
+        ]
+    );
+    let section = draft.section();
+    assert_eq!(section["units"][0]["settings"]["command"], 5);
+    assert_eq!(section["units"][1]["settings"]["command"], 6);
+    let place = |path| {
+        let problem = draft.diagnostic(Severity::Error, path, "no", None);
+        (problem.path, problem.place.unwrap().line)
+    };
+    assert_eq!(
+        place("units[0].settings.command"),
+        ("processes[1].command".to_owned(), 7)
+    );
+    assert_eq!(
+        place("units[1].command"),
+        ("processes[2].command".to_owned(), 8)
+    );
+    assert_eq!(
+        draft.clone().resolve(None, Default::default()),
+        Err(draft.diagnostics().to_vec())
+    );
 }

@@ -60,8 +60,19 @@ pub(crate) fn prepare(text: &str) -> Preprocessed {
     })
 }
 
-pub(crate) fn draft(text: &str) -> Result<Draft, Vec<Diagnostic>> {
+/// The draft of a text, sound or not.
+pub(crate) fn any_draft(text: &str) -> Result<Draft, Vec<Diagnostic>> {
     parse(&prepare(text), &"web".parse().unwrap(), &shape_for(text))
+}
+
+/// The draft of a text without errors.
+pub(crate) fn draft(text: &str) -> Result<Draft, Vec<Diagnostic>> {
+    let draft = any_draft(text)?;
+    if draft.is_sound() {
+        Ok(draft)
+    } else {
+        Err(draft.diagnostics().to_vec())
+    }
 }
 
 /// Resolves with a plugin that answers with the unit's own settings.
@@ -77,7 +88,7 @@ pub(crate) fn resolve(draft: Draft) -> CompiledPod {
         version: "0.1.0".to_owned(),
         digest: "00".to_owned(),
     };
-    draft.resolve(Some(plugin), specs)
+    draft.resolve(Some(plugin), specs).unwrap()
 }
 
 /// The number of cases of a property test: all of them in a soak, a tenth otherwise.

@@ -15,6 +15,7 @@ use crate::dial::{Dialler, Missed, Target};
 use crate::event::Event;
 use crate::header::{Header, LENGTH_BYTES_MAX};
 use crate::opening::{Heard, Opening, Verdict};
+use crate::pipe::Stopped;
 use crate::relay::{self, Answer};
 use crate::table::Routes;
 use crate::{pipe, socket};
@@ -115,7 +116,7 @@ impl Context {
             pipe::one_way(&client, &server).await
         };
         let down = async {
-            socket::send(&client, &first).await?;
+            pipe::send(&client, &first).await?;
             pipe::one_way(&server, &client).await
         };
         pipe::join((&client, up), (&server, down)).await?;
@@ -159,12 +160,12 @@ impl Context {
             }
         };
         let up = async {
-            socket::send(&server, first).await?;
+            pipe::send(&server, first).await?;
             pipe::one_way(&asker, &server).await
         };
         let down = async {
             let answer = Answer::Accepted { send_proxy };
-            socket::send(&asker, answer.to_string().as_bytes()).await?;
+            pipe::send(&asker, answer.to_string().as_bytes()).await?;
             pipe::one_way(&server, &asker).await
         };
         pipe::join((&asker, up), (&server, down)).await?;
@@ -188,7 +189,7 @@ async fn open(
     server: &TcpStream,
     mut opening: Opening,
     began: Instant,
-) -> io::Result<()> {
+) -> Result<(), Stopped> {
     let mut bytes = Vec::new();
     loop {
         let received = socket::receive(client, &mut bytes, LENGTH_BYTES_MAX);
@@ -200,13 +201,13 @@ async fn open(
             Err(_) => opening.hear(Heard::Silence),
             Ok(Ok(0)) => opening.hear(Heard::End),
             Ok(Ok(_)) => opening.hear(Heard::Bytes(&bytes)),
-            Ok(Err(error)) => return Err(error),
+            Ok(Err(error)) => return Err(Stopped::Talker(error)),
         };
         bytes.clear();
         match verdict {
             Verdict::Hold => {}
-            Verdict::Send(now) => socket::send(server, &now).await?,
-            Verdict::Done(now) => return socket::send(server, &now).await,
+            Verdict::Send(now) => pipe::send(server, &now).await?,
+            Verdict::Done(now) => return pipe::send(server, &now).await,
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A socket that is simply dropped sends a *reset*, so that a connection which is cut short, by a
 //! failure of the other side or of the proxy itself, can never pass for one that ended well. Only
-//! [`end`] ends it in order. This module must not know what flows through a socket.
+//! [`end`] and [`end_in_order`] end it in order. This module must not know what flows through a socket.
 
 use std::io;
 use std::net::SocketAddr;
@@ -83,9 +83,14 @@ pub(crate) fn finish_sending(stream: &TcpStream) -> io::Result<()> {
     Ok(rustix::net::shutdown(stream, Shutdown::Write)?)
 }
 
-/// Closes a socket in order: what was sent still arrives.
-pub(crate) fn end(stream: TcpStream) {
+/// From now on dropping this socket closes it in order: what was sent still arrives.
+pub(crate) fn end_in_order(stream: &TcpStream) {
     // A socket that refuses the option is broken already, and there is nobody left to tell.
-    let _ = sockopt::set_socket_linger(&stream, None);
+    let _ = sockopt::set_socket_linger(stream, None);
+}
+
+/// Closes a socket in order.
+pub(crate) fn end(stream: TcpStream) {
+    end_in_order(&stream);
     drop(stream);
 }

@@ -194,25 +194,27 @@ pub(crate) struct Path {
     pub(crate) hosts: Vec<Host>,
 }
 
+/// A backend of [`PORT`], the host whose clients reach it, and its own host if that is another one.
+pub(crate) async fn reached(hops: usize, send_proxy: bool) -> (Host, Option<Host>, Backend) {
+    let near = Host::start().await;
+    if hops == 1 {
+        let backend = near.mapped(1000, send_proxy).await;
+        return (near, None, backend);
+    }
+    let far = Host::start().await;
+    let backend = far.mapped(1000, send_proxy).await;
+    open_everywhere(&near, &[far.relay()]).await;
+    (near, Some(far), backend)
+}
+
 /// Connects a client with a backend over one or two proxies.
 pub(crate) async fn path(hops: usize, send_proxy: bool) -> Path {
-    let near = Host::start().await;
-    let mut hosts = Vec::new();
-    let backend = if hops == 1 {
-        near.mapped(10, send_proxy).await
-    } else {
-        let far = Host::start().await;
-        let backend = far.mapped(10, send_proxy).await;
-        open_everywhere(&near, &[far.relay()]).await;
-        hosts.push(far);
-        backend
-    };
+    let (near, far, backend) = reached(hops, send_proxy).await;
     let (client, server) = tokio::join!(near.connect(PORT), backend.accept());
-    hosts.push(near);
     Path {
         client,
         server,
-        hosts,
+        hosts: far.into_iter().chain([near]).collect(),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod cluster;
 
+mod early;
 mod ends;
 mod headers;
 mod hosts;

@@ -7,15 +7,18 @@ use sns_proxy::Config;
 use sns_proxy::header::{Header, LENGTH_BYTES_MAX, Parsed, parse};
 use sns_proxy::opening::{Heard, Opening, Verdict};
 
-/// How many cases to run: `SOAK`, or a tenth of the full count.
-fn cases() -> ProptestConfig {
-    let cases = std::env::var("SOAK")
+/// How often to try: as often as `SOAK` says, else `usually`; at least 10 times.
+pub(crate) fn soak(usually: u32) -> u32 {
+    std::env::var("SOAK")
         .ok()
         .and_then(|text| text.parse().ok())
-        .unwrap_or(26)
-        .max(10);
+        .unwrap_or(usually)
+        .max(10)
+}
+
+fn cases() -> ProptestConfig {
     ProptestConfig {
-        cases,
+        cases: soak(26),
         failure_persistence: None,
         ..ProptestConfig::default()
     }

@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::fmt;
 
-use simplenetes_sync::far::{FarError, LockError};
+use simplenetes_sync::far::{FarError, InitError, LockError, ReachError};
 use simplenetes_sync::near::NearError;
 
 /// What sort of failure it is.
@@ -20,7 +20,7 @@ pub(crate) enum Kind {
     Diagnostics,
     /// A safety check stopped the command before anything was changed.
     Refused,
-    /// Some hosts were changed and some were not.
+    /// Some host has not all that the project wants.
     Incomplete,
     /// A file could not be read or written.
     Files,
@@ -74,7 +74,7 @@ impl Kind {
                 "A safety check said no before anything was changed: uncommitted changes, a project that is behind or has branched, another cluster's host, a held lock. The message names the way out."
             }
             Self::Incomplete => {
-                "A sync changed some hosts and failed on others. The output says which; each host is entirely old or entirely new."
+                "A sync did not give every host what the project wants. The output says which: `failed` is entirely as before, `unfinished` was changed in part and takes nothing new until the next sync or its daemon has finished it, and a compiled pod that changed under the version that a host runs was not sent."
             }
             Self::Files => "A file or directory could not be read or written.",
             Self::Internal => "A mistake in sns or in a plugin. Please report it.",
@@ -277,12 +277,55 @@ impl From<FarError> for CommandError {
         match error {
             FarError::Content(source) => source.into(),
             FarError::Read(source) => source.into(),
-            FarError::Lock(LockError::Held { .. }) | FarError::OtherCluster { .. } => {
-                Self::refused(error.to_string())
-            }
+            FarError::Lock(LockError::Held { .. })
+            | FarError::OtherCluster { .. }
+            | FarError::Owner(_) => Self::refused(error.to_string()),
             FarError::Chain(_) => Self::refused(error.to_string()).hint("force it with --force"),
+            FarError::UnknownCommits(source) => {
+                let read = Self::from(source);
+                Self::refused("cannot tell which commits the host was synced from")
+                    .caused_by(read.to_string())
+                    .hint("treat the host as never synced with --force")
+            }
             FarError::NoHostHome(_) => Self::mistake(error.to_string()),
+            FarError::Unfinished(source) => Self::new(
+                Kind::Incomplete,
+                "changed in part; its daemon takes nothing new until the sync is finished",
+            )
+            .caused_by(source)
+            .hint("correct the cause, then sync again: that finishes it"),
+            FarError::Reach(error) | FarError::Lock(LockError::Reach(error)) => error.into(),
             error => Self::files("not as the project wants it", error),
+        }
+    }
+}
+
+impl From<ReachError> for CommandError {
+    fn from(error: ReachError) -> Self {
+        let failure = Self::new(Kind::Files, error.to_string());
+        match error.source {
+            Some(source) => failure.caused_by(source),
+            None => failure,
+        }
+    }
+}
+
+impl From<InitError> for CommandError {
+    fn from(error: InitError) -> Self {
+        match error {
+            InitError::OtherCluster { home, found } => {
+                Self::refused(format!("{} belongs to cluster {found}", home.display()))
+                    .hint("choose another HOSTHOME in host.env, or take it over with --force")
+            }
+            InitError::Owner(error) => FarError::from(error).into(),
+            InitError::Lock(error) => FarError::from(error).into(),
+            InitError::Reach(error) => error.into(),
+            InitError::Directory { path, source } => Self::files(
+                format!("could not make the directory {}", path.display()),
+                source,
+            ),
+            InitError::Read(error) => error.into(),
+            InitError::Write(error) => error.into(),
         }
     }
 }

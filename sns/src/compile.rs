@@ -22,8 +22,8 @@ use crate::directories::Staged;
 use crate::git;
 use crate::plugins::PluginLoader;
 use crate::pod_sources::PodSource;
-use crate::ports::Assigner;
-use crate::project::{Cluster, Host};
+use crate::ports::{self, Assigner};
+use crate::project::{Cluster, Host, Selected};
 use crate::ui::Ui;
 use release_files::Resolved;
 use revisions::Revisions;
@@ -66,6 +66,17 @@ struct Run<'a> {
 struct StagedRelease {
     host: Host,
     folder: Staged,
+}
+
+impl StagedRelease {
+    /// The same, as a release that can be read.
+    fn selected(&self, id: ReleaseId) -> Selected {
+        Selected {
+            host: self.host.clone(),
+            id,
+            dir: hostfiles::ReleaseDir::new(self.folder.path()),
+        }
+    }
 }
 
 impl<'a> Compiler<'a> {
@@ -157,6 +168,7 @@ impl<'a> Compiler<'a> {
             ));
             staged.push(self.stage(run, host)?);
         }
+        self.check_cluster_ports(&staged)?;
         publish(staged)?;
         for host in hosts {
             self.cluster.log_pod(
@@ -166,6 +178,24 @@ impl<'a> Compiler<'a> {
             )?;
         }
         Ok(())
+    }
+
+    /// Refuses a cluster port that another running pod has by accident: after a merge, a release that is
+    /// compiled for one host more may keep a port that was chosen for another pod meanwhile.
+    fn check_cluster_ports(&self, staged: &[StagedRelease]) -> Result<(), CommandError> {
+        let mut uses = self.cluster.port_uses()?;
+        for release in staged {
+            uses.extend(release.selected(self.release()).port_uses()?);
+        }
+        let own = self.release();
+        let accidents = ports::shared_cluster_ports(&uses, |port_use| port_use.release == own);
+        if accidents.is_empty() {
+            return Ok(());
+        }
+        Err(CommandError::mistake(format!("{own} was not compiled: ports clash"))
+            .listing(accidents)
+            .hint("raise podVersion in the pod.yaml that has ${CLUSTERPORTAUTO…} and compile it: it gets another port")
+            .hint("to share a cluster port on purpose, write its number in both pod.yaml"))
     }
 
     /// Compiles for one host into a folder that nobody sees yet.
@@ -178,7 +208,7 @@ impl<'a> Compiler<'a> {
             &self.cluster.files.config_dir(&self.pod),
             &files.configs_dir(),
         )?;
-        let head = automatic_ports::first_line(&run.ports.assigned(&host.name));
+        let head = ports::first_line(&run.ports.assigned(&host.name));
         hostfiles::replace(
             &files.source(),
             format!("{head}{preprocessed}").as_bytes(),

@@ -1,22 +1,13 @@
 //! The configs of a pod: directories that are copied from the pod to the project, from the project into
-//! each release, and whose checksums tell a sync what has changed. Hidden files are copied and counted.
+//! each release, and whose checksums tell a sync what has changed. What a config is, is `simplenetes_sync`'s.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use hostfiles::ConfigChecksum;
 use names::VolumeName;
-use sha2::{Digest as _, Sha256};
+use simplenetes_sync::{Config, TreeError};
 
 use crate::command_error::{CommandError, Kind};
-
-/// One file of a config: its path inside, its content, whether it can be executed.
-struct ConfigFile {
-    path: PathBuf,
-    content: Vec<u8>,
-    executable: bool,
-}
 
 /// The names of the configs in `_config/POD` that belong into a release, sorted. Names that begin with `_`
 /// are for development or templates and stay in the project.
@@ -49,7 +40,7 @@ pub(crate) fn names(directory: &Path) -> Result<Vec<VolumeName>, CommandError> {
 pub(crate) fn copy_into_release(source: &Path, target: &Path) -> Result<(), CommandError> {
     for name in names(source)? {
         copy(&source.join(name.as_str()), &target.join(name.as_str()))?;
-        let checksum = checksum(&target.join(name.as_str()))?;
+        let checksum = read(&target.join(name.as_str()))?.checksum();
         hostfiles::write(&target.join(format!("{name}.txt")), &checksum)?;
     }
     Ok(())
@@ -58,8 +49,10 @@ pub(crate) fn copy_into_release(source: &Path, target: &Path) -> Result<(), Comm
 /// Copies a directory with everything in it over what is there.
 pub(crate) fn copy(source: &Path, target: &Path) -> Result<(), CommandError> {
     make_directory(target)?;
-    for file in files(source)? {
-        write(target, &file.path, &file.content, file.executable)?;
+    for (path, mark) in read(source)?.files {
+        let from = source.join(&path);
+        let content = fs::read(&from).map_err(|error| unreadable(&from, error))?;
+        write(target, Path::new(&path), &content, mark.executable)?;
     }
     Ok(())
 }
@@ -77,58 +70,13 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// The checksum of a config directory.
-pub(crate) fn checksum(directory: &Path) -> Result<ConfigChecksum, CommandError> {
-    let mut lines: Vec<Vec<u8>> = files(directory)?.iter().map(checksum_line).collect();
-    lines.sort();
-    let digest = hex(&Sha256::digest(lines.concat()));
-    digest.parse().map_err(|error: hostfiles::FormatError| {
-        CommandError::new(Kind::Internal, "a checksum has an impossible form").caused_by(error)
+/// A config directory as a sync reads it: what compiles can be sent.
+fn read(directory: &Path) -> Result<Config, CommandError> {
+    Config::read(directory).map_err(|error| match error {
+        TreeError::Io { path, source } => unreadable(&path, source),
+        TreeError::Foreign { .. } => CommandError::mistake(error.to_string())
+            .hint("a config may hold files and directories only; links and sockets do not travel to hosts"),
     })
-}
-
-/// SHA-256 as people write it.
-pub(crate) fn sha256(content: &[u8]) -> String {
-    hex(&Sha256::digest(content))
-}
-
-fn checksum_line(file: &ConfigFile) -> Vec<u8> {
-    let mut line = format!("{}  ./", sha256(&file.content)).into_bytes();
-    line.extend_from_slice(file.path.as_os_str().as_encoded_bytes());
-    line.push(b'\n');
-    line
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// All files below a directory, in the order of their paths.
-fn files(directory: &Path) -> Result<Vec<ConfigFile>, CommandError> {
-    let mut files = Vec::new();
-    let mut open = vec![directory.to_owned()];
-    while let Some(next) = open.pop() {
-        for path in sorted_entries(&next)? {
-            let kind = fs::symlink_metadata(&path).map_err(|error| unreadable(&path, error))?;
-            if kind.is_dir() {
-                open.push(path);
-            } else if kind.is_file() {
-                let content = fs::read(&path).map_err(|error| unreadable(&path, error))?;
-                let executable = kind.permissions().mode() & 0o111 != 0;
-                let path = path.strip_prefix(directory).unwrap_or(&path).to_owned();
-                files.push(ConfigFile {
-                    path,
-                    content,
-                    executable,
-                });
-            } else {
-                return Err(CommandError::mistake(format!("{} is neither a file nor a directory", path.display()))
-                    .hint("a config may hold files and directories only; links and sockets do not travel to hosts"));
-            }
-        }
-    }
-    files.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(files)
 }
 
 fn sorted_entries(directory: &Path) -> Result<Vec<PathBuf>, CommandError> {
@@ -154,6 +102,10 @@ fn unreadable(path: &Path, error: std::io::Error) -> CommandError {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use hostfiles::ConfigChecksum;
+
     use super::*;
 
     /// What `find . -type f -exec sha256sum {} + | LC_ALL=C sort | sha256sum` says of these files.
@@ -195,5 +147,14 @@ mod tests {
         let source = sample(root.path());
         std::os::unix::fs::symlink("/etc/passwd", source.join("conf/link")).unwrap();
         assert!(copy_into_release(&source, &root.path().join("config")).is_err());
+    }
+
+    #[test]
+    fn what_a_sync_would_refuse_is_refused_here() {
+        let root = tempfile::tempdir().unwrap();
+        let source = sample(root.path());
+        write(&source, Path::new("conf/..x"), b"x", false).unwrap();
+        let error = copy_into_release(&source, &root.path().join("config")).unwrap_err();
+        assert!(error.to_string().contains("begin with `..`"), "{error}");
     }
 }

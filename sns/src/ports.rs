@@ -3,13 +3,15 @@
 
 mod assign;
 mod clash;
+mod remembered;
 
 use std::net::IpAddr;
 
 use names::{ClusterPort, HostName, HostPort, ReleaseId};
 
 pub(crate) use assign::{Assigner, OutOfPorts, is_automatic};
-pub(crate) use clash::clashes;
+pub(crate) use clash::{clashes, shared_cluster_ports};
+pub(crate) use remembered::{first_line, remembered_cluster_ports};
 
 /// Where a host listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub(crate) struct Address {
     pub(crate) machine: String,
     /// The address that its pods listen on; all addresses of the machine when there is none.
     pub(crate) router: Option<IpAddr>,
+    /// Whether syncs reach it, so that its proxy listens on the cluster ports of the project.
+    pub(crate) takes_part: bool,
 }
 
 /// Ports that one release uses on one host. A port pair of one `expose` stands in one entry.
@@ -33,6 +37,10 @@ pub(crate) struct PortUse {
     pub(crate) host_port: Option<HostPort>,
     /// The port in the cluster.
     pub(crate) cluster_port: Option<ClusterPort>,
+    /// True when sns chose the port in the cluster; false for a number that the author wrote.
+    pub(crate) is_automatic: bool,
+    /// True when the release should run.
+    pub(crate) is_running: bool,
 }
 
 impl Address {
@@ -53,6 +61,7 @@ mod tests {
             host: host.parse().unwrap(),
             machine: machine.into(),
             router: router.parse().ok(),
+            takes_part: true,
         }
     }
 

@@ -7,8 +7,10 @@ mod cluster_ports;
 mod log;
 mod outcome;
 mod session;
+mod trial;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use hostfiles::{CommitChain, HostHome, HostState};
 use names::HostName;
@@ -38,7 +40,9 @@ pub(crate) struct Target {
 pub(crate) struct Source {
     /// The hosts, by name.
     pub(crate) targets: Vec<Target>,
-    /// The commits of the project, oldest first.
+    /// All commits of the project, oldest first: a host may know none but an old one.
+    commits: Vec<String>,
+    /// Those that a host is told.
     pub(crate) chain: CommitChain,
 }
 
@@ -70,17 +74,40 @@ impl Source {
                     .hint("`sns host ls -a` lists all hosts, `sns host register` adds one"),
             );
         }
+        check_homes(&targets)?;
+        let commits = Repository::open(cluster.path())?.history(usize::MAX)?;
         Ok(Self {
-            chain: chain(cluster)?,
+            chain: chain(&commits)?,
+            commits,
             targets,
         })
     }
 }
 
-/// The commits that HEAD contains.
-fn chain(cluster: &Cluster<'_>) -> Result<CommitChain, CommandError> {
-    let hashes = Repository::open(cluster.path())?.history(hostfiles::COMMITS_MAX)?;
-    CommitChain::new(hashes).map_err(|error| {
+/// Refuses two hosts with one home: each would take away what the other brings.
+fn check_homes(targets: &[Target]) -> Result<(), CommandError> {
+    let mut known: Vec<(PathBuf, &HostName)> = Vec::new();
+    for target in targets {
+        let path = target.home.path();
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let name = &target.host.name;
+        if let Some((_, other)) = known.iter().find(|(home, _)| *home == path) {
+            let shown = path.display();
+            return Err(CommandError::mistake(format!(
+                "hosts {other} and {name} have the same home: {shown}"
+            ))
+            .hint(format!(
+                "give one of them another HOSTHOME in {name}/host.env"
+            )));
+        }
+        known.push((path, name));
+    }
+    Ok(())
+}
+
+/// The newest commits.
+fn chain(commits: &[String]) -> Result<CommitChain, CommandError> {
+    CommitChain::new(commits.iter().cloned()).map_err(|error| {
         CommandError::new(Kind::Internal, "git named a commit in an impossible way")
             .caused_by(error)
     })

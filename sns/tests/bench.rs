@@ -177,12 +177,17 @@ impl Bench {
         self.cluster.commit("Change").unwrap();
     }
 
-    /// What git says of the project.
-    pub(crate) fn git_status(&self) -> String {
-        Outcome::of(&mut self.cluster.git(&["status", "--short"]))
+    /// Runs git in the project and insists on success. Gives stdout.
+    pub(crate) fn git(&self, arguments: &[&str]) -> String {
+        Outcome::of(&mut self.cluster.git(arguments))
             .unwrap()
             .success()
             .unwrap()
+    }
+
+    /// What git says of the project.
+    pub(crate) fn git_status(&self) -> String {
+        self.git(&["status", "--short"])
     }
 
     /// A file of the project.

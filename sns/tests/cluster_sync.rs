@@ -159,7 +159,7 @@ fn a_project_that_is_behind_or_has_branched_is_refused_unless_forced() {
     git(&["checkout", "-q", "-b", "back", "HEAD~1"]);
     assert_snapshot!(show(&bench, &["cluster", "sync"]), @r"
     $ sns cluster sync
-    | error: host laptop: the host is 1 commits ahead of this project: pull first, or force the sync to take them back
+    | error: host laptop: the host is 1 commit ahead of this project: pull first, or force the sync to take back what it lacks
     | hint: force it with --force
     [exit 5]
     ");
@@ -245,7 +245,8 @@ fn a_changed_pod_of_a_delivered_version_waits_for_its_name() {
     laptop: nothing to do
     | warning: the compiled web:1.0.0 differs from the one on host laptop and was not sent
     | hint: raise its podVersion, or name it: --pod-to-overwrite=web:1.0.0
-    [exit 0]
+    | error: 1 of 1 host has not all that the project wants: laptop
+    [exit 6]
     ");
     assert_snapshot!(show(&bench, &["cluster", "sync", "-q", "--pod-to-overwrite=web:1.0.0"]), @r"
     $ sns cluster sync -q --pod-to-overwrite=web:1.0.0
@@ -297,4 +298,147 @@ fn a_host_that_cannot_be_changed_stops_the_sync_of_all() {
             .exists(),
         "no host was touched"
     );
+}
+
+#[test]
+fn a_removed_version_that_is_compiled_again_comes_back_as_it_is_now() {
+    let bench = committed();
+    bench.ok(&["cluster", "sync"]);
+    bench.ok(&["pod", "state", "web:1.0.0", "-s", "removed"]);
+    bench.commit();
+    bench.ok(&["cluster", "sync"]);
+    bench.ok(&["pod", "delete", "web:1.0.0"]);
+    bench.change_pod("web", "run.sh", "#!/bin/sh\nexit 7\n");
+    bench.ok(&["pod", "compile", "web"]);
+    bench.commit();
+    assert_snapshot!(show(&bench, &["cluster", "sync", "-q"]), @r"
+    $ sns cluster sync -q
+    laptop: 2 changes made
+      ~ web:1.0.0 pod
+      ~ web:1.0.0 removed -> running
+    [exit 0]
+    ");
+    let pod = bench.read_home("laptop", "pods/web/release/1.0.0/pod");
+    assert!(pod.contains("exit 7"), "{pod}");
+}
+
+#[test]
+fn an_interrupted_sync_is_told_and_one_that_cannot_be_finished_is_incomplete() {
+    let bench = committed();
+    bench.write_home("laptop", ".sync/stage/1", "127.0.0.1:1\n");
+    let outcome = bench.run(&["cluster", "sync"]);
+    assert_eq!(outcome.code, 0, "{outcome}");
+    let note = "an interrupted sync of host laptop was undone\n";
+    assert!(outcome.stderr.contains(note), "{outcome}");
+
+    let journal =
+        r#"{"format":1,"operations":[{"place":{"from":".sync/stage/1","to":"DIRECTORY/file"}}]}"#;
+    bench.write_home("laptop", ".sync/stage/1", "staged\n");
+    bench.write_home(
+        "laptop",
+        ".sync/journal.json",
+        &journal.replace("DIRECTORY", "missing"),
+    );
+    assert_snapshot!(show(&bench, &["cluster", "sync"]), @r"
+    $ sns cluster sync
+    | error: host laptop: changed in part; its daemon takes nothing new until the sync is finished
+    |   because: cannot put into its place [HOSTS]/laptop/missing/file
+    |   because: No such file or directory (os error 2)
+    | hint: correct the cause, then sync again: that finishes it
+    [exit 6]
+    ");
+    bench.write_home(
+        "laptop",
+        ".sync/journal.json",
+        &journal.replace("DIRECTORY", "pods"),
+    );
+    let outcome = bench.run(&["cluster", "sync"]);
+    assert_eq!(outcome.code, 0, "{outcome}");
+    let note = "an interrupted sync of host laptop was finished\n";
+    assert!(outcome.stderr.contains(note), "{outcome}");
+    assert_eq!(bench.read_home("laptop", "pods/file"), "staged\n");
+
+    // A home of another cluster is refused before anything in it is finished or undone.
+    bench.write_home("laptop", ".sync/stage/1", "staged\n");
+    bench.write_home("laptop", "cluster-id.txt", "other-1\n");
+    assert_eq!(bench.run(&["cluster", "sync"]).code, 5);
+    assert_eq!(bench.read_home("laptop", ".sync/stage/1"), "staged\n");
+}
+
+#[test]
+fn a_project_that_is_far_ahead_of_the_host_is_ahead() {
+    let bench = committed();
+    bench.ok(&["cluster", "sync"]);
+    let branch = Outcome::of(&mut bench.cluster.git(&["symbolic-ref", "HEAD"]))
+        .unwrap()
+        .success()
+        .unwrap();
+    let branch = branch.trim();
+    let mut commits = String::new();
+    for number in 0..1100 {
+        commits.push_str(&format!(
+            "commit {branch}\ncommitter Tester <t@example.org> {number} +0000\ndata 0\n"
+        ));
+        if number == 0 {
+            commits.push_str(&format!("from {branch}^0\n"));
+        }
+        commits.push('\n');
+    }
+    let file = bench.cluster.folder().join("commits");
+    crate::bench::write(&file, &commits);
+    let mut import = bench.cluster.git(&["fast-import", "--quiet"]);
+    import.stdin(std::fs::File::open(&file).unwrap());
+    Outcome::of(&mut import).unwrap().success().unwrap();
+    let outcome = bench.run(&["cluster", "sync"]);
+    assert_eq!(outcome.code, 0, "{outcome}");
+    let chain = bench.read_home("laptop", "commit-chain.txt");
+    assert_eq!(chain.split_whitespace().count(), 1000);
+}
+
+#[test]
+fn commits_that_cannot_be_read_have_a_way_out() {
+    let bench = committed();
+    bench.write_home("laptop", "commit-chain.txt", "torn!\n");
+    assert_snapshot!(show(&bench, &["cluster", "sync"]), @r"
+    $ sns cluster sync
+    | error: host laptop: cannot tell which commits the host was synced from
+    |   because: could not understand [HOSTS]/laptop/commit-chain.txt: commit-chain.txt: found `torn!`, expected hashes of commits, 4 to 64 hexadecimal digits, separated by spaces
+    | hint: treat the host as never synced with --force
+    [exit 5]
+    ");
+    assert_eq!(bench.run(&["cluster", "sync", "--force"]).code, 0);
+    assert_eq!(bench.run(&["cluster", "sync"]).code, 0);
+}
+
+#[test]
+fn two_hosts_with_one_home_are_named() {
+    let bench = committed();
+    // `sns host register` refuses it; host.env is edited by people.
+    bench.write("twin/host.env", &bench.read("laptop/host.env"));
+    bench.commit();
+    assert_snapshot!(show(&bench, &["cluster", "sync"]), @r"
+    $ sns cluster sync
+    | error: hosts laptop and twin have the same home: [HOSTS]/laptop
+    | hint: give one of them another HOSTHOME in twin/host.env
+    [exit 3]
+    ");
+}
+
+#[test]
+fn a_plugin_that_does_not_load_stops_the_sync_of_all() {
+    let bench = committed();
+    let component = "no component\n";
+    let digest = simplenetes_sync::Digest::of(component.as_bytes());
+    bench.write("_plugins/broken-1.0.0.wasm", component);
+    bench.write(
+        "laptop/plugins.yaml",
+        &format!("plugins:\n- name: broken\n  version: 1.0.0\n  digest: {digest}\n  source: here\n  grants: {{}}\n"),
+    );
+    bench.commit();
+    let outcome = bench.run(&["cluster", "sync"]);
+    assert_eq!(outcome.code, 3, "{outcome}");
+    let message = "error: plugin broken-1.0.0.wasm for host laptop does not load\n";
+    assert!(outcome.stderr.contains(message), "{outcome}");
+    let home = bench.cluster.host_home("laptop");
+    assert!(!home.join("hosts.conf").exists() && !home.join(".sync/stage").exists());
 }

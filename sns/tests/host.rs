@@ -186,7 +186,7 @@ fn the_home_of_another_cluster_is_not_taken_by_accident() {
     bench.write_home("laptop", "cluster-id.txt", "other-1\n");
     assert_snapshot!(bench.show(&["host", "init", "laptop"]), @r"
     $ sns host init laptop
-    | error: [HOSTS]/laptop belongs to cluster other-1, this is [CLUSTER]
+    | error: [HOSTS]/laptop belongs to cluster other-1
     | hint: choose another HOSTHOME in host.env, or take it over with --force
     [exit 5]
     ");

@@ -130,6 +130,61 @@ fn hosts_on_one_address_share_ports_and_replicas_share_the_cluster_port() {
     );
 }
 
+/// Two pods that were compiled on two branches, which are merged: both were given port 61000.
+fn merged() -> Bench {
+    let bench = Bench::with_native_host();
+    bench.add_host("second", "127.0.0.2");
+    bench.attach("m1", "laptop", &[("pod.yaml", WEB)]);
+    bench.attach("m2", "second", &[("pod.yaml", WEB)]);
+    bench.commit();
+    bench.git(&["checkout", "-q", "-b", "other"]);
+    bench.ok(&["pod", "compile", "m2"]);
+    bench.commit();
+    bench.git(&["checkout", "-q", "-"]);
+    bench.ok(&["pod", "compile", "m1"]);
+    bench.commit();
+    bench.git(&["merge", "-q", "-m", "Merge", "other"]);
+    bench
+}
+
+#[test]
+fn a_cluster_port_that_was_chosen_on_two_branches_is_refused() {
+    let bench = merged();
+    let accident = "cluster port 61000 was chosen for one of m1:1.0.0@laptop and m2:1.0.0@second, and the other has it too";
+    let sync = bench.run(&["cluster", "sync"]);
+    assert_eq!(sync.code, 3, "{sync}");
+    assert!(sync.stderr.contains(accident), "{sync}");
+    bench.attach("m1", "second", &[]);
+    let compile = bench.run(&["pod", "compile", "m1"]);
+    assert_eq!(compile.code, 3, "{compile}");
+    assert!(compile.stderr.contains(accident), "{compile}");
+    assert!(
+        !bench
+            .cluster
+            .project()
+            .join("second/pods/m1/release/1.0.0")
+            .exists()
+    );
+    bench.change_pod("m1", "pod.yaml", &WEB.replace("1.0.0\n", "1.0.1\n"));
+    bench.ok(&["pod", "compile", "m1"]);
+    bench.ok(&["pod", "state", "m1:1.0.0", "-s", "removed"]);
+    bench.commit();
+    bench.ok(&["cluster", "sync"]);
+}
+
+#[test]
+fn a_cluster_port_is_shared_on_purpose_by_writing_it() {
+    let bench = Bench::with_native_host();
+    let yaml = WEB.replace("${CLUSTERPORTAUTO1}", "5432");
+    for pod in ["m1", "m2"] {
+        bench.attach(pod, "laptop", &[("pod.yaml", &yaml)]);
+        bench.ok(&["pod", "compile", pod]);
+    }
+    bench.commit();
+    bench.ok(&["cluster", "sync"]);
+    assert_eq!(bench.read_home("laptop", "clusterports.conf"), "5432\n");
+}
+
 #[test]
 fn all_mistakes_of_a_text_are_shown_and_nothing_is_left() {
     let bench = Bench::with_native_host();

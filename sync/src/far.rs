@@ -11,13 +11,17 @@ mod init;
 mod journal;
 mod layout;
 mod lock;
+mod owner;
 mod present;
+mod reach;
 mod stage;
 mod staged;
 
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use hostfiles::{ClusterId, CommitChain, HostHome, ReadError, ReplaceError, read, read_if_present};
+use hostfiles::{ClusterId, CommitChain, HostHome, ReadError, ReplaceError, read_if_present};
 use names::ReleaseId;
 
 use crate::chain::{ChainRefusal, Relation, relate};
@@ -25,10 +29,12 @@ use crate::near::NearError;
 use crate::{Options, Plan, Tree, TreeError, Wanted, plan};
 
 pub use effects::{Effect, EffectError, Gate};
-pub use init::{InitError, init};
+pub use init::{InitError, Takeover, init};
 pub use journal::JournalError;
 pub use lock::{Holder, LockError};
+pub use owner::OwnerError;
 pub use present::present;
+pub use reach::{Obstacle, ReachError};
 pub use staged::Staged;
 
 use digests::Digests;
@@ -42,6 +48,12 @@ pub enum FarError {
     /// Someone else has the host home, or it cannot be locked.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// It is somebody else's.
+    #[error(transparent)]
+    Owner(#[from] OwnerError),
+    /// A place in it cannot be changed. The former state is whole.
+    #[error(transparent)]
+    Reach(#[from] ReachError),
     /// Not a host home.
     #[error("{} is no host home: it has no cluster-id.txt; make it one with `sns host init`", .0.display())]
     NoHostHome(PathBuf),
@@ -61,6 +73,11 @@ pub enum FarError {
     /// The project is behind or branched.
     #[error(transparent)]
     Chain(#[from] ChainRefusal),
+    /// Nobody knows what the host was synced from.
+    #[error(
+        "cannot tell which commits the host was synced from; to treat it as never synced, force the sync"
+    )]
+    UnknownCommits(#[source] ReadError),
     /// What is present cannot be listed.
     #[error("cannot list what is on the host")]
     Present(#[from] TreeError),
@@ -100,10 +117,20 @@ pub enum Recovered {
 }
 
 /// True while a sync has passed the point of no return and is not done: no new desired state may be taken
-/// from the host home until [`recover`] says that it is finished.
+/// from the host home until [`recover`] says that it is finished. True also if that cannot be told.
 #[must_use]
 pub fn journal_open(home: &HostHome) -> bool {
-    SyncDir::of(home).journal().exists()
+    // Whoever may not look is no witness that there is none.
+    !is_absent(&SyncDir::of(home).journal())
+}
+
+fn is_absent(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+        )
+    })
 }
 
 /// Finishes or undoes what an interrupted sync left behind. Cheap when there is nothing; to be called before
@@ -121,7 +148,7 @@ pub fn recover(home: &HostHome) -> Result<Recovered, FarError> {
 /// As [`recover`].
 pub fn recover_through(home: &HostHome, gate: Box<dyn Gate>) -> Result<Recovered, FarError> {
     let directory = SyncDir::of(home);
-    if !directory.journal().exists() && !directory.stage().exists() {
+    if is_absent(&directory.journal()) && is_absent(&directory.stage()) {
         return Ok(Recovered::Nothing);
     }
     match Lock::take(home, &Holder::recovering()) {
@@ -137,13 +164,26 @@ fn recover_locked(home: &HostHome, effects: &mut Effects) -> Result<Recovered, F
         journal.run(home, effects).map_err(FarError::Unfinished)?;
         return Ok(Recovered::Finished);
     }
-    if directory.stage().exists() {
+    if !is_absent(&directory.stage()) {
         effects
             .remove_tree(&directory.stage())
             .map_err(FarError::Unchanged)?;
         return Ok(Recovered::Undone);
     }
     Ok(Recovered::Nothing)
+}
+
+/// Refuses what is no host home of the cluster.
+fn check_cluster(home: &HostHome, cluster: &ClusterId) -> Result<(), FarError> {
+    match read_if_present::<ClusterId>(&home.cluster_id())? {
+        None => Err(FarError::NoHostHome(home.path().to_owned())),
+        Some(found) if found != *cluster => Err(FarError::OtherCluster {
+            home: home.path().to_owned(),
+            found,
+            expected: cluster.clone(),
+        }),
+        Some(_) => Ok(()),
+    }
 }
 
 /// One host home, locked. The lock ends with the value.
@@ -156,12 +196,13 @@ pub struct Far {
 }
 
 impl Far {
-    /// Locks a host home and finishes or undoes what an interrupted sync left there.
+    /// Locks a host home of the cluster, then finishes or undoes what an interrupted sync left there.
     ///
     /// # Errors
-    /// It is no host home, someone else has the lock, or an earlier sync cannot be finished.
-    pub fn open(home: HostHome, holder: &Holder) -> Result<Self, FarError> {
-        Self::open_through(home, holder, Box::new(Unhindered))
+    /// It is no host home, of another cluster or user, someone else has the lock, or an earlier sync cannot
+    /// be finished.
+    pub fn open(home: HostHome, cluster: &ClusterId, holder: &Holder) -> Result<Self, FarError> {
+        Self::open_through(home, cluster, holder, Box::new(Unhindered))
     }
 
     /// As [`Far::open`], with every effect passing a gate first: for tests of faults.
@@ -170,12 +211,12 @@ impl Far {
     /// As [`Far::open`].
     pub fn open_through(
         home: HostHome,
+        cluster: &ClusterId,
         holder: &Holder,
         gate: Box<dyn Gate>,
     ) -> Result<Self, FarError> {
-        if !home.cluster_id().exists() {
-            return Err(FarError::NoHostHome(home.path().to_owned()));
-        }
+        owner::check(home.path())?;
+        check_cluster(&home, cluster)?;
         let lock = Lock::take(&home, holder)?;
         let mut effects = Effects::new(gate);
         let recovered = recover_locked(&home, &mut effects)?;
@@ -199,26 +240,19 @@ impl Far {
         self.home.path()
     }
 
-    /// Refuses a project of another cluster, and one that is behind or branched unless `forced`. `chain` has
-    /// the commits of the project, oldest first, as many as are known.
+    /// Refuses a project that is behind or branched, unless `forced`. `chain` has the commits of the project,
+    /// oldest first, all of them: the host may know none but an old one. Forced, a host whose commits cannot
+    /// be read counts as fresh.
     ///
     /// # Errors
     /// The sync must not go on.
-    pub fn check(
-        &self,
-        cluster: &ClusterId,
-        chain: &[String],
-        forced: bool,
-    ) -> Result<Relation, FarError> {
-        let found: ClusterId = read(&self.home.cluster_id())?;
-        if found != *cluster {
-            return Err(FarError::OtherCluster {
-                home: self.path().to_owned(),
-                found,
-                expected: cluster.clone(),
-            });
-        }
-        let relation = relate(chain, &self.commit_chain()?);
+    pub fn check(&self, chain: &[String], forced: bool) -> Result<Relation, FarError> {
+        let host = match self.commit_chain() {
+            Ok(host) => host,
+            Err(_) if forced => CommitChain::default(),
+            Err(error) => return Err(error),
+        };
+        let relation = relate(chain, &host);
         relation.clone().allow(forced)?;
         Ok(relation)
     }
@@ -228,7 +262,8 @@ impl Far {
     /// # Errors
     /// They cannot be read.
     pub fn commit_chain(&self) -> Result<CommitChain, FarError> {
-        Ok(read_if_present(&self.home.commit_chain())?.unwrap_or_default())
+        let chain = read_if_present(&self.home.commit_chain());
+        Ok(chain.map_err(FarError::UnknownCommits)?.unwrap_or_default())
     }
 
     /// What the host has.

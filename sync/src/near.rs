@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 use hostfiles::{
     ClusterPorts, Format, HostDir, HostState, IngressConf, PluginsYaml, PortMappings, Project,
-    ReadError, ReleaseDir, Routers, read_if_present,
+    ReadError, ReleaseDir, Routers, present, read_if_present, read_with_text,
 };
 use names::{HostName, PodState, ReleaseId, VolumeName};
 
@@ -166,7 +166,8 @@ impl Near {
         host: &HostName,
         directory: &HostDir,
     ) -> Result<(), NearError> {
-        let Some(plugins) = read_if_present::<PluginsYaml>(&directory.plugins_yaml())? else {
+        let read = present(read_with_text::<PluginsYaml>(&directory.plugins_yaml()))?;
+        let Some((plugins, text)) = read else {
             return Ok(());
         };
         for entry in &plugins.plugins {
@@ -189,7 +190,7 @@ impl Near {
             wanted.contents.insert(found, Content::File(path));
             wanted.tree.plugins.insert(entry.file_name(), found);
         }
-        wanted.tree.plugins_yaml = wanted.file(&directory.plugins_yaml())?;
+        wanted.tree.plugins_yaml = Some(wanted.keep(text.into_bytes()));
         Ok(())
     }
 
@@ -258,10 +259,10 @@ impl Wanted {
         Ok(read_bytes(path)?.map(|bytes| self.keep(bytes)))
     }
 
-    /// Reads a file that may be absent, if the host would understand it.
+    /// Reads a file that may be absent, if the host would understand it. What was understood is what is kept.
     fn checked<F: Format>(&mut self, path: &Path) -> Result<Option<Digest>, NearError> {
-        read_if_present::<F>(path)?;
-        self.file(path)
+        let read = present(read_with_text::<F>(path))?;
+        Ok(read.map(|(_, text)| self.keep(text.into_bytes())))
     }
 
     fn config(&mut self, directory: &Path) -> Result<Config, TreeError> {

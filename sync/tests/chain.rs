@@ -98,3 +98,10 @@ fn only_the_newest_commits_are_kept() {
         (1000, Some(format!("{:040x}", 1499)).as_deref())
     );
 }
+
+#[test]
+fn a_host_that_is_far_behind_is_only_behind() {
+    let ours: Vec<String> = (0..2500).map(|number| format!("{number:040x}")).collect();
+    let old = CommitChain::new(ours.iter().take(700).cloned()).unwrap();
+    assert_eq!(relate(&ours, &old), Relation::Ahead(1800));
+}

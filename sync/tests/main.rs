@@ -6,9 +6,11 @@
 )]
 
 mod chain;
+mod durability;
 mod faults;
 mod near;
 mod plan;
 mod random;
+mod refusals;
 mod whole;
 mod world;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use simplenetes_sync::far::{FarError, Recovered, init};
+use simplenetes_sync::far::{FarError, Recovered, Takeover, init};
 use simplenetes_sync::{Far, Options, journal_open, recover};
 
 use crate::world::{World, cluster, commits, holder, tamper, write};
@@ -194,7 +194,7 @@ fn only_the_commits_change_when_nothing_else_does() {
     world.add("web:1.0.0", "running", "one");
     world.sync();
     let wanted = world.wanted();
-    let mut far = Far::open(world.home.clone(), &holder()).unwrap();
+    let mut far = Far::open(world.home.clone(), &cluster(), &holder()).unwrap();
     let plan = far.plan(&wanted.tree, &Options::default()).unwrap();
     assert!(plan.is_empty());
     far.stage(&plan, &wanted, &commits(&["aaaaaaa", "bbbbbbb", "ccccccc"]))
@@ -207,12 +207,12 @@ fn only_the_commits_change_when_nothing_else_does() {
 #[test]
 fn a_second_sync_is_told_who_is_at_work() {
     let world = World::new();
-    let far = Far::open(world.home.clone(), &holder()).unwrap();
-    let error = Far::open(world.home.clone(), &holder()).unwrap_err();
+    let far = Far::open(world.home.clone(), &cluster(), &holder()).unwrap();
+    let error = Far::open(world.home.clone(), &cluster(), &holder()).unwrap_err();
     assert!(matches!(error, FarError::Lock(_)));
     let message = error.to_string();
     assert!(
-        message.contains("is locked by anna (process 1, since 7 Unix seconds): a test"),
+        message.contains("is locked by anna (process 1, since noon): a test"),
         "{message}"
     );
     fs::create_dir(world.home.sync_dir().join("stage")).unwrap();
@@ -222,35 +222,38 @@ fn a_second_sync_is_told_who_is_at_work() {
     drop(far);
     assert_eq!(recover(&world.home).unwrap(), Recovered::Undone);
     assert_eq!(recover(&world.home).unwrap(), Recovered::Nothing);
-    Far::open(world.home.clone(), &holder()).unwrap();
+    Far::open(world.home.clone(), &cluster(), &holder()).unwrap();
 }
 
 #[test]
 fn a_host_of_another_cluster_or_of_none_is_refused() {
     let world = World::new();
-    let far = Far::open(world.home.clone(), &holder()).unwrap();
-    far.check(&cluster(), &["aaaaaaa".to_owned()], false)
-        .unwrap();
-    let message = far
-        .check(&"other-1".parse().unwrap(), &[], false)
+    write(&world.home.sync_dir().join("stage/1"), "left", 0o644);
+    let message = Far::open(world.home.clone(), &"other-1".parse().unwrap(), &holder())
         .unwrap_err()
         .to_string();
+    assert!(
+        world.home.sync_dir().join("stage").exists(),
+        "what another cluster left is not recovered"
+    );
     assert!(
         message.contains("belongs to cluster test-1, not to other-1"),
         "{message}"
     );
-    drop(far);
 
-    assert!(!init(&world.home, &cluster()).unwrap());
-    let message = init(&world.home, &"other-1".parse().unwrap())
+    assert!(!init(&world.home, &cluster(), Takeover::Refused).unwrap());
+    let message = init(&world.home, &"other-1".parse().unwrap(), Takeover::Refused)
         .unwrap_err()
         .to_string();
     assert!(
         message.contains("is the host home of cluster test-1 already"),
         "{message}"
     );
+    assert!(init(&world.home, &"other-1".parse().unwrap(), Takeover::Forced).unwrap());
     let empty = hostfiles::HostHome::new(world.directory.path().join("empty"));
-    let message = Far::open(empty, &holder()).unwrap_err().to_string();
+    let message = Far::open(empty, &cluster(), &holder())
+        .unwrap_err()
+        .to_string();
     assert!(
         message.contains("make it one with `sns host init`"),
         "{message}"
@@ -261,13 +264,10 @@ fn a_host_of_another_cluster_or_of_none_is_refused() {
 fn behind_is_refused_unless_forced() {
     let world = World::new();
     world.sync();
-    let far = Far::open(world.home.clone(), &holder()).unwrap();
+    let far = Far::open(world.home.clone(), &cluster(), &holder()).unwrap();
     let behind = ["aaaaaaa".to_owned()];
-    assert!(matches!(
-        far.check(&cluster(), &behind, false),
-        Err(FarError::Chain(_))
-    ));
-    far.check(&cluster(), &behind, true).unwrap();
+    assert!(matches!(far.check(&behind, false), Err(FarError::Chain(_))));
+    far.check(&behind, true).unwrap();
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn a_stage_that_is_not_applied_is_thrown_away() {
     world.add("web:1.0.0", "running", "one");
     let before = world.snapshot();
     let wanted = world.wanted();
-    let mut far = Far::open(world.home.clone(), &holder()).unwrap();
+    let mut far = Far::open(world.home.clone(), &cluster(), &holder()).unwrap();
     let plan = far.plan(&wanted.tree, &Options::default()).unwrap();
     drop(far.stage(&plan, &wanted, &commits(&["aaaaaaa"])).unwrap());
     assert_eq!(world.snapshot(), before);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use hostfiles::{ClusterId, ClusterPorts, CommitChain, HostHome, Project, ReleaseDir, Routers};
 use names::HostName;
-use simplenetes_sync::far::{FarError, Gate, Holder};
+use simplenetes_sync::far::{FarError, Gate, Holder, Takeover};
 use simplenetes_sync::{Far, Near, Options, Plan, Wanted, far};
 
 pub(crate) struct World {
@@ -54,7 +54,7 @@ pub(crate) fn holder() -> Holder {
     Holder {
         who: "anna".to_owned(),
         pid: 1,
-        since: Some(7),
+        since: Some("noon".to_owned()),
         why: "a test".to_owned(),
     }
 }
@@ -66,7 +66,7 @@ impl World {
         let home = HostHome::new(directory.path().join("home"));
         write(&project.cluster_id(), "test-1\n", 0o644);
         write(&project.host(&host()).host_env(), "HOST=local\n", 0o644);
-        far::init(&home, &cluster()).unwrap();
+        far::init(&home, &cluster(), Takeover::Refused).unwrap();
         Self {
             directory,
             project,
@@ -119,8 +119,8 @@ impl World {
     ) -> Result<Plan, FarError> {
         let wanted = self.wanted();
         let mut far = match gate {
-            Some(gate) => Far::open_through(self.home.clone(), &holder(), gate)?,
-            None => Far::open(self.home.clone(), &holder())?,
+            Some(gate) => Far::open_through(self.home.clone(), &cluster(), &holder(), gate)?,
+            None => Far::open(self.home.clone(), &cluster(), &holder())?,
         };
         let plan = far.plan(&wanted.tree, options)?;
         far.stage(&plan, &wanted, &commits(&["aaaaaaa", "bbbbbbb"]))?

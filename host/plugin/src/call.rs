@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{Resource, ResourceTable};
 use wasmtime::{Engine, Store, Trap};
 
 use crate::declared::Declared;
 use crate::engine::TICK;
 use crate::grants::Checker;
 use crate::limits::MemoryLimiter;
-use crate::{Grants, Limits, Step};
+use crate::{FaultClass, Grants, Limits, Step};
 
 /// What lives as long as one call.
 pub(crate) struct CallState {
@@ -31,6 +31,9 @@ struct Log {
     bytes_left: usize,
     dropped: usize,
 }
+
+/// Bytes that a line of the log counts for before its text: empty lines take memory too.
+const LINE_BYTES_MIN: usize = 32;
 
 /// Lines of the log that are shown with an error.
 const SHOWN_LINES: usize = 5;
@@ -60,7 +63,8 @@ impl CallState {
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(limits.host_call_bytes);
-        store.set_max_component_handles(limits.handles);
+        // The table of the host counts first, and can say what happened.
+        store.set_max_component_handles(limits.handles.saturating_add(16));
         let ticks = limits.deadline.as_millis() / TICK.as_millis();
         store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX).saturating_add(1));
         store
@@ -96,7 +100,8 @@ impl CallState {
     }
 
     pub(crate) fn log(&mut self, level: &str, message: &str) {
-        match self.log.bytes_left.checked_sub(message.len() + level.len()) {
+        let size = LINE_BYTES_MIN + level.len() + message.len();
+        match self.log.bytes_left.checked_sub(size) {
             Some(left) => {
                 self.log.bytes_left = left;
                 self.log.lines.push(format!("{level}: {message}"));
@@ -115,29 +120,51 @@ impl CallState {
         lines
     }
 
-    /// A sentence for a call that ended in a trap.
-    pub(crate) fn explain(&self, error: &wasmtime::Error) -> String {
+    /// What to do about a call that ended in a trap, and a sentence about it.
+    ///
+    /// What a busy or exhausted host may have caused is worth another try; what only the guest can have
+    /// caused is not.
+    pub(crate) fn explain(&self, error: &wasmtime::Error) -> (FaultClass, String) {
         if let Some(reason) = &self.broken {
-            return reason.clone();
+            return (FaultClass::GiveUp, reason.clone());
         }
         if self.memory.refused {
-            return format!(
-                "needed more than {} MiB of memory",
-                self.limits.memory_bytes / (1024 * 1024)
+            let mib = self.limits.memory_bytes / (1024 * 1024);
+            return (
+                FaultClass::GiveUp,
+                format!("needed more than {mib} MiB of memory"),
             );
         }
-        match error.downcast_ref::<Trap>() {
-            Some(Trap::Interrupt) => format!(
-                "did not answer within {} ms",
-                self.limits.deadline.as_millis()
-            ),
+        let sentence = match error.downcast_ref::<Trap>() {
+            Some(Trap::Interrupt) => {
+                let milliseconds = self.limits.deadline.as_millis();
+                return (
+                    FaultClass::Retry,
+                    format!("did not answer within {milliseconds} ms"),
+                );
+            }
+            None => return (FaultClass::Retry, format!("{:#}", error.root_cause())),
             Some(Trap::StackOverflow) => "its stack overflowed".to_owned(),
             Some(Trap::MemoryOutOfBounds) => {
                 "its stack overflowed, or it reached outside of its memory".to_owned()
             }
             Some(Trap::UnreachableCodeReached) => "panicked".to_owned(),
             Some(trap) => format!("trapped: {trap}"),
-            None => format!("{:#}", error.root_cause()),
-        }
+        };
+        (FaultClass::GiveUp, sentence)
+    }
+
+    /// Adds a resource that the guest gets a handle to.
+    pub(crate) fn hand_out<T: Send + 'static>(
+        &mut self,
+        resource: T,
+    ) -> wasmtime::Result<Resource<T>> {
+        let pushed = self.table.push(resource);
+        pushed.map_err(|_| {
+            self.over_budget(format!(
+                "held more than {} handles at once",
+                self.limits.handles
+            ))
+        })
     }
 }

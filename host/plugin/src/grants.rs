@@ -38,10 +38,16 @@ pub struct ProgramGrant {
     pub path: Option<String>,
     /// The allowed forms of its arguments, as usage lines (see [`Usage`]).
     pub arguments: Vec<Usage>,
-    /// Names of environment variables that may be set or passed on. `NAME_*` stands for all that begin
-    /// with `NAME_`, `{pod:env}` for the variables that the pod declares, with their declared values.
+    /// Environment variables that may be set. `{pod:env}` stands for those that the pod declares, with
+    /// their declared values; a name, or `NAME_*` for all that begin with `NAME_`, may have any value.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub environment: Vec<String>,
+    /// Names of variables that may be passed on from the daemon's own environment, as they are there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub inherit: Vec<String>,
+    /// It may be given something to read from standard input.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stdin: bool,
     /// It may run as the user that the pod declares.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub user: bool,
@@ -56,6 +62,10 @@ pub struct ProgramGrant {
 pub struct DirectoryGrant {
     /// Its path, relative to the release directory.
     pub path: String,
+    /// Files may be written there as well. Without it: directories, links to what the release or the
+    /// pod declares, and removal, so that nothing of the plugin's own making can be run there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub files: bool,
     /// Why, for the operator.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
@@ -80,6 +90,19 @@ impl Grants {
                     grant.environment.join(" ")
                 ));
             }
+            if !grant.inherit.is_empty() {
+                lines.push(format!(
+                    "pass {} on to `{}`",
+                    grant.inherit.join(" "),
+                    grant.program
+                ));
+            }
+            if grant.stdin {
+                lines.push(format!(
+                    "write to the standard input of `{}`",
+                    grant.program
+                ));
+            }
             if grant.user {
                 lines.push(format!(
                     "run `{}` as the user that the pod declares",
@@ -88,10 +111,13 @@ impl Grants {
             }
         }
         for grant in &self.directories {
-            lines.push(with_reason(
-                format!("write in `{}` of a release", grant.path),
-                &grant.reason,
-            ));
+            let what = if grant.files {
+                "files, directories and links"
+            } else {
+                "directories and links"
+            };
+            let line = format!("make and remove {what} in `{}` of a release", grant.path);
+            lines.push(with_reason(line, &grant.reason));
         }
         if self.signals {
             lines.push("send signals to units".to_owned());

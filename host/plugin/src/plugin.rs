@@ -225,7 +225,8 @@ impl Call<'_> {
 
     /// A trap, or a call that the host ended.
     fn failed(&self, error: &wasmtime::Error) -> CallError {
-        self.error(FaultClass::GiveUp, self.store.data().explain(error))
+        let (class, message) = self.store.data().explain(error);
+        self.error(class, message)
     }
 
     fn error(&self, class: FaultClass, message: String) -> CallError {

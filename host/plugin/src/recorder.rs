@@ -22,8 +22,15 @@ pub struct ViewResource {
     pub(crate) compile: Option<Arc<CompileInput>>,
 }
 
-/// The answer to a look.
-pub struct AnswerResource(pub(crate) Answer);
+/// The answer to a look: the view that holds it, and its id. Answers are large, and a plugin may ask
+/// for one many times.
+pub struct AnswerResource(pub(crate) Arc<View>, pub(crate) String);
+
+impl AnswerResource {
+    pub(crate) fn answer(&self) -> Option<&Answer> {
+        self.0.answers.get(&self.1)
+    }
+}
 
 /// The steps recorded so far.
 #[derive(Default)]

@@ -99,7 +99,7 @@ pub struct StepOptions {
     pub inherit: Vec<String>,
     /// Where it starts: relative to the release directory, or an absolute path the pod declares.
     pub working_directory: Option<String>,
-    /// After so many milliseconds it and all its descendants are ended.
+    /// After so many milliseconds it and its whole process group are ended.
     pub timeout_ms: Option<u64>,
     /// The user to run as; only where the host home belongs to root.
     pub user: Option<String>,

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use hostfiles::HostHome;
 use names::ReleaseId;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::Settings;
@@ -17,6 +18,13 @@ use crate::publish::Routes;
 use crate::scan::{Desired, DesiredRelease};
 use crate::steps::{Programs, StepRunner};
 use crate::system::Clock;
+use crate::watch::Changes;
+
+/// The way to one driver.
+struct Order {
+    desired: watch::Sender<Option<DesiredRelease>>,
+    look: Arc<Notify>,
+}
 
 /// All drivers of one host.
 pub(super) struct Fleet {
@@ -27,7 +35,7 @@ pub(super) struct Fleet {
     around: Surroundings,
     routes: Routes,
     clock: Clock,
-    orders: BTreeMap<ReleaseId, watch::Sender<Option<DesiredRelease>>>,
+    orders: BTreeMap<ReleaseId, Order>,
     surroundings: watch::Sender<u64>,
     shutdown: watch::Sender<bool>,
     tasks: JoinSet<ReleaseId>,
@@ -79,7 +87,7 @@ impl Fleet {
     pub(super) fn take_release(&mut self, id: &ReleaseId, desired: Option<DesiredRelease>) {
         match self.orders.get(id) {
             Some(order) => {
-                order.send_if_modified(|known| {
+                order.desired.send_if_modified(|known| {
                     let is_news = *known != desired;
                     *known = desired;
                     is_news
@@ -91,9 +99,13 @@ impl Fleet {
     }
 
     fn start(&mut self, id: ReleaseId, desired: Option<DesiredRelease>) {
-        let order = watch::Sender::new(desired);
+        let order = Order {
+            desired: watch::Sender::new(desired),
+            look: Arc::default(),
+        };
         let orders = Orders {
-            desired: order.subscribe(),
+            desired: order.desired.subscribe(),
+            look: Arc::clone(&order.look),
             surroundings: self.surroundings.subscribe(),
             shutdown: self.shutdown.subscribe(),
         };
@@ -113,6 +125,18 @@ impl Fleet {
         });
     }
 
+    /// Has the files looked at that only the daemon writes and that have changed.
+    pub(super) async fn look(&self, changes: &Changes) {
+        for id in &changes.statuses {
+            if let Some(order) = self.orders.get(id) {
+                order.look.notify_one();
+            }
+        }
+        if changes.routes {
+            self.routes.look().await;
+        }
+    }
+
     /// Plugins, grants or the address have changed.
     pub(super) fn surroundings_changed(&self) {
         self.surroundings
@@ -127,7 +151,9 @@ impl Fleet {
                 self.orders.remove(&id);
             }
             // A driver that was aborted has no release any more; one that is left out is started anew.
-            Some(Err(_)) => self.orders.retain(|_, order| order.receiver_count() > 0),
+            Some(Err(_)) => self
+                .orders
+                .retain(|_, order| order.desired.receiver_count() > 0),
             None => std::future::pending().await,
         }
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use hostfiles::PodStatus;
 use names::{PodState, UnitName};
 use podspec::CompiledPod;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::{Deed, Driver, End, Found, Orders, Paper, Work, World};
@@ -27,6 +27,7 @@ struct State {
     obedient: bool,
     running: BTreeMap<UnitName, oneshot::Sender<End>>,
     told: Vec<Paper>,
+    is_disk_full: bool,
 }
 
 /// The world, shared with the test.
@@ -93,9 +94,10 @@ impl World for Fake {
         None
     }
 
-    fn tell(&self, paper: Paper) -> Work<()> {
-        self.0.lock().unwrap().told.push(paper);
-        done(())
+    fn tell(&self, paper: Paper) -> Work<bool> {
+        let mut state = self.0.lock().unwrap();
+        state.told.push(paper);
+        done(!state.is_disk_full)
     }
 }
 
@@ -115,6 +117,7 @@ pub(super) struct Stage {
     pub(super) world: Fake,
     desired: watch::Sender<Option<DesiredRelease>>,
     surroundings: watch::Sender<u64>,
+    look: Arc<Notify>,
     shutdown: watch::Sender<bool>,
     task: Option<JoinHandle<()>>,
 }
@@ -127,9 +130,11 @@ impl Stage {
         let (desired, desired_seen) = watch::channel(Some(desired(pod, PodState::Running)));
         let (surroundings, surroundings_seen) = watch::channel(0);
         let (shutdown, shutdown_seen) = watch::channel(false);
+        let look = Arc::new(Notify::new());
         let orders = Orders {
             desired: desired_seen,
             surroundings: surroundings_seen,
+            look: Arc::clone(&look),
             shutdown: shutdown_seen,
         };
         let driver = Driver::new(
@@ -143,6 +148,7 @@ impl Stage {
             world,
             desired,
             surroundings,
+            look,
             shutdown,
             task,
         }
@@ -169,6 +175,11 @@ impl Stage {
 
     pub(super) fn surroundings_changed(&self) {
         self.surroundings.send_modify(|revision| *revision += 1);
+    }
+
+    /// Somebody writes the status file.
+    pub(super) fn damage(&self) {
+        self.look.notify_one();
     }
 
     pub(super) fn exit(&self, unit: &str, code: i32) {
@@ -239,6 +250,10 @@ impl Prepare<'_> {
                 },
             ),
         };
+    }
+
+    pub(super) fn disk_full(&self, is_full: bool) {
+        self.0.0.lock().unwrap().is_disk_full = is_full;
     }
 
     pub(super) fn found(&self, found: Found) {

@@ -13,7 +13,7 @@ use crate::life::{Phase, UnitLife};
 use crate::plan::{explain, is_ready, is_settled};
 
 impl<W: World> Driver<W> {
-    /// Tells what is so, if it is not what was told last or was told long ago.
+    /// Tells what is so, if it is not what was told last, was told long ago, or may have been lost.
     pub(super) async fn tell(&mut self) {
         let now = self.clock.now_ms();
         let mut paper = self.paper(now);
@@ -23,13 +23,18 @@ impl<W: World> Driver<W> {
             .map_or(0, |told| told.status.updated * 1_000);
         if let Some(told) = &self.told {
             paper.status.updated = told.status.updated;
-            if *told == paper && now < told_at.saturating_add(TELL_AGAIN_MS) {
+            let is_kept = !self.is_doubtful;
+            if is_kept && *told == paper && now < told_at.saturating_add(TELL_AGAIN_MS) {
                 return;
             }
         }
-        paper.status.updated = now / 1_000;
+        // What only takes its place again is the same to the last byte, so that it wakes nobody.
+        let is_old = self.told.as_ref() == Some(&paper) && now < told_at + TELL_AGAIN_MS;
+        if !is_old {
+            paper.status.updated = now / 1_000;
+        }
         self.told = Some(paper.clone());
-        self.world.tell(paper).await;
+        self.is_doubtful = !self.world.tell(paper).await;
     }
 
     fn paper(&mut self, now: u64) -> Paper {

@@ -229,3 +229,22 @@ async fn a_status_is_written_once_a_minute_at_least_and_not_for_nothing() {
         stage.told_count()
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_was_damaged_or_could_not_be_written_is_written_again() {
+    let stage = Stage::new(pod(""), |_| {});
+    stage.pass(1_000).await;
+    let (before, first) = (stage.told_count(), stage.paper());
+    stage.damage();
+    stage.pass(1_000).await;
+    assert_eq!((stage.told_count(), stage.paper()), (before + 1, first));
+    stage.prepare().disk_full(true);
+    stage.damage();
+    stage.pass(10_000).await;
+    assert!(stage.told_count() > before + 3, "{}", stage.told_count());
+    stage.prepare().disk_full(false);
+    stage.pass(3_000).await;
+    let last = stage.told_count();
+    stage.pass(20_000).await;
+    assert_eq!(stage.told_count(), last);
+}

@@ -9,6 +9,8 @@ use crate::life::{ProbeError, ProbeKind, Trouble};
 
 /// A status that says nothing new is written again after so long: readers take an older one for dead.
 pub(super) const TELL_AGAIN_MS: u64 = 60_000;
+/// A status that could not be written, for a full disk perhaps, is tried again after so long.
+const TRY_AGAIN_MS: u64 = 2_000;
 
 /// Why a driver looks at its release again.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +41,8 @@ pub enum Wake {
         /// How.
         end: End,
     },
+    /// Somebody has written the status file, perhaps the driver itself.
+    Look,
     /// The time has come that the plan named, or the status is due again.
     Timer,
     /// The daemon ends.
@@ -48,7 +52,12 @@ pub enum Wake {
 impl<W: World> Driver<W> {
     /// Waits for whatever comes first. What is lost when it is not taken is asked first.
     pub(super) async fn next_wake(&mut self, wake_at: Option<u64>) -> Wake {
-        let tell_at = self.clock.now_ms().saturating_add(TELL_AGAIN_MS);
+        let pause = if self.is_doubtful {
+            TRY_AGAIN_MS
+        } else {
+            TELL_AGAIN_MS
+        };
+        let tell_at = self.clock.now_ms().saturating_add(pause);
         let timer = sleep_until(
             self.clock
                 .instant(wake_at.map_or(tell_at, |at| at.min(tell_at))),
@@ -66,6 +75,7 @@ impl<W: World> Driver<W> {
                 orders.surroundings.mark_unchanged();
                 Wake::Surroundings
             }
+            () = orders.look.notified() => Wake::Look,
             () = timer => Wake::Timer,
         }
     }

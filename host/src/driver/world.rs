@@ -92,6 +92,6 @@ pub trait World: Send + Sync + 'static {
     fn ended(&self, unit: UnitName, start_count: u32) -> Work<End>;
     /// Why plugin and host do not serve the release as they should; none when they do.
     fn problem(&self, kind: &str) -> Option<String>;
-    /// Writes the status, keeps the memory, routes the ports.
-    fn tell(&self, paper: Paper) -> Work<()>;
+    /// Writes the status, keeps the memory, routes the ports. False when that has to be tried again.
+    fn tell(&self, paper: Paper) -> Work<bool>;
 }

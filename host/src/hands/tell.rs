@@ -7,7 +7,7 @@ use crate::driver::Paper;
 use crate::log::one_line;
 
 impl Hands {
-    pub(super) async fn tell_all(self, mut paper: Paper) {
+    pub(super) async fn tell_all(self, mut paper: Paper) -> bool {
         let running = self.running();
         for unit in &mut paper.status.units {
             let process = running.iter().find(|(name, _)| name.as_str() == unit.name);
@@ -17,28 +17,33 @@ impl Hands {
             .set(self.id().clone(), std::mem::take(&mut paper.routes))
             .await;
         // A disk that blocks must not hold up other releases.
-        let _ = tokio::task::spawn_blocking(move || self.write(&paper)).await;
+        let written = tokio::task::spawn_blocking(move || self.write(&paper)).await;
+        written.unwrap_or(true)
     }
 
-    fn write(&self, paper: &Paper) {
+    /// False when something could not be written.
+    fn write(&self, paper: &Paper) -> bool {
         if !self.release().path().is_dir() {
-            return;
+            return true;
         }
-        if let Err(error) = write(&self.release().status(), &paper.status) {
-            self.around
-                .log
-                .warn(format_args!("{}: {}", self.id(), one_line(&error)));
-        }
+        let status = write(&self.release().status(), &paper.status);
         // What is removed must not come back as a directory with nothing but a memory.
         let run = self.release().run_dir();
-        let Some(memory) = paper.memory.as_ref().filter(|_| run.is_dir()) else {
-            return;
+        let memory = match paper.memory.as_ref().filter(|_| run.is_dir()) {
+            Some(memory) => {
+                let text = serde_json::to_vec_pretty(memory).unwrap_or_default();
+                replace(&run.join("driver.json"), &text, 0o600)
+            }
+            None => Ok(false),
         };
-        let text = serde_json::to_vec_pretty(memory).unwrap_or_default();
-        if let Err(error) = replace(&run.join("driver.json"), &text, 0o600) {
+        for error in [&status, &memory]
+            .into_iter()
+            .filter_map(|written| written.as_ref().err())
+        {
             self.around
                 .log
-                .warn(format_args!("{}: {}", self.id(), one_line(&error)));
+                .warn(format_args!("{}: {}", self.id(), one_line(error)));
         }
+        status.is_ok() && memory.is_ok()
     }
 }

@@ -21,7 +21,11 @@ pub(super) enum Place {
     Plugins,
     /// One release.
     Release(ReleaseId),
-    /// Nothing that is desired state.
+    /// The status of a release, which only its driver writes.
+    Status(ReleaseId),
+    /// The routes of the host, which only the daemon writes.
+    Routes,
+    /// Nothing that matters to the daemon.
     Nothing,
 }
 
@@ -46,13 +50,19 @@ impl Place {
                 version,
                 "pod" | "pod.state" | "pod.portmappings.conf" | "config",
                 ..,
-            ] => match (pod.parse(), version.parse()) {
-                (Ok(pod), Ok(version)) => Self::Release(ReleaseId { pod, version }),
-                _ => Self::Nothing,
-            },
+            ] => release(pod, version).map_or(Self::Nothing, Self::Release),
+            ["pods", pod, "release", version, ".pod.status"] => {
+                release(pod, version).map_or(Self::Nothing, Self::Status)
+            }
+            ["portmappings.conf"] => Self::Routes,
             _ => Self::Nothing,
         }
     }
+}
+
+fn release(pod: &str, version: &str) -> Option<ReleaseId> {
+    let (pod, version) = (pod.parse().ok()?, version.parse().ok()?);
+    Some(ReleaseId { pod, version })
 }
 
 /// Every directory that holds desired state, with its inode.
@@ -92,19 +102,30 @@ fn add_tree(found: &mut BTreeMap<PathBuf, u64>, directory: &Path, depth: u32) {
     };
     found.insert(directory.to_owned(), inode);
     if depth < DEPTH_MAX {
-        for inner in visible(directory) {
+        // Hidden names are part of a config; those that its links lead through change together with them.
+        for inner in entries(directory, "..") {
             add_tree(found, &inner, depth + 1);
         }
     }
 }
 
 fn visible(directory: &Path) -> Vec<PathBuf> {
+    entries(directory, ".")
+}
+
+/// What lies in the directory under names that do not begin so.
+fn entries(directory: &Path, hidden: &str) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else {
         return Vec::new();
     };
     entries
         .flatten()
-        .filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."))
+        .filter(|entry| {
+            !entry
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(hidden.as_bytes())
+        })
         .map(|entry| entry.path())
         .collect()
 }
@@ -114,13 +135,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_desired_state_matters() {
+    fn only_desired_state_and_what_the_daemon_writes_itself_matter() {
         let web = || Place::Release("web:1.0.0".parse().unwrap());
         let table = [
             ("hosts.conf", Place::Everything),
             (".sync/journal.json", Place::Everything),
             (".sync/stage", Place::Nothing),
-            ("portmappings.conf", Place::Nothing),
+            ("portmappings.conf", Place::Routes),
+            (".portmappings.conf.a1B2c3.tmp", Place::Nothing),
             ("plugins.yaml", Place::Plugins),
             ("plugins/native-0.1.0.wasm", Place::Plugins),
             ("pods/web", Place::Everything),
@@ -129,7 +151,10 @@ mod tests {
             ("pods/web/release/1.0.0/pod", web()),
             ("pods/web/release/1.0.0/pod.state", web()),
             ("pods/web/release/1.0.0/config/conf/..data", web()),
-            ("pods/web/release/1.0.0/.pod.status", Place::Nothing),
+            (
+                "pods/web/release/1.0.0/.pod.status",
+                Place::Status("web:1.0.0".parse().unwrap()),
+            ),
             (
                 "pods/web/release/1.0.0/log/main-web-1.0.0-stdout.log",
                 Place::Nothing,
@@ -154,6 +179,7 @@ mod tests {
         let release = folder.path().join("pods/web/release/1.0.0");
         for directory in [
             "config/conf/inner",
+            "config/conf/.hidden",
             "config/conf/..abc",
             "log",
             "root/main",
@@ -168,6 +194,15 @@ mod tests {
             .filter_map(|path| path.strip_prefix(&release).ok())
             .map(|path| path.display().to_string())
             .collect();
-        assert_eq!(names, ["", "config", "config/conf", "config/conf/inner"]);
+        assert_eq!(
+            names,
+            [
+                "",
+                "config",
+                "config/conf",
+                "config/conf/.hidden",
+                "config/conf/inner"
+            ]
+        );
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use names::{PodName, PodVersion};
-use serde_json::{Map, Value as Json};
 
 use super::{unit, volume};
 use crate::header::{RUNTIME_DEFAULT, VERSION_RULE, read_api, read_version};
@@ -15,13 +14,14 @@ use crate::{CompiledPod, FORMAT, Shape, Volume};
 pub(crate) struct Reading {
     /// The pod without the kind's part.
     pub(crate) pod: CompiledPod,
-    /// The kind's own keys, one map per unit.
-    pub(crate) settings: Vec<Map<String, Json>>,
+    /// The kind's part of each unit.
+    pub(crate) settings: Vec<unit::Settings>,
     /// The program of an executable pod.
     pub(crate) executable: Option<String>,
 }
 
-/// Reads the whole pod. The answer is only to be used when no error was added to the problems.
+/// Reads the whole pod. When an error was added to the problems, the answer has gaps: it is good for
+/// finding more problems only.
 pub(crate) fn pod(
     root: &Node,
     name: &PodName,

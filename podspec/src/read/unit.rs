@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 
 use super::{expose, ingress, probe};
 use crate::reader::{Fields, Problems, Value, refuse_repeated};
-use crate::spelling::did_you_mean;
+use crate::spelling::{closest, did_you_mean};
 use crate::{
     Diagnostic, Mount, Protocol, ReloadSignal, Restart, STOP_GRACE_SECONDS, Shape, Unit, Volume,
 };
@@ -45,13 +45,22 @@ pub(super) struct Pod<'a> {
     pub(super) targets: Vec<(UnitName, Diagnostic)>,
 }
 
+/// What a unit says in the words of its kind.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// The unit's number in the list of the text, from 0.
+    pub(crate) index: usize,
+    /// The kind's own keys.
+    pub(crate) own: Map<String, Json>,
+}
+
 /// Reads the list of units, and the kind's own keys of each.
 pub(super) fn units(
     top: &Fields<'_>,
     shape: &Shape,
     volumes: &[Volume],
     problems: &mut Problems,
-) -> (Vec<Unit>, Vec<Map<String, Json>>) {
+) -> (Vec<Unit>, Vec<Settings>) {
     let mut pod = Pod {
         shape,
         volumes,
@@ -76,10 +85,10 @@ pub(super) fn units(
     }
     let mut units = Vec::new();
     let mut settings = Vec::new();
-    for item in items {
-        if let Some((unit, own)) = read_unit(&item, &mut pod, problems) {
+    for (index, item) in items.iter().enumerate() {
+        if let Some((unit, own)) = read_unit(item, &mut pod, problems) {
             units.push(unit);
-            settings.push(own);
+            settings.push(Settings { index, own });
         }
     }
     refuse_unknown_targets(&pod, problems);
@@ -102,7 +111,8 @@ fn read_unit(
     let known: Vec<&str> = KEYS.iter().chain(&kinds_keys).copied().collect();
     fields.refuse_unknown(&known, problems);
 
-    let name = read_name(&fields, pod, problems);
+    // A unit without a name gets one, so that its other mistakes are found too.
+    let name = read_name(&fields, pod, problems).or_else(|| "unnamed".parse().ok());
     let expose = expose::expose(&fields, pod, problems);
     let unit = Unit {
         restart: read_restart(&fields, problems),
@@ -122,18 +132,31 @@ fn read_unit(
         expose,
         stop_grace_seconds: read_stop_grace(&fields, problems),
         spec: Json::Null,
-        // Last, so that a unit without a name has its other mistakes reported too.
         name: name?,
     };
-    let own = fields
-        .entries
-        .iter()
-        .filter(|entry| kinds_keys.contains(&entry.key.as_str()));
-    Some((
-        unit,
-        own.map(|entry| (entry.key.clone(), entry.value.to_json()))
-            .collect(),
-    ))
+    let own = own_settings(&fields, &kinds_keys, &known);
+    Some((unit, own))
+}
+
+/// The kind's part of a unit. A key that is no key is taken for the one that was probably meant, so
+/// that the plugin does not miss what is there, and judges its value; a pod with it is never compiled.
+fn own_settings(fields: &Fields<'_>, kinds_keys: &[&str], known: &[&str]) -> Map<String, Json> {
+    let mut own = Map::new();
+    for entry in fields.entries {
+        let key = entry.key.as_str();
+        let meant = if known.contains(&key) {
+            Some(key)
+        } else {
+            closest(key, known.iter().copied())
+        };
+        let is_there = |meant: &str| fields.entries.iter().any(|entry| entry.key == meant);
+        if let Some(meant) = meant.filter(|meant| kinds_keys.contains(meant))
+            && (meant == key || !is_there(meant))
+        {
+            own.insert(meant.to_owned(), entry.value.to_json());
+        }
+    }
+    own
 }
 
 fn read_name(fields: &Fields<'_>, pod: &mut Pod<'_>, problems: &mut Problems) -> Option<UnitName> {

@@ -33,12 +33,15 @@ impl Compiler<'_> {
         let shape = plugin
             .as_ref()
             .map_or_else(Shape::executable, |plugin| plugin.shape.clone());
-        let draft = self.parse(run, &preprocessed, &shape)?;
+        let (draft, errors) = self.parse(run, &preprocessed, &shape)?;
         let text = preprocessed.text;
         match plugin {
+            None if errors > 0 => Err(has_mistakes(&self.pod, errors)),
             None => Ok((Resolved::Program(self.program(&draft)?), text)),
             Some(plugin) => Ok((
-                Resolved::Compiled(Box::new(self.ask_plugin(run, host, draft, &plugin)?)),
+                Resolved::Compiled(Box::new(
+                    self.ask_plugin(run, host, draft, errors, &plugin)?,
+                )),
                 text,
             )),
         }
@@ -71,28 +74,24 @@ impl Compiler<'_> {
         }
     }
 
-    /// Reads the text; shows everything that is wrong with it.
+    /// Reads the text; shows everything that is wrong with it, and counts the errors. With errors the
+    /// draft is good for asking the plugin only, which may find more.
     fn parse(
         &self,
         run: &mut Run<'_>,
         preprocessed: &Preprocessed,
         shape: &Shape,
-    ) -> Result<Draft, CommandError> {
-        let explained = self.explain_missing_values(&preprocessed.diagnostics);
-        let mut errors = self.show(run, &explained);
-        let draft = match podspec::parse(preprocessed, &self.pod, shape) {
-            Ok(draft) => draft,
-            Err(problems) => {
-                errors += self.show(run, &problems);
-                return Err(has_mistakes(&self.pod, errors));
+    ) -> Result<(Draft, usize), CommandError> {
+        match podspec::parse(preprocessed, &self.pod, shape) {
+            Ok(draft) => {
+                let explained = self.explain_missing_values(draft.diagnostics());
+                let errors = self.show(run, &explained) + self.check_configs(run, &draft)?;
+                Ok((draft, errors))
             }
-        };
-        self.show(run, draft.warnings());
-        errors += self.check_configs(run, &draft)?;
-        if errors > 0 {
-            Err(has_mistakes(&self.pod, errors))
-        } else {
-            Ok(draft)
+            Err(problems) => {
+                let errors = self.show(run, &self.explain_missing_values(&problems));
+                Err(has_mistakes(&self.pod, errors))
+            }
         }
     }
 
@@ -148,11 +147,14 @@ impl Compiler<'_> {
         self.source.file(path)
     }
 
+    /// Lets the plugin resolve the units. It is asked also when there are `errors` already, so that its
+    /// own are shown with them.
     fn ask_plugin(
         &self,
         run: &mut Run<'_>,
         host: &Host,
         draft: Draft,
+        errors: usize,
         plugin: &LoadedPlugin,
     ) -> Result<CompiledPod, CommandError> {
         let input = CompileInput {
@@ -160,36 +162,29 @@ impl Compiler<'_> {
             files: BTreeMap::new(),
             facts: self.facts(host),
         };
-        let output = plugin.plugin.compile(input).map_err(|error| {
-            CommandError::new(
-                Kind::Internal,
-                format!(
-                    "plugin {} could not compile pod {}",
-                    plugin.name(),
-                    self.pod
-                ),
-            )
-            .caused_by(error)
-        })?;
+        let output = match plugin.plugin.compile(input) {
+            Ok(output) => output,
+            // It was asked about a pod with gaps: the known mistakes are the ones to tell.
+            Err(_) if errors > 0 => return Err(has_mistakes(&self.pod, errors)),
+            Err(error) => return Err(could_not_compile(plugin, &self.pod).caused_by(error)),
+        };
         let problems: Vec<Diagnostic> = output
             .diagnostics
             .iter()
             .map(|problem| {
-                draft.diagnostic(
-                    problem.severity,
-                    &problem.path,
-                    problem.message.clone(),
-                    problem.hint.clone(),
-                )
+                let (message, hint) = (problem.message.clone(), problem.hint.clone());
+                draft.diagnostic(problem.severity, &problem.path, message, hint)
             })
             .collect();
-        let errors = self.show(run, &problems);
+        let errors = errors + self.show(run, &problems);
         if errors > 0 {
             return Err(has_mistakes(&self.pod, errors));
         }
         let specs = unit_specs(output.specs, plugin)?;
         let units = specs.keys().cloned().collect::<BTreeSet<_>>();
-        let mut pod = draft.resolve(Some(plugin.reference.clone()), specs);
+        let mut pod = draft
+            .resolve(Some(plugin.reference.clone()), specs)
+            .map_err(|found| has_mistakes(&self.pod, found.len()))?;
         check_all_resolved(&pod, &units, plugin)?;
         self.make_binds_absolute(&mut pod)?;
         Ok(pod)
@@ -235,6 +230,11 @@ fn config_hint(name: &VolumeName, pod: &names::PodName) -> String {
     } else {
         format!("make the directory, or import the pod's own: sns cluster importconfig {pod}")
     }
+}
+
+fn could_not_compile(plugin: &LoadedPlugin, pod: &names::PodName) -> CommandError {
+    let message = format!("plugin {} could not compile pod {pod}", plugin.name());
+    CommandError::new(Kind::Internal, message)
 }
 
 fn unit_specs(

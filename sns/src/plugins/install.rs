@@ -91,7 +91,7 @@ fn change(
 }
 
 /// The grants of an entry, as the engine understands them.
-pub(super) fn grants_of(entry: &PluginEntry) -> Result<Grants, CommandError> {
+pub(crate) fn grants_of(entry: &PluginEntry) -> Result<Grants, CommandError> {
     if entry.grants.is_null() {
         return Ok(Grants::default());
     }

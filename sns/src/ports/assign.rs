@@ -39,6 +39,11 @@ pub(crate) fn is_automatic(variable: &str) -> bool {
     kind(variable).is_some()
 }
 
+/// True for names that stand for a port in the cluster which sns chooses.
+pub(super) fn is_cluster_port(variable: &str) -> bool {
+    kind(variable) == Some(false)
+}
+
 /// True for a host port, false for a cluster port.
 fn kind(variable: &str) -> Option<bool> {
     let is_host = variable.strip_prefix(HOST_PREFIX).map(|rest| (rest, true));
@@ -111,7 +116,9 @@ impl Assigner {
             return Ok(*port);
         }
         let port = first_free(CLUSTER_PORTS, "cluster", |port| {
+            // The proxy of every host listens on it, so it must be nobody's host port anywhere.
             self.cluster_ports.contains(&port)
+                || self.host_ports.values().any(|ports| ports.contains(&port))
         })?;
         self.cluster_ports.insert(port);
         self.assigned_cluster_ports
@@ -177,6 +184,7 @@ mod tests {
             host: host.parse().unwrap(),
             machine: machine.into(),
             router: None,
+            takes_part: true,
         }
     }
 
@@ -186,6 +194,8 @@ mod tests {
             release: "db:1.0.0".parse().unwrap(),
             host_port: HostPort::new(host_port).ok(),
             cluster_port: ClusterPort::new(cluster_port).ok(),
+            is_automatic: false,
+            is_running: true,
         }
     }
 
@@ -245,6 +255,15 @@ mod tests {
             ports.assigned(&a),
             assigned.map(|(name, port)| (name.to_owned(), port)).into()
         );
+    }
+
+    #[test]
+    fn a_host_port_of_any_host_is_no_cluster_port() {
+        let a: HostName = "a".parse().unwrap();
+        let addresses = vec![address("a", "10.0.0.1"), address("b", "10.0.0.2")];
+        let uses = [taken("b", 61000, 5432)];
+        let mut ports = Assigner::new(addresses, &uses, &BTreeSet::new());
+        assert_eq!(ports.port(&a, "CLUSTERPORTAUTO1"), Ok(61001));
     }
 
     #[test]

@@ -68,6 +68,7 @@ impl Host {
             host: self.name.clone(),
             machine: machine.to_owned(),
             router: self.router_ip(),
+            takes_part: !self.is_disabled(),
         }
     }
 

@@ -3,11 +3,12 @@
 use std::fs;
 
 use hostfiles::PortMappings;
+use names::{ClusterPort, PodState};
 use podspec::{CompiledError, CompiledPod};
 
 use super::{Cluster, Host, Selected};
 use crate::command_error::{CommandError, Kind};
-use crate::ports::{Address, PortUse};
+use crate::ports::{Address, PortUse, remembered_cluster_ports};
 
 impl Cluster<'_> {
     /// Where every host listens, disabled ones included.
@@ -60,11 +61,17 @@ impl Selected {
 
     /// The ports of this release. A foreign program shows only what it maps to cluster ports.
     pub(crate) fn port_uses(&self) -> Result<Vec<PortUse>, CommandError> {
-        let entry = |host_port, cluster_port| PortUse {
+        let remembered = fs::read_to_string(self.dir.source()).unwrap_or_default();
+        let automatic = remembered_cluster_ports(&remembered);
+        let is_running = self.state()? == PodState::Running;
+        let entry = |host_port, cluster_port: Option<ClusterPort>| PortUse {
             host: self.host.name.clone(),
             release: self.id.clone(),
             host_port,
             cluster_port,
+            is_automatic: cluster_port
+                .is_some_and(|port| automatic.iter().any(|(_, chosen)| *chosen == port.get())),
+            is_running,
         };
         if let Some(pod) = self.compiled()? {
             let exposed = pod.units.iter().flat_map(|unit| &unit.expose);

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::{Became, HostOutcome, change_lines};
+use super::{HostOutcome, change_lines};
 use crate::command_error::CommandError;
 use crate::project::{Cluster, journal_line};
 
@@ -43,14 +43,16 @@ fn text(cluster: &Cluster<'_>, commit: &str, outcomes: &[HostOutcome]) -> String
         for line in change_lines(outcome) {
             text.push_str(&format!("  {line}\n"));
         }
-        if let Became::Failed(error) = &outcome.became {
+        for release in &outcome.plan.held_back {
+            text.push_str(&format!("  ! {release} pod differs and was not sent\n"));
+        }
+        if let Some(error) = outcome.failure() {
             text.push_str(&format!("  because: {error}\n"));
         }
     }
-    let word = if outcomes.iter().any(HostOutcome::has_failed) {
-        "SYNC_ABORTED_ON_ERROR"
-    } else {
-        "SYNC_DONE"
+    let word = match outcomes.iter().any(|outcome| outcome.failure().is_some()) {
+        true => "SYNC_ABORTED_ON_ERROR",
+        false => "SYNC_DONE",
     };
     text + &journal_line(cluster.environment, word)
 }

@@ -3,9 +3,11 @@
 
 use std::thread;
 
-use simplenetes_sync::far::{FarError, Holder, Staged, present};
+use hostfiles::ClusterId;
+use simplenetes_sync::far::{FarError, Holder, Recovered, Staged, present};
 use simplenetes_sync::{Far, Options, Plan, plan};
 
+use super::trial::Trial;
 use super::{Became, HostOutcome, Source, Target};
 use crate::command_error::{CommandError, Kind};
 use crate::project::Cluster;
@@ -30,7 +32,7 @@ struct Locked<'s> {
 pub(crate) fn diff(source: &Source, options: &Options) -> Result<Vec<HostOutcome>, CommandError> {
     let mut outcomes = Vec::new();
     for target in &source.targets {
-        if !target.home.cluster_id().exists() {
+        if hostfiles::read_if_present::<ClusterId>(&target.home.cluster_id())?.is_none() {
             return Err(no_home(target));
         }
         let present = present(&target.home).map_err(|error| at(target, error.into()))?;
@@ -50,10 +52,9 @@ pub(crate) fn sync(
     request: &Request,
     ui: Option<&Ui>,
 ) -> Result<Vec<HostOutcome>, CommandError> {
-    let mut locked = lock_all(cluster, source)?;
+    let mut locked = lock_all(cluster, source, ui)?;
     for host in &locked {
-        let chain = source.chain.hashes();
-        let checked = host.far.check(&cluster.id, chain, request.force);
+        let checked = host.far.check(&source.commits, request.force);
         checked.map_err(|error| at(host.target, error))?;
     }
     for host in &mut locked {
@@ -63,38 +64,56 @@ pub(crate) fn sync(
             ui.note(&format!("syncing host {} …", host.target.host.name));
         }
     }
-    change_all(source, locked)
+    change_all(cluster, source, locked)
 }
 
 /// Takes every lock, always in the same order, so that two operators never wait for each other.
 fn lock_all<'s>(
     cluster: &Cluster<'_>,
     source: &'s Source,
+    ui: Option<&Ui>,
 ) -> Result<Vec<Locked<'s>>, CommandError> {
     let holder = Holder {
         who: cluster.environment.user.clone(),
         pid: std::process::id(),
-        since: cluster.environment.now.as_second().try_into().ok(),
+        since: Some(cluster.environment.now.to_string()),
         why: format!("sync of {}", source.chain.head().unwrap_or("no commit")),
     };
     let mut locked = Vec::new();
     for target in &source.targets {
-        if !target.home.cluster_id().exists() {
-            return Err(no_home(target));
+        let far = Far::open(target.home.clone(), &cluster.id, &holder);
+        let far = far.map_err(|error| at(target, error))?;
+        if let Some((ui, note)) = ui.zip(recovery_note(target, far.recovered())) {
+            ui.note(&note);
         }
-        let far = Far::open(target.home.clone(), &holder).map_err(|error| at(target, error))?;
         let plan = Plan::default();
         locked.push(Locked { target, far, plan });
     }
     Ok(locked)
 }
 
+/// What became of a sync that was interrupted before this one.
+fn recovery_note(target: &Target, recovered: &Recovered) -> Option<String> {
+    let became = match recovered {
+        Recovered::Finished => "finished",
+        Recovered::Undone => "undone",
+        Recovered::Nothing | Recovered::Busy(_) => return None,
+    };
+    let name = &target.host.name;
+    Some(format!("an interrupted sync of host {name} was {became}"))
+}
+
 /// Stages on all hosts at once; when all have succeeded, applies on all hosts at once.
 fn change_all(
+    cluster: &Cluster<'_>,
     source: &Source,
     mut locked: Vec<Locked<'_>>,
 ) -> Result<Vec<HostOutcome>, CommandError> {
     let staged = stage_all(source, &mut locked)?;
+    let mut trial = Trial::default();
+    for (target, _, stage) in &staged {
+        trial.of(cluster.environment, target, stage)?;
+    }
     Ok(thread::scope(|scope| {
         let threads: Vec<_> = staged
             .into_iter()
@@ -102,7 +121,6 @@ fn change_all(
             .collect();
         let outcomes = threads.into_iter().map(|(target, plan, thread)| {
             let applied = thread.join().map_err(|_| thread_died(target));
-            let applied = applied.and_then(|applied| applied.map_err(|error| at(target, error)));
             outcome(target, plan, applied)
         });
         outcomes.collect()
@@ -135,11 +153,15 @@ fn stage_all<'l>(
     })
 }
 
-fn outcome(target: &Target, plan: &Plan, applied: Result<(), CommandError>) -> HostOutcome {
+/// A thread that died may have left anything, so it counts as unfinished.
+fn outcome(
+    target: &Target,
+    plan: &Plan,
+    applied: Result<Result<(), FarError>, CommandError>,
+) -> HostOutcome {
     let became = match applied {
-        Ok(()) if plan.is_empty() => Became::Unchanged,
-        Ok(()) => Became::Updated,
-        Err(error) => Became::Failed(error),
+        Ok(applied) => Became::of(plan, applied, |error| at(target, error)),
+        Err(died) => Became::Unfinished(died),
     };
     HostOutcome {
         host: target.host.name.clone(),
@@ -149,6 +171,9 @@ fn outcome(target: &Target, plan: &Plan, applied: Result<(), CommandError>) -> H
 }
 
 fn at(target: &Target, error: FarError) -> CommandError {
+    if matches!(error, FarError::NoHostHome(_)) {
+        return no_home(target);
+    }
     CommandError::from(error).on(&format!("host {}", target.host.name))
 }
 

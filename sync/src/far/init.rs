@@ -6,6 +6,10 @@ use std::path::PathBuf;
 
 use hostfiles::{ClusterId, HostHome, ReadError, ReplaceError, read_if_present, write};
 
+use super::lock::{Holder, Lock, LockError};
+use super::owner::{self, OwnerError};
+use super::reach::{self, ReachError};
+
 /// A directory did not become a host home.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
@@ -17,6 +21,15 @@ pub enum InitError {
         /// The cluster it belongs to.
         found: ClusterId,
     },
+    /// It is somebody else's.
+    #[error(transparent)]
+    Owner(#[from] OwnerError),
+    /// A place in it cannot be changed.
+    #[error(transparent)]
+    Reach(#[from] ReachError),
+    /// It is being synced, or cannot be locked.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// Its directories cannot be made.
     #[error("cannot make the directory {}", path.display())]
     Directory {
@@ -33,25 +46,42 @@ pub enum InitError {
     Write(#[from] ReplaceError),
 }
 
-/// Makes `home` a host home of the cluster. Gives false if it was one already.
+/// Whether a host home may change its cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takeover {
+    /// A host home of another cluster is left alone.
+    Refused,
+    /// It becomes ours.
+    Forced,
+}
+
+/// Makes `home` a host home of the cluster, and makes sure that this user can sync it. Gives false if it was
+/// one already.
 ///
 /// # Errors
-/// It belongs to another cluster, or cannot be written.
-pub fn init(home: &HostHome, cluster: &ClusterId) -> Result<bool, InitError> {
-    let found = read_if_present::<ClusterId>(&home.cluster_id());
-    match found {
-        Ok(Some(found)) if found != *cluster => {
-            return Err(InitError::OtherCluster {
-                home: home.path().to_owned(),
-                found,
-            });
-        }
-        Ok(_) => {}
-        Err(error) => return Err(error.into()),
+/// It belongs to another cluster and may not be taken over, to another user, or cannot be written.
+pub fn init(home: &HostHome, cluster: &ClusterId, takeover: Takeover) -> Result<bool, InitError> {
+    owner::check(home.path())?;
+    if let Some(found) = read_if_present::<ClusterId>(&home.cluster_id())?
+        && found != *cluster
+        && takeover == Takeover::Refused
+    {
+        return Err(InitError::OtherCluster {
+            home: home.path().to_owned(),
+            found,
+        });
     }
-    for path in [home.pods_dir(), home.plugins_dir(), home.sync_dir()] {
-        fs::create_dir_all(&path).map_err(|source| InitError::Directory { path, source })?;
+    for path in [home.pods_dir(), home.plugins_dir()] {
+        reach::check_plain(&path)?;
+        fs::create_dir_all(&path).map_err(|source| InitError::Directory {
+            path: path.clone(),
+            source,
+        })?;
+        reach::check_writable(&path)?;
     }
+    reach::check_writable(home.path())?;
+    // A host home that cannot be locked cannot be synced.
+    let _lock = Lock::take(home, &Holder::preparing())?;
     // Last, because a directory with a cluster id counts as a host home.
     Ok(write(&home.cluster_id(), cluster)?)
 }

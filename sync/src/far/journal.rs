@@ -74,7 +74,7 @@ pub enum JournalError {
         source: io::Error,
     },
     /// It is no journal.
-    #[error("{} is no journal of a sync", path.display())]
+    #[error("{} is no journal of a sync: move it away together with the directory `stage` beside it, then sync, which puts right what was done in part", path.display())]
     Foreign {
         /// The journal.
         path: PathBuf,

@@ -4,12 +4,15 @@
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 use hostfiles::HostHome;
+use rustix::fs::OFlags;
 
 use super::journal::SyncDir;
+use super::reach::{self, ReachError};
 
 /// Who holds the lock, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,8 +21,8 @@ pub struct Holder {
     pub who: String,
     /// The process.
     pub pid: u32,
-    /// Since when, in Unix seconds; none if the holder does not know the time.
-    pub since: Option<u64>,
+    /// Since when, as people read it; none if the holder does not know the time.
+    pub since: Option<String>,
     /// What for, as in `sync of 42aa8c8`.
     pub why: String,
 }
@@ -27,12 +30,20 @@ pub struct Holder {
 impl Holder {
     /// Whoever finishes or undoes an interrupted sync.
     pub(crate) fn recovering() -> Self {
-        let why = "finishing or undoing an interrupted sync".to_owned();
+        Self::nameless("recovery", "finishing or undoing an interrupted sync")
+    }
+
+    /// Whoever makes a directory a host home.
+    pub(crate) fn preparing() -> Self {
+        Self::nameless("init", "preparing the host home")
+    }
+
+    fn nameless(who: &str, why: &str) -> Self {
         Self {
-            who: "recovery".to_owned(),
+            who: who.to_owned(),
             pid: std::process::id(),
             since: None,
-            why,
+            why: why.to_owned(),
         }
     }
 }
@@ -40,10 +51,8 @@ impl Holder {
 impl fmt::Display for Holder {
     /// One line, whatever the fields hold.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let since = self
-            .since
-            .map(|seconds| format!(", since {seconds} Unix seconds"))
-            .unwrap_or_default();
+        let since = self.since.as_deref();
+        let since = since.map_or_else(String::new, |since| format!(", since {since}"));
         let line = format!("{} (process {}{since}): {}", self.who, self.pid, self.why);
         f.write_str(&line.replace(char::is_control, " "))
     }
@@ -60,8 +69,11 @@ pub enum LockError {
         /// The line that the holder left.
         holder: String,
     },
+    /// The directory of the lock is none of the host home's.
+    #[error(transparent)]
+    Reach(#[from] ReachError),
     /// The lock file cannot be used.
-    #[error("cannot lock the host home with {}; it must belong to the user who syncs", path.display())]
+    #[error("cannot lock the host home with {}; it must be a plain file of the user who syncs", path.display())]
     Io {
         /// The lock file.
         path: PathBuf,
@@ -76,8 +88,11 @@ pub(crate) struct Lock {
     _file: File,
 }
 
+/// Opens nothing through a link.
+const NO_LINK: i32 = OFlags::NOFOLLOW.bits().cast_signed();
+
 /// Most of the holder's line that is read, in bytes.
-const LINE_BYTES_MAX: u64 = 1024;
+const LINE_BYTES_MAX: usize = 1024;
 
 impl Lock {
     /// Takes the lock without waiting.
@@ -87,12 +102,15 @@ impl Lock {
             path: path.clone(),
             source,
         };
+        reach::check_plain(&home.sync_dir())?;
         fs::create_dir_all(home.sync_dir()).map_err(failed)?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
+            // A link there would have its target written to.
+            .custom_flags(NO_LINK)
             .open(&path)
             .map_err(failed)?;
         match file.try_lock() {
@@ -100,7 +118,7 @@ impl Lock {
             Err(TryLockError::WouldBlock) => {
                 return Err(LockError::Held {
                     home: home.path().to_owned(),
-                    holder: line_of(&mut file),
+                    holder: line_of(&file),
                 });
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
@@ -111,18 +129,25 @@ impl Lock {
     }
 }
 
+/// The new line goes over the old one before the rest is cut off, so that a reader finds some line.
 fn write_line(file: &mut File, holder: &Holder) -> io::Result<()> {
-    file.set_len(0)?;
-    file.seek(SeekFrom::Start(0))?;
-    writeln!(file, "{holder}")
+    let line = format!("{holder}\n");
+    file.write_all_at(line.as_bytes(), 0)?;
+    file.set_len(line.len() as u64)
 }
 
-fn line_of(file: &mut File) -> String {
-    let mut bytes = Vec::new();
-    // An unreadable line is no reason to hide that the lock is held.
-    let _ = file.take(LINE_BYTES_MAX).read_to_end(&mut bytes);
-    match String::from_utf8_lossy(&bytes).lines().next() {
-        Some(line) if !line.trim().is_empty() => line.replace(char::is_control, " "),
-        _ => "someone who left no name".to_owned(),
-    }
+fn line_of(file: &File) -> String {
+    // The first holder ever may not have come to write; a second look costs nothing.
+    let line = read_line(file).or_else(|| read_line(file));
+    line.unwrap_or_else(|| "someone who left no name".to_owned())
+}
+
+/// An unreadable line is no reason to hide that the lock is held.
+fn read_line(file: &File) -> Option<String> {
+    let mut bytes = vec![0; LINE_BYTES_MAX];
+    let length = file.read_at(&mut bytes, 0).ok()?;
+    bytes.truncate(length);
+    let text = String::from_utf8_lossy(&bytes);
+    let line = text.lines().next().filter(|line| !line.trim().is_empty())?;
+    Some(line.replace(char::is_control, " "))
 }

@@ -1,15 +1,17 @@
 //! Turns the steps of a plan into staged files and the operations that will put them into their places.
 //!
-//! Everything that can fail for want of space or permission is done here, below `.sync/stage`, before the
-//! point of no return. Must not change any file that the host uses.
+//! Everything that can fail for want of space is done here, below `.sync/stage`, before the point of no
+//! return; and whether the places can be changed at all is asked here. Must not change any file that the
+//! host uses.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use hostfiles::{CommitChain, Format, HostHome, ReleaseDir};
 use names::{PodState, ReleaseId, VolumeName};
 
 use super::journal::{Journal, Operation, SyncDir};
-use super::{Far, FarError, layout};
+use super::{Far, FarError, layout, reach};
 use crate::plan::RoutesState;
 use crate::{Config, Digest, Plan, Release, Step, Wanted};
 
@@ -33,7 +35,7 @@ pub(super) struct Stager<'a> {
     wanted: &'a Wanted,
     directory: PathBuf,
     operations: Vec<Operation>,
-    plugins: Vec<PathBuf>,
+    plugins: BTreeMap<String, PathBuf>,
     staged_count: usize,
 }
 
@@ -46,7 +48,7 @@ impl<'a> Stager<'a> {
         far.effects
             .make_directory(&directory)
             .map_err(FarError::Unchanged)?;
-        let (operations, plugins) = (Vec::new(), Vec::new());
+        let (operations, plugins) = (Vec::new(), BTreeMap::new());
         let mut stager = Self {
             far,
             home,
@@ -67,7 +69,7 @@ impl<'a> Stager<'a> {
         mut self,
         plan: &Plan,
         chain: &CommitChain,
-    ) -> Result<(Journal, Vec<PathBuf>), FarError> {
+    ) -> Result<(Journal, BTreeMap<String, PathBuf>), FarError> {
         for step in &plan.steps {
             self.step(step)?;
         }
@@ -110,7 +112,7 @@ impl<'a> Stager<'a> {
         let staged = self.next();
         self.write(&staged, digest, FILE_MODE)?;
         self.place(&staged, &directory.join(file_name));
-        self.plugins.push(staged);
+        self.plugins.insert(file_name.to_owned(), staged);
         Ok(())
     }
 
@@ -254,7 +256,8 @@ impl<'a> Stager<'a> {
     }
 
     /// Writes the journal and the reserve, and brings the whole stage to disk.
-    fn finish(mut self) -> Result<(Journal, Vec<PathBuf>), FarError> {
+    fn finish(mut self) -> Result<(Journal, BTreeMap<String, PathBuf>), FarError> {
+        reach::check(&self.home, &self.operations)?;
         let reserve =
             vec![0; (self.operations.len() * RESERVE_PER_OPERATION_BYTES).min(RESERVE_BYTES_MAX)];
         self.write_bytes(&self.directory.join(RESERVE), &reserve, FILE_MODE)?;

@@ -3,13 +3,14 @@
 //!
 //! Must not know how the stage was filled.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use hostfiles::{CommitChain, write};
 
 use super::journal::{Journal, SyncDir};
 use super::stage::{JOURNAL, Stager};
-use super::{Far, FarError};
+use super::{Far, FarError, journal_open};
 use crate::{Plan, Wanted};
 
 /// What is staged for one host, ready to be applied. Dropped, it is thrown away.
@@ -18,7 +19,7 @@ pub struct Staged<'far> {
     far: &'far mut Far,
     chain: CommitChain,
     journal: Option<Journal>,
-    plugins: Vec<PathBuf>,
+    plugins: BTreeMap<String, PathBuf>,
 }
 
 pub(super) fn stage<'far>(
@@ -31,7 +32,7 @@ pub(super) fn stage<'far>(
         far,
         chain: chain.clone(),
         journal: None,
-        plugins: Vec::new(),
+        plugins: BTreeMap::new(),
     };
     if !plan.is_empty() {
         // From here on a failure drops `staged`, which throws the stage away.
@@ -43,9 +44,10 @@ pub(super) fn stage<'far>(
 }
 
 impl Staged<'_> {
-    /// The plugin components that arrive, where they lie now: the caller tries them before it applies.
+    /// The plugin components that arrive, by file name, where they lie now: the caller tries them before it
+    /// applies.
     #[must_use]
-    pub fn plugins(&self) -> &[PathBuf] {
+    pub fn plugins(&self) -> &BTreeMap<String, PathBuf> {
         &self.plugins
     }
 
@@ -77,7 +79,7 @@ impl Staged<'_> {
 impl Drop for Staged<'_> {
     fn drop(&mut self) {
         let directory = SyncDir::of(&self.far.home);
-        if !directory.journal().exists() && directory.stage().exists() {
+        if !journal_open(&self.far.home) {
             // What cannot be removed now is removed by the next sync.
             let _ = self.far.effects.remove_tree(&directory.stage());
         }

@@ -47,11 +47,10 @@ impl Checker<'_> {
                 self.unit(unit)?;
                 self.signal(signal)
             }
-            Step::Write { path, .. } | Step::MakeDirectory { path } | Step::Remove { path } => {
-                self.directory(path)
-            }
+            Step::Write { path, .. } => self.directory(path, true),
+            Step::MakeDirectory { path } | Step::Remove { path } => self.directory(path, false),
             Step::Link { path, target } => {
-                self.directory(path)?;
+                self.directory(path, false)?;
                 self.place("links to", target)
             }
         }
@@ -115,14 +114,14 @@ impl Checker<'_> {
         options: &StepOptions,
     ) -> Result<(), String> {
         for (name, value) in &options.env {
-            if !self.variable(grant, name, Some(value)) {
+            if !self.variable(grant, name, value) {
                 return Err(format!(
                     "the variable `{name}` with this value is not granted for `{program}`"
                 ));
             }
         }
         for name in &options.inherit {
-            if !self.variable(grant, name, None) {
+            if !grant.inherit.contains(name) {
                 return Err(format!(
                     "passing the variable `{name}` on to `{program}` is not granted"
                 ));
@@ -139,39 +138,41 @@ impl Checker<'_> {
                 ));
             }
         }
+        if !(options.stdin.is_empty() || grant.stdin) {
+            return Err(format!(
+                "writing to the standard input of `{program}` is not granted"
+            ));
+        }
         options
             .working_directory
             .as_deref()
             .map_or(Ok(()), |path| self.place("starts in", path))
     }
 
-    /// `value` is none for a variable that is passed on as it is.
-    fn variable(&self, grant: &ProgramGrant, name: &str, value: Option<&str>) -> bool {
-        grant
-            .environment
-            .iter()
-            .any(|allowed| match (allowed.as_str(), value) {
-                ("{pod:env}", Some(value)) => self
-                    .declared
-                    .env
+    fn variable(&self, grant: &ProgramGrant, name: &str, value: &str) -> bool {
+        grant.environment.iter().any(|allowed| {
+            if allowed == "{pod:env}" {
+                let declared = &self.declared.env;
+                return declared
                     .iter()
-                    .any(|(known, declared)| known == name && declared == value),
-                ("{pod:env}", None) => false,
-                (allowed, _) => match allowed.strip_suffix("_*") {
-                    Some(prefix) => name
-                        .strip_prefix(prefix)
-                        .is_some_and(|rest| rest.len() > 1 && rest.starts_with('_')),
-                    None => allowed == name,
-                },
-            })
+                    .any(|pair| pair.0 == name && pair.1 == value);
+            }
+            match allowed.strip_suffix("_*") {
+                Some(prefix) => name
+                    .strip_prefix(prefix)
+                    .is_some_and(|rest| rest.len() > 1 && rest.starts_with('_')),
+                None => allowed == name,
+            }
+        })
     }
 
-    fn directory(&self, path: &str) -> Result<(), String> {
-        let granted = self
-            .grants
-            .directories
-            .iter()
-            .any(|grant| Path::new(path).starts_with(&grant.path));
+    fn directory(&self, path: &str, is_file: bool) -> Result<(), String> {
+        // An empty path in a grant would stand for the whole release, and for what the daemon keeps there.
+        let granted = self.grants.directories.iter().any(|grant| {
+            is_inside(&grant.path)
+                && Path::new(path).starts_with(&grant.path)
+                && (grant.files || !is_file)
+        });
         if is_inside(path) && granted {
             return Ok(());
         }
@@ -207,11 +208,12 @@ mod tests {
 programs:
   - program: '{pod:program}'
     arguments: ['{pod:args}']
-    environment: ['{pod:env}', 'SNS_*', PATH]
+    environment: ['{pod:env}', 'SNS_*']
+    inherit: [PATH]
     user: true
   - program: podman
     arguments: ['ps --all', 'run [--volume {pod:mount}]... {pod:image}']
-directories: [{path: root}]
+directories: [{path: root}, {path: made, files: true}, {reason: everything}]
 signals: true
 ";
 
@@ -311,6 +313,10 @@ signals: true
             &process("httpd", "-f", env("LD_PRELOAD", "x")),
             Some("`LD_PRELOAD`"),
         );
+        check(
+            &process("httpd", "-f", env("PATH", "root/main")),
+            Some("`PATH`"),
+        );
         let inherit = |name: &str| StepOptions {
             inherit: vec![name.to_owned()],
             ..StepOptions::default()
@@ -362,6 +368,26 @@ signals: true
         check(&link("/srv"), None);
         check(&link("/etc"), Some("outside"));
         check(&link("../../other"), Some("outside"));
+    }
+
+    #[test]
+    fn what_is_fed_to_a_program_is_granted_apart() {
+        let options = StepOptions {
+            stdin: b"evil".to_vec(),
+            ..StepOptions::default()
+        };
+        check(&process("httpd", "-f", options), Some("standard input"));
+    }
+
+    #[test]
+    fn files_are_written_only_where_files_are_granted() {
+        let write = |path: &str| Step::Write {
+            path: path.to_owned(),
+            content: Vec::new(),
+            mode: 0o755,
+        };
+        check(&write("made/notes"), None);
+        check(&write("root/main/httpd"), Some("not granted"));
     }
 
     #[test]

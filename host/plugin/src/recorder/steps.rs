@@ -12,11 +12,14 @@ type OptionsHandle = Resource<OptionsResource>;
 type StepsHandle = Resource<StepsResource>;
 type Recorded = Result<std::result::Result<(), Fault>>;
 
+/// Bytes that a step may feed to its program.
+const STDIN_BYTES_MAX: usize = 1024 * 1024;
+
 impl Host for CallState {}
 
 impl HostOptions for CallState {
     fn new(&mut self) -> Result<OptionsHandle> {
-        Ok(self.table.push(OptionsResource::default())?)
+        self.hand_out(OptionsResource::default())
     }
 
     fn env(&mut self, options: OptionsHandle, name: String, value: String) -> Result<()> {
@@ -32,6 +35,7 @@ impl HostOptions for CallState {
     }
 
     fn working_directory(&mut self, options: OptionsHandle, path: String) -> Result<()> {
+        self.spend(path.len())?;
         self.table.get_mut(&options)?.0.working_directory = Some(path);
         Ok(())
     }
@@ -42,11 +46,18 @@ impl HostOptions for CallState {
     }
 
     fn user(&mut self, options: OptionsHandle, name: String) -> Result<()> {
+        self.spend(name.len())?;
         self.table.get_mut(&options)?.0.user = Some(name);
         Ok(())
     }
 
     fn stdin(&mut self, options: OptionsHandle, content: Vec<u8>) -> Result<()> {
+        if content.len() > STDIN_BYTES_MAX {
+            return Err(self.over_budget(format!(
+                "wanted to feed {} bytes to a program, at most {STDIN_BYTES_MAX} are",
+                content.len()
+            )));
+        }
         self.spend(content.len())?;
         self.table.get_mut(&options)?.0.stdin = content;
         Ok(())
@@ -194,26 +205,51 @@ impl CallState {
     }
 }
 
-/// Bytes that a step counts for in the output budget: its texts, and something for itself.
+/// Bytes that a step counts for in the output budget: all that recording it copies.
 fn size(step: &Step) -> usize {
-    let texts = |args: &[String]| args.iter().map(|arg| arg.len() + 24).sum::<usize>();
     64 + match step {
         Step::Command {
-            id, program, args, ..
-        }
-        | Step::Look {
-            id, program, args, ..
-        } => id.len() + program.len() + texts(args),
-        Step::Process {
-            unit,
+            id: name,
             program,
             args,
-            ..
-        } => unit.len() + program.len() + texts(args),
-        Step::Attach { program, args, .. } => program.len() + texts(args),
+            options,
+        }
+        | Step::Look {
+            id: name,
+            program,
+            args,
+            options,
+        }
+        | Step::Process {
+            unit: name,
+            program,
+            args,
+            options,
+        } => name.len() + program.len() + size_of_args(args) + size_of_options(options),
+        Step::Attach {
+            program,
+            args,
+            options,
+        } => program.len() + size_of_args(args) + size_of_options(options),
         Step::Signal { unit, signal } => unit.len() + signal.len(),
         Step::Write { path, content, .. } => path.len() + content.len(),
         Step::Link { path, target } => path.len() + target.len(),
         Step::MakeDirectory { path } | Step::Remove { path } => path.len(),
     }
+}
+
+fn size_of_args(args: &[String]) -> usize {
+    args.iter().map(|arg| arg.len() + 24).sum()
+}
+
+fn size_of_options(options: &StepOptions) -> usize {
+    let env = options
+        .env
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 48);
+    let optional = options.working_directory.iter().chain(&options.user);
+    env.sum::<usize>()
+        + size_of_args(&options.inherit)
+        + optional.map(String::len).sum::<usize>()
+        + options.stdin.len()
 }

@@ -1,5 +1,7 @@
 //! `view`: what a plugin can see.
 
+use std::sync::Arc;
+
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
@@ -14,15 +16,25 @@ impl Host for CallState {}
 
 impl HostAnswer for CallState {
     fn exit(&mut self, answer: AnswerHandle) -> Result<i32> {
-        Ok(self.table.get(&answer)?.0.exit)
+        Ok(self
+            .table
+            .get(&answer)?
+            .answer()
+            .map_or(0, |answer| answer.exit))
     }
 
     fn stdout(&mut self, answer: AnswerHandle) -> Result<Vec<u8>> {
-        Ok(self.table.get(&answer)?.0.stdout.clone())
+        let answer = self.table.get(&answer)?.answer();
+        Ok(answer
+            .map(|answer| answer.stdout.clone())
+            .unwrap_or_default())
     }
 
     fn stderr(&mut self, answer: AnswerHandle) -> Result<Vec<u8>> {
-        Ok(self.table.get(&answer)?.0.stderr.clone())
+        let answer = self.table.get(&answer)?.answer();
+        Ok(answer
+            .map(|answer| answer.stderr.clone())
+            .unwrap_or_default())
     }
 
     fn drop(&mut self, answer: AnswerHandle) -> Result<()> {
@@ -111,10 +123,11 @@ impl HostView for CallState {
     }
 
     fn answer(&mut self, view: ViewHandle, id: String) -> Result<Option<AnswerHandle>> {
-        let answer = self.table.get(&view)?.view.answers.get(&id).cloned();
-        Ok(answer
-            .map(|answer| self.table.push(AnswerResource(answer)))
-            .transpose()?)
+        let view = Arc::clone(&self.table.get(&view)?.view);
+        if !view.answers.contains_key(&id) {
+            return Ok(None);
+        }
+        Ok(Some(self.hand_out(AnswerResource(view, id))?))
     }
 
     fn section(&mut self, view: ViewHandle) -> Result<String> {

@@ -13,8 +13,9 @@ use crate::syncing::{self, Became, HostOutcome, Request, Source};
 /// Make the hosts equal to the project
 ///
 /// Refused while the project has uncommitted changes, ports clash, or a host knows commits that the
-/// project does not have. Each host ends at the old commit or at the new one, never between. Leaves
-/// the project clean; the log lies in _synclogs.
+/// project does not have. Each host ends at the old commit or at the new one; one that the disk fails
+/// under half-way is told as unfinished, and its daemon takes nothing new until that sync is finished.
+/// Leaves the project clean; the log lies in _synclogs.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -92,8 +93,10 @@ pub(crate) fn show(context: &Context<'_>, outcome: &HostOutcome) {
         Became::Updated => context
             .ui
             .result(&format!("{}: {count} made", outcome.host)),
-        Became::Failed(error) => {
-            context.ui.result(&format!("{}: failed", outcome.host));
+        Became::Failed(error) | Became::Unfinished(error) => {
+            context
+                .ui
+                .result(&format!("{}: {}", outcome.host, outcome.word()));
             context.ui.failure(error);
             return;
         }
@@ -113,20 +116,32 @@ pub(crate) fn show(context: &Context<'_>, outcome: &HostOutcome) {
 }
 
 fn summary(outcomes: &[HostOutcome]) -> Result<(), CommandError> {
-    let failed: Vec<&str> = outcomes
+    let incomplete: Vec<&HostOutcome> = outcomes
         .iter()
-        .filter(|outcome| outcome.has_failed())
-        .map(|outcome| outcome.host.as_str())
+        .filter(|outcome| !outcome.is_complete())
         .collect();
-    if failed.is_empty() {
+    if incomplete.is_empty() {
         return Ok(());
     }
+    let names: Vec<&str> = incomplete
+        .iter()
+        .map(|outcome| outcome.host.as_str())
+        .collect();
+    let have = if outcomes.len() == 1 {
+        "host has"
+    } else {
+        "hosts have"
+    };
     let message = format!(
-        "{} of {} hosts could not be synced: {}",
-        failed.len(),
+        "{} of {} {have} not all that the project wants: {}",
+        incomplete.len(),
         outcomes.len(),
-        failed.join(", ")
+        names.join(", ")
     );
-    Err(CommandError::new(Kind::Incomplete, message)
-        .hint("correct the cause and sync again: what is done is not done twice"))
+    let error = CommandError::new(Kind::Incomplete, message);
+    let has_failed = incomplete.iter().any(|outcome| outcome.failure().is_some());
+    Err(match has_failed {
+        true => error.hint("correct the cause and sync again: what is done is not done twice"),
+        false => error,
+    })
 }

@@ -1,10 +1,8 @@
 //! `sns host init HOST`.
 
-use std::fs;
-
 use clap::Args;
-use hostfiles::{ClusterId, HostHome};
 use names::HostName;
+use simplenetes_sync::far::{self, Takeover};
 
 use crate::command_error::CommandError;
 use crate::commands::Context;
@@ -35,15 +33,11 @@ pub(crate) fn run(context: &Context<'_>, args: &InitArgs) -> Result<(), CommandE
     let cluster = context.open()?;
     let host = cluster.host(&args.host)?;
     let home = host.home(context.environment)?.files;
-    check_id(&cluster, &home, args.force)?;
-    let pods = home.pods_dir();
-    fs::create_dir_all(&pods).map_err(|error| {
-        CommandError::files(
-            format!("could not make the directory {}", pods.display()),
-            error,
-        )
-    })?;
-    hostfiles::write(&home.cluster_id(), &cluster.id)?;
+    let takeover = match args.force {
+        true => Takeover::Forced,
+        false => Takeover::Refused,
+    };
+    far::init(&home, &cluster.id, takeover)?;
     install_first_party(context, &cluster, &host)?;
     context.ui.done(&format!(
         "host {} is ready at {} for cluster {}",
@@ -52,19 +46,6 @@ pub(crate) fn run(context: &Context<'_>, args: &InitArgs) -> Result<(), CommandE
         cluster.id
     ));
     Ok(())
-}
-
-/// A home of another cluster would lose its pods with the next sync.
-fn check_id(cluster: &Cluster<'_>, home: &HostHome, force: bool) -> Result<(), CommandError> {
-    match hostfiles::read_if_present::<ClusterId>(&home.cluster_id())? {
-        Some(other) if other != cluster.id && !force => Err(CommandError::refused(format!(
-            "{} belongs to cluster {other}, this is {}",
-            home.path().display(),
-            cluster.id
-        ))
-        .hint("choose another HOSTHOME in host.env, or take it over with --force")),
-        _ => Ok(()),
-    }
 }
 
 fn install_first_party(

@@ -66,6 +66,12 @@ impl Guest for Mock {
             "chatter" => chatter(),
             "flood" => flood(steps),
             "hoard" => hoard(),
+            "stuff" => stuff(steps),
+            "feed" => {
+                Options::new().stdin(&vec![0; 1024 * 1024 + 1]);
+                Ok(())
+            }
+            "sigh" => sigh(),
             "keep too much" => {
                 report.keep("mock:1.0.0", &vec![0; 64 * 1024 + 1]);
                 Ok(())
@@ -136,4 +142,20 @@ fn hoard() -> Result<(), Fault> {
     loop {
         options.push(Options::new());
     }
+}
+
+/// Records the same large options again and again.
+fn stuff(steps: &Steps) -> Result<(), Fault> {
+    let options = Options::new();
+    options.stdin(&vec![0; 512 * 1024]);
+    loop {
+        steps.command("stuff", "looker", &["--all".to_owned()], &options)?;
+    }
+}
+
+fn sigh() -> Result<(), Fault> {
+    for _ in 0..100_000 {
+        log::write("", "");
+    }
+    Err(fault("give-up", "said nothing"))
 }
