@@ -94,7 +94,8 @@ impl Pending {
             )
         {
             let mut released = self.released.lock().unwrap_or_else(PoisonError::into_inner);
-            released.extend(event.paths.iter().cloned());
+            let is_beside = |path: &&PathBuf| path.extension().is_some_and(|end| end == "tmp");
+            released.extend(event.paths.iter().filter(|path| !is_beside(path)).cloned());
         }
         let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
@@ -217,4 +218,33 @@ fn inode(path: &Path) -> Option<u64> {
         .ok()
         .filter(fs::Metadata::is_dir)
         .map(|meta| meta.ino())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Only ends a test that has failed already.
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn a_directory_that_is_made_anew_is_watched_anew_even_with_the_same_inode() {
+        let folder = tempfile::tempdir().unwrap();
+        let pods = folder.path().join("pods");
+        fs::create_dir(&pods).unwrap();
+        let mut watch = Watch::start(HostHome::new(folder.path()), 60 * LIMIT);
+        while watch.follow() {}
+        for turn in 0..20 {
+            // The file system likes to give the same inode again.
+            fs::remove_dir_all(&pods).unwrap();
+            fs::create_dir(&pods).unwrap();
+            let pod = pods.join(turn.to_string());
+            while !watch.watched.contains_key(&pod) {
+                let changes = timeout(LIMIT, watch.changes()).await.unwrap();
+                assert!(changes.everything, "{changes:?}");
+                while watch.follow() {}
+                fs::create_dir_all(&pod).unwrap();
+            }
+        }
+    }
 }

@@ -97,6 +97,8 @@ impl Host {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.folder.path())
+            // A change that is not noticed must not be found by the safety net.
+            .env("SNS_RESCAN_SECONDS", "86400")
             .env(
                 "XDG_CACHE_HOME",
                 Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"),

@@ -202,7 +202,10 @@ fn a_release_whose_directory_is_taken_away_is_ended() {
     host.pod(WEB, "running", &shell("main", "", "exec sleep 600"));
     let _daemon = host.daemon();
     let status = host.wait(WEB, "the pod to run", is_running);
-    fs::remove_dir_all(host.home().pods_dir().join("web")).unwrap();
+    let pod = host.home().pods_dir().join("web");
+    // The daemon may put a status into it meanwhile.
+    let removed = || Ok(fs::remove_dir_all(&pod).is_ok().then_some(()));
+    testkit::wait_until("the removal", std::time::Duration::from_secs(60), removed).unwrap();
     let gone = || Ok((!is_alive(pid(&status))).then_some(()));
     testkit::wait_until("its end", std::time::Duration::from_secs(60), gone).unwrap();
 }

@@ -9,5 +9,7 @@
 mod adoption;
 mod host;
 mod lifecycle;
+mod plugins;
 mod refusals;
+mod survivors;
 mod verbs;

@@ -1,6 +1,6 @@
 //! A world without effects: what a driver asks of it is written down, and tests decide what it brings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use hostfiles::PodStatus;
@@ -9,7 +9,7 @@ use podspec::CompiledPod;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::{Deed, Driver, End, Found, Orders, Paper, Work, World};
+use super::{Deed, Driver, End, Found, Orders, Paper, Survivor, Work, World};
 use crate::life::{Operation, ProbeError, ProbeKind, Trouble};
 use crate::scan::DesiredRelease;
 use crate::system::Clock;
@@ -21,12 +21,20 @@ struct State {
     asked: Vec<String>,
     /// What operations bring that do not succeed, by their line.
     troubles: BTreeMap<String, Trouble>,
+    /// What operations find that was thought not to run, by their line, once.
+    survivors: BTreeMap<String, (UnitName, Survivor)>,
+    /// Operations that end without a result, by their line, once.
+    lost: BTreeSet<String>,
+    /// Probes that cannot be run.
+    not_asked: BTreeSet<&'static str>,
     /// What probes bring; success when nothing is said.
     probes: BTreeMap<&'static str, String>,
     /// Units that end at once when they are asked to.
     obedient: bool,
     running: BTreeMap<UnitName, oneshot::Sender<End>>,
     told: Vec<Paper>,
+    /// How much was told before an operation began, by its line.
+    told_before: BTreeMap<String, usize>,
     is_disk_full: bool,
 }
 
@@ -59,6 +67,17 @@ impl World for Fake {
             Operation::Remove => "remove".to_owned(),
         };
         state.asked.push(line.clone());
+        let told = state.told.len();
+        state.told_before.insert(line.clone(), told);
+        if state.lost.remove(&line) {
+            return Box::pin(async { panic!("a mistake in the daemon, as this test wants it") });
+        }
+        if let Some(survivor) = state.survivors.remove(&line) {
+            return done(Ok(Deed {
+                survivors: BTreeMap::from([survivor]),
+                ..Deed::default()
+            }));
+        }
         if let Some(trouble) = state.troubles.get(&line) {
             return done(Err(trouble.clone()));
         }
@@ -79,6 +98,9 @@ impl World for Fake {
         _: UnitName,
         kind: ProbeKind,
     ) -> Work<Result<(), ProbeError>> {
+        if self.0.lock().unwrap().not_asked.contains(kind.as_str()) {
+            return done(Err(ProbeError::NotAsked("no plugin".into())));
+        }
         let trouble = self.0.lock().unwrap().probes.get(kind.as_str()).cloned();
         done(trouble.map_or(Ok(()), |why| Err(ProbeError::Failed(why))))
     }
@@ -202,6 +224,12 @@ impl Stage {
         self.world.0.lock().unwrap().told.last().unwrap().clone()
     }
 
+    /// What was told last before this operation began.
+    pub(super) fn told_before(&self, operation: &str) -> Paper {
+        let state = self.world.0.lock().unwrap();
+        state.told[state.told_before[operation] - 1].clone()
+    }
+
     pub(super) fn told_count(&self) -> usize {
         self.world.0.lock().unwrap().told.len()
     }
@@ -254,6 +282,23 @@ impl Prepare<'_> {
 
     pub(super) fn disk_full(&self, is_full: bool) {
         self.0.0.lock().unwrap().is_disk_full = is_full;
+    }
+
+    pub(super) fn survivor(&self, operation: &str, unit: &str, survivor: Survivor) {
+        self.0
+            .0
+            .lock()
+            .unwrap()
+            .survivors
+            .insert(operation.to_owned(), (unit.parse().unwrap(), survivor));
+    }
+
+    pub(super) fn lose(&self, operation: &str) {
+        self.0.0.lock().unwrap().lost.insert(operation.to_owned());
+    }
+
+    pub(super) fn not_asked(&self, kind: &'static str) {
+        self.0.0.lock().unwrap().not_asked.insert(kind);
     }
 
     pub(super) fn found(&self, found: Found) {

@@ -1,5 +1,7 @@
 //! The driver in a fake world, with the time standing still until everything has been done.
 
+mod survival;
+
 use std::sync::Arc;
 
 use hostfiles::PodPhase;

@@ -234,10 +234,7 @@ impl Life {
                 unit.trouble = None;
             }
             Err(trouble) => {
-                unit.phase = Phase::Absent;
-                unit.failures = unit.failures.saturating_add(1);
-                // A start that failed is never repeated at once, other than the end of a unit that ran.
-                unit.not_before = now + back_off_ms(unit.failures.saturating_add(1));
+                unit.start_failed(now);
                 unit.held = trouble.held;
                 unit.trouble = Some(trouble.message);
             }
@@ -264,6 +261,7 @@ impl Life {
         unit.phase = Phase::Up { since, passed };
         unit.started |= passed && incomplete.is_none();
         unit.unhealthy = incomplete.is_some();
+        unit.incomplete = incomplete.is_some();
         unit.trouble = incomplete;
     }
 
@@ -288,6 +286,10 @@ impl Life {
             Phase::Stopping { reason, .. } => (EndReason::Asked(reason), 0, true),
             Phase::Absent | Phase::Starting | Phase::Exited { .. } => return,
         };
+        if unit.incomplete && reason == EndReason::Asked(StopReason::Unhealthy) {
+            unit.forget_run();
+            return unit.start_failed(now);
+        }
         let finished = reason == EndReason::Own && ends_by_itself && code == Some(0);
         unit.forget_run();
         unit.phase = Phase::Exited {

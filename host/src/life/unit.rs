@@ -127,6 +127,8 @@ pub struct UnitLife {
     pub ready: bool,
     /// True when its liveness probe failed in this run.
     pub unhealthy: bool,
+    /// True when it runs although its start was not finished: it is ended, and the start repeated.
+    pub incomplete: bool,
     /// The probe that is under way.
     pub probe: Option<ProbeKind>,
     /// When a probe of a kind last ended in this run: startup, readiness, liveness.
@@ -154,6 +156,7 @@ impl UnitLife {
             failed_nudge: None,
             ready: false,
             unhealthy: false,
+            incomplete: false,
             probe: None,
             probed: [None; 3],
             not_before: 0,
@@ -184,6 +187,7 @@ impl UnitLife {
         self.failed_nudge = None;
         self.ready = false;
         self.unhealthy = false;
+        self.incomplete = false;
         self.probe = None;
         self.probed = [None; 3];
     }
@@ -203,6 +207,14 @@ impl UnitLife {
                 not_before: now.saturating_add(back_off_ms(failures.saturating_add(1))),
             });
         }
+    }
+
+    /// Its start has failed, and nothing of it is left. Such a start is never repeated at once, other than
+    /// that of a unit that ran and has ended.
+    pub(super) fn start_failed(&mut self, now: u64) {
+        self.phase = Phase::Absent;
+        self.failures = self.failures.saturating_add(1);
+        self.not_before = now.saturating_add(back_off_ms(self.failures.saturating_add(1)));
     }
 
     /// Makes it a unit that was never started, except that starts go on being numbered.

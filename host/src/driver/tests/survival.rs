@@ -1,0 +1,170 @@
+//! What a driver does when the world is not as it was thought to be.
+
+use std::sync::Arc;
+
+use hostfiles::PodPhase;
+use names::PodState;
+
+use super::super::fake::Stage;
+use super::super::{Found, Memory, Survivor, UnitMemory};
+use crate::life::Nudge;
+use crate::plan::tables::pod;
+
+fn survivor(incomplete: Option<&str>) -> Survivor {
+    Survivor {
+        since_ms: 1,
+        start_count: 7,
+        incomplete: incomplete.map(str::to_owned),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_that_runs_although_its_start_failed_is_taken_over() {
+    let stage = Stage::new(pod(""), |world| {
+        world.obedient();
+        world.survivor("start main", "main", survivor(None));
+    });
+    stage.pass(1).await;
+    assert_eq!((stage.asked().as_str(), stage.running()), ("start main", 1));
+    assert_eq!(stage.status().status, PodPhase::Running);
+    assert_eq!(stage.status().units[0].start_count, 7);
+    stage.change(|desired| desired.state = Ok(PodState::Stopped));
+    stage.pass(1).await;
+    assert_eq!((stage.asked().as_str(), stage.running()), ("stop main", 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_whose_start_was_not_finished_is_ended_and_started_again() {
+    let stage = Stage::new(pod(""), |world| {
+        world.obedient();
+        world.survivor("start main", "main", survivor(Some("no network")));
+    });
+    stage.pass(60_000).await;
+    assert_eq!(stage.asked(), "start main, stop main, start main");
+    assert_eq!(stage.status().status, PodPhase::Running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_removed_under_a_unit_that_runs_after_all() {
+    let stage = Stage::new(pod(""), |world| world.obedient());
+    stage.pass(1).await;
+    stage.exit("main", 0);
+    stage.prepare().survivor("remove", "main", survivor(None));
+    stage.asked();
+    stage.change(|desired| desired.state = Ok(PodState::Removed));
+    stage.pass(1).await;
+    let asked = stage.asked();
+    assert!(asked.ends_with("remove, stop main"), "{asked}");
+    assert_ne!(stage.status().status, PodPhase::Removed);
+    stage.pass(60_000).await;
+    assert_eq!(stage.asked(), "remove");
+    assert_eq!(stage.status().status, PodPhase::Removed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_ends_without_a_result_is_a_trouble() {
+    let stage = Stage::new(pod(""), |world| world.lose("start main"));
+    stage.pass(1).await;
+    assert!(
+        stage.status().message.contains("a mistake in the daemon"),
+        "{}",
+        stage.status().message
+    );
+    stage.pass(60_000).await;
+    assert_eq!(stage.asked(), "start main, start main");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_cannot_be_asked_says_nothing_about_the_unit() {
+    let units = "  readinessProbe: {timeoutSeconds: 1, check: {cmd: [a]}}\n  livenessProbe: {timeoutSeconds: 1, check: {cmd: [a]}}";
+    let stage = Stage::new(pod(units), |_| {});
+    stage.pass(1_000).await;
+    assert!(stage.status().readiness);
+    stage.prepare().not_asked("readiness");
+    stage.prepare().not_asked("liveness");
+    stage.asked();
+    stage.pass(60_000).await;
+    assert_eq!((stage.asked().as_str(), stage.running()), ("", 1));
+    let status = stage.status();
+    assert!(status.readiness);
+    assert!(
+        status.message.contains("probe was not run: no plugin"),
+        "{}",
+        status.message
+    );
+}
+
+const RELOADS: &str = "  signal: {sig: HUP}\n  mounts: [{volume: conf, dest: /conf}]";
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_that_failed_is_told_and_tried_again() {
+    let stage = Stage::new(pod(RELOADS), |_| {});
+    stage.pass(1).await;
+    stage
+        .prepare()
+        .trouble("signal main", Some(("busy", false)));
+    stage.asked();
+    stage.change(|desired| {
+        desired.configs.insert("conf".parse().unwrap(), "2".into());
+    });
+    stage.pass(1).await;
+    assert_eq!(stage.asked(), "signal main");
+    assert_eq!(
+        stage.status().message,
+        "main could not be told of a change: busy; tried again in 1 s"
+    );
+    assert_eq!(memory_of_main(&stage).nudge, Some(Nudge::Config));
+    stage.prepare().trouble("signal main", None);
+    stage.pass(60_000).await;
+    assert_eq!(stage.asked(), "signal main");
+    assert_eq!(stage.status().message, "");
+    assert_eq!(memory_of_main(&stage).nudge, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_driver_tells_what_the_last_one_could_not() {
+    let spec = pod(RELOADS);
+    let name: names::UnitName = "main".parse().unwrap();
+    let unit = UnitMemory {
+        start_count: 1,
+        started: true,
+        passed: true,
+        nudge: Some(Nudge::Config),
+        ..UnitMemory::default()
+    };
+    let found = Found {
+        spec: Some(Arc::new(spec.clone())),
+        memory: Memory {
+            wanted: Some(PodState::Running),
+            configs: [("conf".parse().unwrap(), "1".to_owned())].into(),
+            units: [(name.clone(), unit)].into(),
+            ..Memory::default()
+        },
+        running: [(name, (1, 1))].into(),
+        remains: true,
+        ..Found::default()
+    };
+    let stage = Stage::new(spec, |world| world.found(found));
+    stage.pass(1).await;
+    assert_eq!(stage.asked(), "signal main");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_about_to_be_done_is_told_before() {
+    let stage = Stage::new(pod(""), |world| world.obedient());
+    stage.pass(1).await;
+    stage.change(|desired| desired.state = Ok(PodState::Stopped));
+    stage.pass(1).await;
+    let before = stage.told_before("stop main");
+    assert!(
+        before.routes.is_empty(),
+        "the route was there when the stop began"
+    );
+    let memory = before.memory.unwrap();
+    assert!(memory.units.values().all(|unit| unit.asked_to_end));
+}
+
+fn memory_of_main(stage: &Stage) -> UnitMemory {
+    let memory = stage.paper().memory.unwrap();
+    memory.units.get(&"main".parse().unwrap()).cloned().unwrap()
+}
