@@ -4,6 +4,8 @@
 
 mod find;
 mod operate;
+mod request;
+mod survivors;
 mod tell;
 mod watch;
 

@@ -13,6 +13,7 @@
 //! operation of a release is under way at any time. Times are milliseconds and always an argument.
 
 mod event;
+mod nudge;
 mod unit;
 
 use names::{PodState, UnitName};

@@ -27,7 +27,7 @@ impl OpenFiles {
     /// Gives another process the limit that this one had before.
     pub fn give(&self, process: Pid) {
         // It fails only when the process has ended already.
-        let _ = prlimit(Some(process), Resource::Nofile, self.before.clone());
+        let _ = prlimit(Some(process), Resource::Nofile, self.before);
     }
 }
 

@@ -15,8 +15,8 @@ fn listed(host: &Host) -> PluginsYaml {
         .unwrap()
 }
 
-fn list(host: &Host, plugins: PluginsYaml) {
-    write(&host.home().plugins_yaml(), &plugins).unwrap();
+fn list(host: &Host, plugins: &PluginsYaml) {
+    write(&host.home().plugins_yaml(), plugins).unwrap();
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn a_kind_that_two_plugins_want_stays_with_the_one_that_has_it() {
     )
     .unwrap();
     two.plugins.push(other);
-    list(&host, two);
+    list(&host, &two);
     host.wait(WEB, "the problem", |status| {
         status.message.contains("both want to run pods")
     });
@@ -63,7 +63,7 @@ fn a_kind_that_two_plugins_want_stays_with_the_one_that_has_it() {
     host.wait(WEB, "the stop", |status| status.units[0].status == "exited");
     host.state(WEB, "running");
     host.wait(WEB, "the next start", is_running);
-    list(&host, one);
+    list(&host, &one);
     host.wait(WEB, "the end of the problem", |status| {
         status.message.is_empty()
     });
@@ -78,7 +78,7 @@ fn a_plugin_that_was_revoked_is_out_of_service_even_while_another_is_damaged() {
     let mut plugins = listed(&host);
     plugins.plugins[0].name = "ghost".into();
     plugins.plugins[0].digest = "0".repeat(64);
-    list(&host, plugins);
+    list(&host, &plugins);
     let status = host.wait(WEB, "the explanation", |status| {
         status.message.contains("no plugin for `runtime: native`")
     });

@@ -47,7 +47,8 @@ fn record(host: &Host) -> serde_json::Value {
 }
 
 fn pid_in(record: &serde_json::Value, who: &str) -> u32 {
-    u32::try_from(record[who]["pid"].as_u64().unwrap()).unwrap()
+    let pid = record.pointer(&format!("/{who}/pid")).unwrap();
+    u32::try_from(pid.as_u64().unwrap()).unwrap()
 }
 
 #[test]
@@ -156,4 +157,46 @@ fn a_unit_cannot_hold_up_the_daemon_with_links_in_its_config() {
         status.status == PodPhase::Removed
     });
     daemon.stop().unwrap();
+}
+
+#[test]
+fn a_daemon_without_descriptors_ends_no_unit() {
+    const PODS: usize = 24;
+    let host = Host::new();
+    let ids: Vec<String> = (0..PODS).map(|place| format!("pod{place}:1.0.0")).collect();
+    for id in &ids {
+        host.pod(id, "running", &shell("main", "", "exec sleep 600"));
+    }
+    let mut daemon = host.daemon();
+    let before: Vec<u32> = ids
+        .iter()
+        .map(|id| pid(&host.wait(id, "the pod to run", is_running)))
+        .collect();
+    daemon.stop().unwrap();
+    let home = host.home().path().to_owned();
+    let program = env!("CARGO_BIN_EXE_simplenetesd");
+    let script = format!("ulimit -n 32; exec {program} {}", home.display());
+    let mut short = host.command(&[]);
+    let environment: Vec<_> = short
+        .get_envs()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+        .collect();
+    short = std::process::Command::new("sh");
+    short.args(["-c", &script]).env_clear().envs(environment);
+    let mut daemon = testkit::Daemon::start(&mut short, &home).unwrap();
+    let looked = || {
+        let mut statuses = ids.iter().filter_map(|id| host.status(id));
+        Ok(statuses
+            .any(|status| status.pid == Some(daemon.id()))
+            .then_some(()))
+    };
+    testkit::wait_until("its first look", LIMIT, looked).unwrap();
+    daemon.stop().unwrap();
+    let daemon = host.daemon();
+    for (id, before) in ids.iter().zip(before) {
+        let status = host.wait(id, "the third daemon", |status| {
+            is_running(status) && status.pid == Some(daemon.id())
+        });
+        assert_eq!(pid(&status), before, "{id} was ended");
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hostfiles::replace;
 use names::UnitName;
-use podspec::{CompiledPod, ReloadSignal, VolumeKind};
+use podspec::{CompiledPod, VolumeKind};
 use simplenetes_plugin::{
     CallError, FaultClass, Operation as Request, Planned, PodView, Step, UnitTruth, View,
 };
@@ -16,11 +16,12 @@ use tokio::time::timeout;
 
 use super::Hands;
 use super::find::Unit;
-use crate::driver::{Deed, Survivor};
-use crate::life::{Nudge, Operation, ProbeError, StopReason, Trouble};
+use super::request::{describe, request};
+use crate::driver::Deed;
+use crate::life::{Operation, ProbeError, Trouble};
 use crate::log::one_line;
 use crate::runtime::Runtime;
-use crate::shim::{RunFiles, RunRecord};
+use crate::shim::RunFiles;
 use crate::steps::{Processes, StepError};
 use crate::system::since_epoch;
 
@@ -57,7 +58,7 @@ impl Hands {
         done
     }
 
-    fn deed(&self, planned: &Planned) -> Deed {
+    pub(super) fn deed(&self, planned: &Planned) -> Deed {
         Deed {
             state: planned.report.state.get(&self.id().to_string()).cloned(),
             survivors: BTreeMap::new(),
@@ -78,79 +79,16 @@ impl Hands {
         })?;
         let request = request(spec, &Operation::Start(unit.clone()));
         let planned = self.carry_out(spec, request, start_count, state).await;
-        let (mut deed, trouble) = match planned {
+        let (mut deed, incomplete, trouble) = match planned {
             Ok(planned) => match self.note_start(unit, start_count) {
                 Ok(()) => return Ok(self.deed(&planned)),
-                Err(trouble) => (self.deed(&planned), (None, trouble)),
+                Err(trouble) => (self.deed(&planned), None, trouble),
             },
-            Err(trouble) => (Deed::default(), (Some(trouble.message.clone()), trouble)),
+            Err(trouble) => (Deed::default(), Some(trouble.message.clone()), trouble),
         };
-        let (incomplete, trouble) = trouble;
         let survivor = self.survivor(unit, incomplete).await.ok_or(trouble)?;
         deed.survivors.insert(unit.clone(), survivor);
         Ok(deed)
-    }
-
-    /// Nothing is removed under a unit that runs after all: its stop has to come first.
-    async fn remove(&self, spec: &CompiledPod, state: Vec<u8>) -> Result<Deed, Trouble> {
-        let trouble = |message| Trouble {
-            message,
-            held: false,
-        };
-        let mut survivors = BTreeMap::new();
-        for unit in &spec.units {
-            match self.settled(&unit.name).await {
-                Unit::Running(record) => {
-                    survivors.insert(unit.name.clone(), self.take_over(&unit.name, &record, None));
-                }
-                Unit::Unsettled => {
-                    return Err(trouble(format!(
-                        "nobody can say whether unit {} still runs",
-                        unit.name
-                    )));
-                }
-                Unit::Ended(..) | Unit::Orphaned(_) | Unit::Nothing => {}
-            }
-        }
-        if !survivors.is_empty() {
-            return Ok(Deed {
-                state: None,
-                survivors,
-            });
-        }
-        let planned = self
-            .carry_out(spec, request(spec, &Operation::Remove), 0, state)
-            .await?;
-        self.forget()
-            .map_err(|error| trouble(format!("cannot remove `run`: {error}")))?;
-        Ok(self.deed(&planned))
-    }
-
-    /// The process that a unit has although its start failed.
-    async fn survivor(&self, unit: &UnitName, incomplete: Option<String>) -> Option<Survivor> {
-        match self.settled(unit).await {
-            Unit::Running(record) => Some(self.take_over(unit, &record, incomplete)),
-            Unit::Ended(..) | Unit::Orphaned(_) | Unit::Nothing | Unit::Unsettled => None,
-        }
-    }
-
-    fn take_over(
-        &self,
-        unit: &UnitName,
-        record: &RunRecord,
-        incomplete: Option<String>,
-    ) -> Survivor {
-        self.around.log.warn(format_args!(
-            "{}: {unit} runs although nobody knew it (pid {}), it is taken over",
-            self.id(),
-            record.process.pid
-        ));
-        self.set_running(unit, Some(record.process));
-        Survivor {
-            since_ms: record.started_ms,
-            start_count: record.start_count,
-            incomplete,
-        }
     }
 
     /// Runs a command in a unit.
@@ -187,7 +125,7 @@ impl Hands {
             })
     }
 
-    async fn carry_out(
+    pub(super) async fn carry_out(
         &self,
         spec: &CompiledPod,
         request: Request,
@@ -358,7 +296,7 @@ impl Hands {
         Ok(())
     }
 
-    fn forget(&self) -> io::Result<()> {
+    pub(super) fn forget(&self) -> io::Result<()> {
         for directory in [
             self.release().run_dir(),
             self.release().path().join("ramdisk"),
@@ -396,60 +334,5 @@ fn trouble_of_step(error: &StepError) -> Trouble {
     Trouble {
         message: one_line(error),
         held: error.is_final(),
-    }
-}
-
-/// The operation in the words of the contract.
-fn request(spec: &CompiledPod, operation: &Operation) -> Request {
-    let unit = operation.unit().map(ToString::to_string);
-    let about = |name: &str, cause: &str| Request {
-        name: name.into(),
-        cause: cause.into(),
-        unit: unit.clone(),
-        ..Request::default()
-    };
-    match operation {
-        Operation::Start(_) => about("start", "wanted state is running"),
-        Operation::Stop(_, reason) => about("stop", because(*reason)),
-        Operation::Kill(_) => about("kill", "it did not end when it was asked to"),
-        Operation::Remove => about("remove", "wanted state is removed"),
-        Operation::Signal(name, nudge) => {
-            let cause = match nudge {
-                Nudge::Config => "a config has changed",
-                Nudge::Signal => "another unit has started",
-            };
-            match spec.unit(name).and_then(|unit| unit.signal.clone()) {
-                Some(ReloadSignal::Command(argv)) => Request {
-                    argv,
-                    ..about("execute", cause)
-                },
-                Some(ReloadSignal::Signal(signal)) => Request {
-                    arguments: BTreeMap::from([("signal".to_owned(), signal)]),
-                    ..about("signal", cause)
-                },
-                None => about("signal", cause),
-            }
-        }
-    }
-}
-
-fn because(reason: StopReason) -> &'static str {
-    match reason {
-        StopReason::Pod => "its pod should not run",
-        StopReason::Restart => "a config has changed and the unit names no signal",
-        StopReason::Unhealthy => "it did not pass its probe",
-    }
-}
-
-fn describe(operation: &Operation) -> String {
-    match operation {
-        Operation::Start(unit) => format!("start {unit}"),
-        Operation::Stop(unit, reason) => format!("stop {unit}: {}", because(*reason)),
-        Operation::Kill(unit) => format!("kill {unit}: it did not end in time"),
-        Operation::Signal(unit, Nudge::Config) => format!("signal {unit}: a config has changed"),
-        Operation::Signal(unit, Nudge::Signal) => {
-            format!("signal {unit}: another unit has started")
-        }
-        Operation::Remove => "remove".to_owned(),
     }
 }

@@ -3,11 +3,9 @@
 use std::collections::BTreeSet;
 
 use names::{PodState, UnitName, VolumeName};
-use podspec::{CompiledPod, StartupCheck, Unit};
+use podspec::{CompiledPod, StartupCheck};
 
-use super::{
-    EndReason, HEALTHY_AFTER_MS, Life, Nudge, Operation, Phase, ProbeKind, StopReason, UnitLife,
-};
+use super::{EndReason, HEALTHY_AFTER_MS, Life, Operation, Phase, ProbeKind, StopReason, UnitLife};
 use crate::plan::back_off_ms;
 
 /// Why an operation failed.
@@ -353,43 +351,6 @@ impl Life {
         if kind == ProbeKind::Startup && outcome.is_ok() {
             unit.started = true;
             self.nudge_those_waiting_for(spec, name);
-        }
-    }
-
-    fn configs_changed(&mut self, spec: &CompiledPod, changed: &BTreeSet<VolumeName>) {
-        for unit in &spec.units {
-            if unit
-                .mounts
-                .iter()
-                .any(|mount| changed.contains(&mount.volume))
-            {
-                self.nudge(unit, Nudge::Config);
-            }
-        }
-    }
-
-    fn nudge_those_waiting_for(&mut self, spec: &CompiledPod, name: &UnitName) {
-        let startup = spec.unit(name).and_then(|unit| unit.startup_probe.as_ref());
-        for target in startup
-            .map(|probe| probe.signal.as_slice())
-            .unwrap_or_default()
-        {
-            if let Some(unit) = spec.unit(target) {
-                self.nudge(unit, Nudge::Signal);
-            }
-        }
-    }
-
-    /// A unit that does not exist sees everything when it starts; a signal to a unit that names none is
-    /// dropped, as in the original.
-    fn nudge(&mut self, unit: &Unit, nudge: Nudge) {
-        let Some(life) = self.unit_mut(&unit.name) else {
-            return;
-        };
-        let is_gone = life.is_gone();
-        let is_heard = nudge == Nudge::Config || unit.signal.is_some() || is_gone;
-        if life.phase != Phase::Absent && is_heard {
-            life.nudge = life.nudge.max(Some(nudge));
         }
     }
 }

@@ -143,12 +143,16 @@ mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
 
+    fn put(path: &Path, text: &str) {
+        hostfiles::replace(path, text.as_bytes(), 0o600).unwrap();
+    }
+
     #[test]
     fn links_that_lead_back_or_out_end_and_those_that_stay_inside_are_followed() {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("conf");
         fs::create_dir_all(config.join("..data/inner")).unwrap();
-        fs::write(config.join("..data/inner/text"), "first").unwrap();
+        put(&config.join("..data/inner/text"), "first");
         symlink("..data/inner", config.join("inner")).unwrap();
         for name in ["a", "b", "c", "d", "e"] {
             symlink(".", config.join(name)).unwrap();
@@ -157,10 +161,10 @@ mod tests {
         symlink("nowhere", config.join("dangling")).unwrap();
         let before = checksum(&config).unwrap();
         assert_eq!(checksum(&config).unwrap(), before);
-        fs::write(config.join("..data/inner/text"), "second").unwrap();
+        put(&config.join("..data/inner/text"), "second");
         let after = checksum(&config).unwrap();
         assert_ne!(after, before, "a change behind a link");
-        fs::write(folder.path().join("outside"), "").unwrap();
+        put(&folder.path().join("outside"), "");
         assert_eq!(checksum(&config).unwrap(), after);
         symlink("../outside", config.join("more")).unwrap();
         assert_ne!(checksum(&config).unwrap(), after, "another link");

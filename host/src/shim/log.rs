@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::system::since_epoch;
@@ -45,8 +46,6 @@ struct Log {
     last: (u64, u64),
     /// A line that has not ended yet.
     partial: Vec<u8>,
-    /// True when the last write was cut short, in the middle of a line.
-    torn: bool,
     file_bytes_max: u64,
 }
 
@@ -58,7 +57,6 @@ impl Log {
             file: None,
             last,
             partial: Vec::new(),
-            torn: false,
             file_bytes_max: FILE_BYTES_MAX,
         }
     }
@@ -122,19 +120,10 @@ impl Log {
             }
         }
         if let Some((file, length)) = &mut self.file {
-            // What comes after lines that were cut short must not look like the rest of them.
-            let end: &[u8] = if self.torn { b"\n" } else { b"" };
-            let before = *length;
-            match file.write_all(&[end, out].concat()) {
-                Ok(()) => {
-                    *length += (end.len() + out.len()) as u64;
-                    self.torn = false;
-                }
-                Err(_) => {
-                    let is_longer = file.metadata().is_ok_and(|meta| meta.len() > before);
-                    self.torn |= is_longer;
-                    self.file = None;
-                }
+            match file.write_all(out) {
+                Ok(()) => *length += out.len() as u64,
+                // It may have been cut short: the file is looked at when it is opened again.
+                Err(_) => self.file = None,
             }
         }
     }
@@ -158,9 +147,23 @@ impl Log {
     }
 }
 
+/// Opens the file to add lines. A line at its end that was cut short, by a disk that was full or a shim
+/// that was killed, is ended first: what comes must not look like the rest of it.
 fn open(path: &Path) -> io::Result<(File, u64)> {
-    let file = File::options().create(true).append(true).open(path)?;
-    let length = file.metadata()?.len();
+    let mut file = File::options()
+        .create(true)
+        .read(true)
+        .append(true)
+        .open(path)?;
+    let mut length = file.metadata()?.len();
+    let mut last = *b"\n";
+    if let Some(place) = length.checked_sub(1) {
+        file.read_exact_at(&mut last, place)?;
+    }
+    if last != *b"\n" {
+        file.write_all(b"\n")?;
+        length += 1;
+    }
     Ok((file, length))
 }
 
@@ -202,10 +205,8 @@ fn last_stamp(path: &Path) -> Option<(u64, u64)> {
     .ok()?;
     let mut tail = Vec::new();
     file.read_to_end(&mut tail).ok()?;
-    let line = tail
-        .strip_suffix(b"\n")?
-        .rsplit(|byte| *byte == b'\n')
-        .next()?;
+    let end = tail.iter().rposition(|byte| *byte == b'\n')?;
+    let line = tail.get(..end)?.rsplit(|byte| *byte == b'\n').next()?;
     let text = String::from_utf8_lossy(line.get(..line.len().min(48))?).into_owned();
     let mut words = text.split(' ');
     Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
@@ -234,6 +235,15 @@ mod tests {
         let mut again = Log::new(&path);
         again.take(b"restarted\n", 101);
         assert!(text(&path).ends_with("101 3 restarted\n"));
+    }
+
+    #[test]
+    fn a_line_that_was_cut_short_stays_apart_from_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("main.log");
+        hostfiles::replace(&path, b"100 0 one\n100 1 tw", 0o600).unwrap();
+        Log::new(&path).take(b"three\n", 100);
+        assert_eq!(text(&path), "100 0 one\n100 1 tw\n100 1 three\n");
     }
 
     #[test]

@@ -1,0 +1,47 @@
+//! Which units should take notice of what has happened.
+
+use std::collections::BTreeSet;
+
+use names::{UnitName, VolumeName};
+use podspec::{CompiledPod, Unit};
+
+use super::{Life, Nudge, Phase};
+
+impl Life {
+    pub(super) fn configs_changed(&mut self, spec: &CompiledPod, changed: &BTreeSet<VolumeName>) {
+        for unit in &spec.units {
+            if unit
+                .mounts
+                .iter()
+                .any(|mount| changed.contains(&mount.volume))
+            {
+                self.nudge(unit, Nudge::Config);
+            }
+        }
+    }
+
+    pub(super) fn nudge_those_waiting_for(&mut self, spec: &CompiledPod, name: &UnitName) {
+        let startup = spec.unit(name).and_then(|unit| unit.startup_probe.as_ref());
+        for target in startup
+            .map(|probe| probe.signal.as_slice())
+            .unwrap_or_default()
+        {
+            if let Some(unit) = spec.unit(target) {
+                self.nudge(unit, Nudge::Signal);
+            }
+        }
+    }
+
+    /// A unit that does not exist sees everything when it starts; a signal to a unit that names none is
+    /// dropped, as in the original.
+    fn nudge(&mut self, unit: &Unit, nudge: Nudge) {
+        let Some(life) = self.unit_mut(&unit.name) else {
+            return;
+        };
+        let is_gone = life.is_gone();
+        let is_heard = nudge == Nudge::Config || unit.signal.is_some() || is_gone;
+        if life.phase != Phase::Absent && is_heard {
+            life.nudge = life.nudge.max(Some(nudge));
+        }
+    }
+}
