@@ -142,6 +142,7 @@ impl Unit {
             boot: boot_id().map_err(prepare("read the boot id"))?,
             started_ms: u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX),
             start_count: spec.start_count,
+            address: spec.address,
         };
         files.write_run(&record).map_err(ShimError::Record)?;
         let refusal = let_go(&mut go, spec).map_err(prepare("hand the program over"))?;

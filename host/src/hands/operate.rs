@@ -93,6 +93,7 @@ impl Hands {
         let processes = Processes {
             running: self.running(),
             start_count,
+            address: Some(self.around.address.borrow().ip),
         };
         let mut view = self.view(spec, request, state);
         for _ in 0..ROUNDS_MAX {
@@ -158,7 +159,7 @@ impl Hands {
 
     fn facts(&self) -> BTreeMap<String, String> {
         let release = self.release();
-        let address = self.around.address.borrow().to_string();
+        let address = self.around.address.borrow().ip.to_string();
         let facts = [
             ("release-directory", release.path().display().to_string()),
             (

@@ -8,7 +8,7 @@ use simplenetes_plugin::StepOptions;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
-use super::{StepError, StepRunner};
+use super::{Processes, StepError, StepRunner};
 use crate::shim::{Answer, ShimSpec};
 
 /// A shim that has not answered after so long is given up; its lock tells later whether it lives.
@@ -22,7 +22,7 @@ impl StepRunner {
         program: &str,
         args: Vec<String>,
         options: StepOptions,
-        start_count: u32,
+        processes: &Processes,
     ) -> Result<(), StepError> {
         self.check_user(&options)?;
         let working_directory = self.working_directory(&options);
@@ -32,7 +32,8 @@ impl StepRunner {
             unit: unit
                 .parse()
                 .map_err(|error| StepError::Refused(format!("{error}")))?,
-            start_count,
+            start_count: processes.start_count,
+            address: processes.address,
             program: self.programs.find(program, &working_directory),
             args,
             env: Self::environment(&options),
