@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use names::{HostPort, UnitName};
+use names::{HostPort, SignalName, UnitName};
 use serde_json::{Map, Value as Json};
 
 use super::{expose, ingress, probe};
@@ -23,13 +23,6 @@ const KEYS: [&str; 9] = [
     "livenessProbe",
     "expose",
     "stopTimeout",
-];
-
-/// Signals that a unit can be sent, without `SIG`.
-const SIGNALS: [&str; 29] = [
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
-    "PIPE", "ALRM", "TERM", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
-    "VTALRM", "PROF", "WINCH", "IO", "SYS",
 ];
 
 /// What must be known about the other units while one of them is read.
@@ -228,16 +221,13 @@ fn read_signal(value: &Value<'_>, problems: &mut Problems) -> Option<ReloadSigna
 fn read_signal_name(value: &Value<'_>, problems: &mut Problems) -> Option<String> {
     const RULE: &str = "the name of a signal, as in HUP, USR1 or TERM";
     let text = value.text(RULE, problems)?;
+    if let Ok(signal) = text.parse::<SignalName>() {
+        return Some(signal.to_string());
+    }
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    if SIGNALS.contains(&name) {
-        return Some(name.to_owned());
-    }
-    problems.push(
-        value
-            .refused(text, RULE)
-            .hinting(did_you_mean(name, SIGNALS)),
-    );
+    let known = SignalName::ALL.iter().map(|signal| signal.as_str());
+    problems.push(value.refused(text, RULE).hinting(did_you_mean(name, known)));
     None
 }
 
