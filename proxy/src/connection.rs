@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+use crate::Patience;
 use crate::dial::{Dialler, Missed, Target};
 use crate::event::Event;
 use crate::header::{Header, LENGTH_BYTES_MAX};
@@ -34,6 +35,7 @@ pub(crate) struct Context {
     /// The routes in force.
     pub(crate) routes: watch::Receiver<Arc<Routes>>,
     pub(crate) dialler: Dialler,
+    pub(crate) patience: Patience,
     /// How many connections are open.
     pub(crate) open: watch::Sender<usize>,
     /// True when the open connections have to go.
@@ -109,7 +111,7 @@ impl Context {
             open(
                 &client,
                 &server,
-                Opening::new(send_proxy.then_some(header)),
+                Opening::new(send_proxy.then_some(header), self.patience),
                 began,
             )
             .await?;

@@ -13,6 +13,7 @@ pub mod header;
 mod inputs;
 mod listen;
 pub mod opening;
+mod patience;
 mod pipe;
 mod proxy;
 pub mod ranges;
@@ -24,4 +25,5 @@ mod watch;
 
 pub use config::Config;
 pub use event::{Event, FileNews, Level, PortNews, Reporter};
+pub use patience::Patience;
 pub use proxy::{ConfigError, Proxy, Status, read_config};

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use crate::Patience;
 use crate::config::{Config, Problem, beside};
 use crate::connection::{Context, Entrance};
 use crate::dial::Dialler;
@@ -24,9 +25,6 @@ use crate::inputs::Inputs;
 use crate::listen::Listeners;
 use crate::table::{Routes, Table};
 use crate::watch::FileWatch;
-
-/// How long until the files are looked at without anybody having said that they changed.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// How long until a port that cannot be opened is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
@@ -107,11 +105,11 @@ impl Proxy {
     ///
     /// # Errors
     /// The proxy.conf cannot be used. Anything else is reported, and tried until it works.
-    pub fn start(conf: &Path, report: Reporter) -> Result<Self, ConfigError> {
+    pub fn start(conf: &Path, patience: Patience, report: Reporter) -> Result<Self, ConfigError> {
         let config = read_config(conf)?;
         let (orders, orders_in) = mpsc::channel(4);
         let (status_out, status) = watch::channel(Status::default());
-        let keeper = Keeper::new(conf.to_owned(), config, report, status_out);
+        let keeper = Keeper::new(conf.to_owned(), config, patience, report, status_out);
         Ok(Self {
             orders,
             status,
@@ -168,12 +166,19 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn new(conf: PathBuf, config: Config, report: Reporter, status: watch::Sender<Status>) -> Self {
+    fn new(
+        conf: PathBuf,
+        config: Config,
+        patience: Patience,
+        report: Reporter,
+        status: watch::Sender<Status>,
+    ) -> Self {
         let (routes, routes_out) = watch::channel(Arc::default());
         let (cut, cut_out) = watch::channel(false);
         let context = Arc::new(Context {
             routes: routes_out,
             dialler: Dialler::new(Arc::clone(&report)),
+            patience,
             open: watch::Sender::new(0),
             cut: cut_out,
         });
@@ -209,7 +214,7 @@ impl Keeper {
 
     async fn next(&self, orders: &mut mpsc::Receiver<Order>) -> Wake {
         let pause = if self.listeners.failed().is_empty() {
-            LOOK_EVERY
+            self.context.patience.look_every
         } else {
             RETRY_EVERY
         };
