@@ -6,16 +6,7 @@ use crate::bench::{Bench, PROGRAM, RUN, WEB};
 
 #[test]
 fn a_foreign_program_is_compiled_without_a_plugin() {
-    let bench = Bench::with_host();
-    bench.attach(
-        "web",
-        "laptop",
-        &[
-            ("pod.yaml", PROGRAM),
-            ("run.sh", RUN),
-            ("config/conf/a", "1\n"),
-        ],
-    );
+    let bench = Bench::with_program();
     bench.commit();
     assert_snapshot!(bench.show(&["pod", "compile", "web"]), @r"
     $ sns pod compile web
@@ -183,6 +174,45 @@ fn a_cluster_port_is_shared_on_purpose_by_writing_it() {
     bench.commit();
     bench.ok(&["cluster", "sync"]);
     assert_eq!(bench.read_home("laptop", "clusterports.conf"), "5432\n");
+}
+
+#[test]
+fn compiles_at_the_same_time_choose_different_ports() {
+    let bench = Bench::with_native_host();
+    let pods = ["a", "b", "c", "d"];
+    for pod in pods {
+        bench.attach(pod, "laptop", &[("pod.yaml", WEB)]);
+    }
+    std::thread::scope(|scope| {
+        for pod in pods {
+            let bench = &bench;
+            scope.spawn(move || bench.ok(&["pod", "compile", pod]));
+        }
+    });
+    let ports = pods.map(|pod| {
+        bench.read(&format!(
+            "laptop/pods/{pod}/release/1.0.0/pod.portmappings.conf"
+        ))
+    });
+    let different: std::collections::BTreeSet<&String> = ports.iter().collect();
+    assert_eq!(different.len(), pods.len(), "{ports:?}");
+}
+
+#[test]
+fn a_plain_directory_is_no_repository() {
+    let bench = Bench::with_host();
+    let pod = bench.cluster.pods().join("web");
+    crate::bench::write(&pod.join("pod.yaml"), PROGRAM);
+    bench
+        .cluster
+        .make_repository(&bench.cluster.pods())
+        .unwrap();
+    let refused = bench.run(&["host", "attach", "web@laptop"]);
+    assert_eq!(refused.code, 3, "{refused}");
+    assert!(
+        refused.stderr.contains("web is not a git repository"),
+        "{refused}"
+    );
 }
 
 #[test]
