@@ -5,12 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use names::{HostPort, SignalName, UnitName};
 use serde_json::{Map, Value as Json};
 
-use super::{expose, ingress, probe};
+use super::{expose, ingress, mount, probe};
 use crate::reader::{Fields, Problems, Value, refuse_repeated};
 use crate::spelling::{closest, did_you_mean};
-use crate::{
-    Diagnostic, Mount, Protocol, ReloadSignal, Restart, STOP_GRACE_SECONDS, Shape, Unit, Volume,
-};
+use crate::{Diagnostic, Protocol, ReloadSignal, Restart, STOP_GRACE_SECONDS, Shape, Unit, Volume};
 
 /// The keys of a unit that all kinds share.
 const KEYS: [&str; 9] = [
@@ -112,7 +110,7 @@ fn read_unit(
         signal: fields
             .get("signal")
             .and_then(|value| read_signal(&value, problems)),
-        mounts: read_mounts(&fields, pod, problems),
+        mounts: mount::mounts(&fields, pod.shape, pod.volumes, problems),
         startup_probe: fields
             .get("startupProbe")
             .and_then(|value| probe::startup(&value, pod, problems)),
@@ -229,66 +227,6 @@ fn read_signal_name(value: &Value<'_>, problems: &mut Problems) -> Option<String
     let known = SignalName::ALL.iter().map(|signal| signal.as_str());
     problems.push(value.refused(text, RULE).hinting(did_you_mean(name, known)));
     None
-}
-
-fn read_mounts(fields: &Fields<'_>, pod: &Pod<'_>, problems: &mut Problems) -> Vec<Mount> {
-    let items = fields
-        .get("mounts")
-        .map(|list| list.list("{volume, dest}", problems))
-        .unwrap_or_default();
-    let mut taken = BTreeSet::new();
-    let mounts = items
-        .iter()
-        .filter_map(|item| read_mount(item, pod, &mut taken, problems));
-    mounts.collect()
-}
-
-fn read_mount<'t>(
-    item: &Value<'t>,
-    pod: &Pod<'_>,
-    taken: &mut BTreeSet<&'t str>,
-    problems: &mut Problems,
-) -> Option<Mount> {
-    const DEST_RULE: &str = "an absolute path without `.` and `..`, as in /mnt/conf";
-    let fields = item.fields(&["volume", "dest"], problems)?;
-    let dest = fields.require("dest", DEST_RULE, problems);
-    let dest = dest.and_then(|at| {
-        Some((
-            at.text_that(DEST_RULE, is_inner_path, problems)?
-                .trim_end_matches('/'),
-            at,
-        ))
-    });
-    if let Some((dest, at)) = &dest {
-        refuse_repeated(taken, *dest, at, "path", problems);
-    }
-    let value = fields.require("volume", "the name of a volume of this pod", problems)?;
-    let name = value.text("the name of a volume of this pod", problems)?;
-    let names = || pod.volumes.iter().map(|volume| volume.name.as_str());
-    let Some(volume) = pod
-        .volumes
-        .iter()
-        .find(|volume| volume.name.as_str() == name)
-    else {
-        let message = format!("the pod has no volume `{}`", crate::spelling::shorten(name));
-        let hint =
-            did_you_mean(name, names()).or_else(|| Some("declare it under `volumes`".to_owned()));
-        problems.push(value.error(message).hinting(hint));
-        return None;
-    };
-    Some(Mount {
-        volume: volume.name.clone(),
-        dest: dest?.0.to_owned(),
-    })
-}
-
-/// True for an absolute path below `/` that cannot lead anywhere else.
-fn is_inner_path(path: &str) -> bool {
-    let parts = || path.split('/').filter(|part| !part.is_empty());
-    path.starts_with('/')
-        && parts().next().is_some()
-        && parts().all(|part| part != "." && part != "..")
-        && !path.chars().any(char::is_control)
 }
 
 fn refuse_unknown_targets(pod: &Pod<'_>, problems: &mut Problems) {
