@@ -17,7 +17,7 @@ use crate::event::Event;
 use crate::header::{Header, LENGTH_BYTES_MAX};
 use crate::opening::{Heard, Opening, Verdict};
 use crate::pipe::Stopped;
-use crate::relay::{self, Answer};
+use crate::relay::{self, Answer, Request};
 use crate::table::Routes;
 use crate::{pipe, socket};
 
@@ -130,10 +130,17 @@ impl Context {
     /// Another proxy that asks for a backend of this host.
     async fn proxy(&self, asker: TcpStream, from: SocketAddr) -> Result<(), (u16, io::Error)> {
         socket::prepare(&asker).map_err(|error| (0, error))?;
-        let Some((port, first)) = relay::request(&asker).await.map_err(|error| (0, error))? else {
-            (self.dialler.report)(&Event::BadRequest(from));
-            socket::end(asker);
-            return Ok(());
+        let (port, first) = match relay::request(&asker).await.map_err(|error| (0, error))? {
+            Request::Port(port, first) => (port, first),
+            request => {
+                (self.dialler.report)(&if request == Request::Nothing {
+                    Event::NoRequest(from)
+                } else {
+                    Event::BadRequest(from)
+                });
+                socket::end(asker);
+                return Ok(());
+            }
         };
         (self.dialler.report)(&Event::Opened(port, from));
         self.relayed(port, asker, &first)

@@ -83,8 +83,10 @@ pub enum Event {
         /// Whether backends exist and are all full.
         busy: bool,
     },
-    /// A proxy asked for something that is not a cluster port, or did not ask at all.
+    /// Somebody asked the port for proxies for something that is not a cluster port.
     BadRequest(SocketAddr),
+    /// Somebody looked whether the port for proxies is open, and asked for nothing.
+    NoRequest(SocketAddr),
     /// A connection was taken.
     Opened(u16, SocketAddr),
     /// A connection broke off.
@@ -146,7 +148,7 @@ impl Event {
             | Self::File(_, FileNews::Missing | FileNews::Fine | FileNews::SettingsRead)
             | Self::Routes { .. }
             | Self::Draining(_) => Level::Info,
-            Self::Opened(..) | Self::Broken(..) => Level::Debug,
+            Self::Opened(..) | Self::Broken(..) | Self::NoRequest(_) => Level::Debug,
         }
     }
 }
@@ -183,6 +185,7 @@ impl fmt::Display for Event {
                 write!(f, "cluster port {port}: {why}; reset {client}")
             }
             Self::BadRequest(peer) => write!(f, "{peer} did not ask for a cluster port"),
+            Self::NoRequest(peer) => write!(f, "{peer} asked for nothing"),
             Self::Opened(port, client) => write!(f, "{client} connected to cluster port {port}"),
             Self::Broken(port, client, why) => {
                 write!(f, "{client} at cluster port {port} broke off: {why}")

@@ -60,7 +60,8 @@ impl Host {
         let conf = configure(&folder, ip, "");
         let (told, events) = mpsc::unbounded_channel();
         // The receiver is gone when the test is over.
-        let report: Reporter = Arc::new(move |event| drop(told.send(event.to_string())));
+        let report: Reporter =
+            Arc::new(move |event| drop(told.send(format!("{}: {event}", event.level()))));
         let proxy = Proxy::start(&conf, patience, report).unwrap();
         let host = Self {
             ip,

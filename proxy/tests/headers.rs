@@ -150,3 +150,21 @@ async fn a_proxy_of_the_original_is_served() {
     }
     break_off(server);
 }
+
+#[tokio::test]
+async fn a_probe_of_the_port_for_proxies_is_no_warning() {
+    let mut host = Host::start().await;
+    for (said, told) in [
+        ("", "debug: {} asked for nothing"),
+        (
+            "GET / HTTP/1.1\r\n",
+            "warning: {} did not ask for a cluster port",
+        ),
+    ] {
+        let mut asker = within(TcpStream::connect(host.relay())).await.unwrap();
+        say(&mut asker, said).await;
+        let from = asker.local_addr().unwrap().to_string();
+        drop(asker);
+        host.said(&told.replace("{}", &from)).await;
+    }
+}
