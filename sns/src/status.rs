@@ -42,12 +42,12 @@ impl Standing {
             return Ok(Self::NonExisting);
         };
         let is_over = matches!(status.status, PodPhase::Exited | PodPhase::Removed);
-        let is_stale = !is_over && !(is_alive(status.pid) && has_daemon(home.files.path())?);
+        let is_kept = is_over || (is_alive(status.pid) && has_daemon(home.files.path())?);
         let status = Box::new(status);
-        Ok(if is_stale {
-            Self::Stale(status)
-        } else {
+        Ok(if is_kept {
             Self::Known(status)
+        } else {
+            Self::Stale(status)
         })
     }
 
