@@ -78,8 +78,13 @@ struct Daemon {
 
 impl Daemon {
     async fn start(home: &Home, settings: Settings, log: Log) -> Result<Self> {
-        let engine = Engine::new(&settings.cache)
-            .with_context(|| format!("cannot use the cache {}", settings.cache.display()))?;
+        let engine = Engine::new(&settings.cache)?;
+        if let Some(trouble) = engine.cache_trouble() {
+            log.warn(format_args!(
+                "plugins are translated anew at each start, which takes seconds: {}; another place can be named with XDG_CACHE_HOME",
+                one_line(trouble)
+            ));
+        }
         let directories = plugins::directories(&settings.executable, settings.plugins.clone());
         let (kinds, kinds_seen) = watch::channel(Arc::default());
         let (address, address_seen) = watch::channel(address::first(&home.files));

@@ -131,7 +131,7 @@ impl Unit {
         let (stdout, stdout_end) = io::pipe().map_err(prepare("make a pipe"))?;
         let (stderr, stderr_end) = io::pipe().map_err(prepare("make a pipe"))?;
         let (mut go, theirs) = UnixStream::pair().map_err(prepare("make a socket"))?;
-        let child = spawn_gate(theirs.into(), stdout_end, stderr_end)
+        let child = spawn_gate(spec, theirs.into(), stdout_end, stderr_end)
             .map_err(prepare("start a process"))?;
         let process =
             ProcessId::of(child.id()).map_err(prepare("read the start time of the process"))?;
@@ -200,6 +200,7 @@ fn lock(files: &RunFiles, spec: &ShimSpec) -> Result<File, ShimError> {
 /// Starts the process that will become the unit. It runs our own program until it is let go, and gets
 /// no variable of the unit's environment before it has become the unit's user.
 fn spawn_gate(
+    spec: &ShimSpec,
     channel: OwnedFd,
     stdout: io::PipeWriter,
     stderr: io::PipeWriter,
@@ -210,6 +211,7 @@ fn spawn_gate(
     )]
     std::process::Command::new("/proc/self/exe")
         .arg("shim-gate")
+        .args([spec.id.to_string(), spec.unit.to_string()])
         .env_clear()
         .stdin(Stdio::from(channel))
         .stdout(stdout)

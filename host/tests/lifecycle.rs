@@ -121,6 +121,18 @@ fn a_unit_that_ignores_term_is_killed_after_its_grace_and_logs_stay() {
 }
 
 #[test]
+fn a_shim_says_in_the_list_of_processes_what_it_is_for() {
+    let host = Host::new();
+    host.pod(WEB, "running", &shell("main", "", "exec sleep 600"));
+    let _daemon = host.daemon();
+    host.wait(WEB, "the pod to run", is_running);
+    let record = fs::read(host.release(WEB).run_dir().join("main.json")).unwrap();
+    let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+    let command = fs::read(format!("/proc/{}/cmdline", record["shim"]["pid"])).unwrap();
+    assert!(command.ends_with(b"shim\0web:1.0.0\0main\0"));
+}
+
+#[test]
 fn units_start_in_order_and_one_shots_come_first() {
     let host = Host::new();
     let units = shell(

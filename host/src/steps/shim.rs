@@ -65,6 +65,8 @@ impl StepRunner {
         // Its own environment is empty: the unit's is part of the request.
         let shim = command
             .arg("shim")
+            // Only for those who look at the list of processes.
+            .args([self.id.to_string(), spec.unit.to_string()])
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
