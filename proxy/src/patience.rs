@@ -17,6 +17,8 @@ pub struct Patience {
     /// How long until the files are looked at without anybody having said that they changed; by default
     /// 5 s.
     pub look_every: Duration,
+    /// Within how long at most ten warnings of a kind are told; by default 1 s. Zero: all are told.
+    pub ten_warnings_in: Duration,
 }
 
 impl Default for Patience {
@@ -25,6 +27,7 @@ impl Default for Patience {
             silence_max: Duration::from_millis(250),
             partial_max: Duration::from_secs(1),
             look_every: Duration::from_secs(5),
+            ten_warnings_in: Duration::from_secs(1),
         }
     }
 }

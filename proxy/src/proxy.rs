@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hostfiles::PortMapping;
 use tokio::sync::{Notify, mpsc, watch};
@@ -23,6 +23,7 @@ use crate::doors::Layout;
 use crate::event::{Event, FileNews, Reporter};
 use crate::inputs::Inputs;
 use crate::listen::Listeners;
+use crate::quota::Teller;
 use crate::table::{Routes, Table};
 use crate::watch::FileWatch;
 
@@ -107,9 +108,10 @@ impl Proxy {
     /// The proxy.conf cannot be used. Anything else is reported, and tried until it works.
     pub fn start(conf: &Path, patience: Patience, report: Reporter) -> Result<Self, ConfigError> {
         let config = read_config(conf)?;
+        let teller = Arc::new(Teller::new(report, patience.ten_warnings_in));
         let (orders, orders_in) = mpsc::channel(4);
         let (status_out, status) = watch::channel(Status::default());
-        let keeper = Keeper::new(conf.to_owned(), config, patience, report, status_out);
+        let keeper = Keeper::new(conf.to_owned(), config, patience, teller, status_out);
         Ok(Self {
             orders,
             status,
@@ -159,6 +161,7 @@ struct Keeper {
     context: Arc<Context>,
     cut: watch::Sender<bool>,
     report: Reporter,
+    teller: Arc<Teller>,
     status: watch::Sender<Status>,
     config_reads: u64,
     /// Whether it was told that there is no address.
@@ -170,9 +173,11 @@ impl Keeper {
         conf: PathBuf,
         config: Config,
         patience: Patience,
-        report: Reporter,
+        teller: Arc<Teller>,
         status: watch::Sender<Status>,
     ) -> Self {
+        let told = Arc::clone(&teller);
+        let report: Reporter = Arc::new(move |event| told.tell(event, Instant::now()));
         let (routes, routes_out) = watch::channel(Arc::default());
         let (cut, cut_out) = watch::channel(false);
         let context = Arc::new(Context {
@@ -195,6 +200,7 @@ impl Keeper {
             context,
             cut,
             report,
+            teller,
             status,
             config_reads: 1,
             homeless: false,
@@ -265,6 +271,7 @@ impl Keeper {
         }
         self.homeless = layout.host.is_none();
         self.context.dialler.forget_old();
+        self.teller.catch_up(Instant::now());
         let routes = self
             .table
             .routes(self.inputs.mappings(), layout.pod_host, layout.peers);
@@ -322,5 +329,6 @@ impl Keeper {
             // Every connection ends as soon as it sees this.
             let _ = open.wait_for(|open| *open == 0).await;
         }
+        self.teller.finish(Instant::now());
     }
 }

@@ -26,6 +26,7 @@ pub(crate) const UNHURRIED: Patience = Patience {
     silence_max: Duration::from_secs(3600),
     partial_max: Duration::from_secs(3600),
     look_every: Duration::from_secs(3600),
+    ten_warnings_in: Duration::ZERO,
 };
 
 /// Fails a test that hangs; never reached by one that works.
@@ -91,6 +92,12 @@ impl Host {
     /// Waits until the proxy has said something.
     pub(crate) async fn said(&mut self, part: &str) {
         while !within(self.events.recv()).await.unwrap().contains(part) {}
+    }
+
+    /// Ends the proxy: everything that it has said and nobody has waited for.
+    pub(crate) async fn end(mut self) -> Vec<String> {
+        within(self.proxy.stop()).await;
+        std::iter::from_fn(|| self.events.try_recv().ok()).collect()
     }
 
     /// Gives the host these mappings, and waits until they are routed by.
