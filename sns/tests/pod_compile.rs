@@ -250,6 +250,7 @@ fn all_mistakes_of_a_text_are_shown_and_nothing_is_left() {
     | [PODS]/web/pod.yaml:1:6: error: this is not YAML: unclosed bracket '['
     |   1 | api: [
     |     |      ^
+    |   hint: close it with `]` or `}` before the next key
     | [PODS]/web/pod.yaml:1:1: error: `podVersion` is missing
     |   1 | api: [
     |     | ^
