@@ -29,7 +29,8 @@ Examples:
 
 Environment:
   SNS_LOG_LEVEL        error, warn, info (default) or debug
-  SIMPLENETES_PLUGINS  a directory with plugins, looked at before plugins/ beside this program
+  SIMPLENETES_PLUGINS  where first-party plugins lie; default: plugins/ beside this program, then
+                       /usr/lib/simplenetes/plugins
   SNS_RESCAN_SECONDS   after so long without a change everything is read again (default 60)
   XDG_CACHE_HOME       where translated plugins are kept, in simplenetes/ (default ~/.cache)
 
@@ -49,12 +50,19 @@ pub(crate) enum Command {
     },
     /// The parent of a unit; started by the daemon only
     #[command(hide = true)]
-    Shim,
+    Shim {
+        /// Pod, version and unit, for those who look at the list of processes
+        #[arg(num_args = 0..)]
+        about: Vec<String>,
+    },
     /// The process that becomes a unit; started by a shim only
     #[command(hide = true)]
     ShimGate {
         /// The process of the shim
         shim: u32,
+        /// As for the shim
+        #[arg(num_args = 0..)]
+        about: Vec<String>,
     },
 }
 
@@ -71,6 +79,27 @@ pub(crate) enum Verb {
     Readiness,
     /// Shows what the units of the pod have written
     Logs(LogsArgs),
+    #[command(external_subcommand)]
+    Unknown(Vec<String>),
+}
+
+impl Verb {
+    /// What to say about a verb that there is not.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        let Self::Unknown(words) = self else {
+            return None;
+        };
+        let command = Self::augment_subcommands(clap::Command::new("pod"));
+        let verbs: Vec<&str> = command
+            .get_subcommands()
+            .map(clap::Command::get_name)
+            .collect();
+        Some(format!(
+            "no verb `{}` in this version; verbs: {}",
+            words.first().map_or("", String::as_str),
+            verbs.join(", ")
+        ))
+    }
 }
 
 /// What a verb gives: text for standard output, and whether it succeeded.
@@ -82,5 +111,6 @@ pub(crate) fn run_verb(file: PathBuf, verb: &Verb, now_s: u64) -> anyhow::Result
         Verb::Ps => (pod.ps(now_s)?.into_bytes(), true),
         Verb::Readiness => (Vec::new(), pod.is_ready(now_s)),
         Verb::Logs(args) => (pod.logs(args, now_s)?, true),
+        Verb::Unknown(_) => (Vec::new(), false),
     })
 }

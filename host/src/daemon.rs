@@ -1,12 +1,12 @@
 //! The daemon of one host home: reads what should be, starts a driver for each release, and hands every
 //! change to the driver that it concerns.
 
+mod address;
 mod fleet;
 mod reading;
 mod settings;
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use simplenetes_sync::far::Recovered;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::hands::Surroundings;
+use crate::hands::{OwnAddress, Surroundings};
 use crate::home::Home;
 use crate::log::{Log, one_line};
 use crate::plugins::{self, Kinds, Plugins};
@@ -71,18 +71,23 @@ struct Daemon {
     watch: Watch,
     plugins: Option<Plugins>,
     kinds: watch::Sender<Arc<Kinds>>,
-    address: watch::Sender<IpAddr>,
+    address: watch::Sender<OwnAddress>,
     fleet: Fleet,
     log: Log,
 }
 
 impl Daemon {
     async fn start(home: &Home, settings: Settings, log: Log) -> Result<Self> {
-        let engine = Engine::new(&settings.cache)
-            .with_context(|| format!("cannot use the cache {}", settings.cache.display()))?;
+        let engine = Engine::new(&settings.cache)?;
+        if let Some(trouble) = engine.cache_trouble() {
+            log.warn(format_args!(
+                "plugins are translated anew at each start, which takes seconds: {}; another place can be named with XDG_CACHE_HOME",
+                one_line(trouble)
+            ));
+        }
         let directories = plugins::directories(&settings.executable, settings.plugins.clone());
         let (kinds, kinds_seen) = watch::channel(Arc::default());
-        let (address, address_seen) = watch::channel(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let (address, address_seen) = watch::channel(address::first(&home.files));
         let (routes, messages) = Routes::channel();
         let around = Surroundings {
             kinds: kinds_seen,
@@ -197,19 +202,18 @@ impl Daemon {
         }
     }
 
-    /// True when the address is another one.
+    /// True when the address or what is wrong with it is another one.
     fn learn_address(&self) -> bool {
-        match self.scanner.own_address() {
-            Ok(address) => {
-                let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-                self.address
-                    .send_if_modified(|known| std::mem::replace(known, address) != address)
-            }
-            Err(error) => {
-                self.log.error(one_line(&error));
-                false
-            }
+        let before = self.address.borrow().clone();
+        let address = address::read(&self.home, &self.scanner, &before);
+        if let Some(problem) = address.problem.as_ref().filter(|_| address != before) {
+            self.log.error(problem);
         }
+        self.address.send_if_modified(|known| {
+            let is_news = *known != address;
+            *known = address;
+            is_news
+        })
     }
 
     /// Translating a plugin takes long the first time, so it happens beside the drivers.

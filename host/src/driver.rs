@@ -73,8 +73,8 @@ pub struct Driver<W> {
     configs: BTreeMap<VolumeName, String>,
     memory: Memory,
     told: Option<Paper>,
-    /// True when what was told last may not stand on the disk.
-    is_doubtful: bool,
+    /// When what was told last should be told again, because it may not stand on the disk.
+    doubt: Option<u64>,
 }
 
 impl<W: World> Driver<W> {
@@ -101,7 +101,7 @@ impl<W: World> Driver<W> {
             configs: BTreeMap::new(),
             memory: Memory::default(),
             told: None,
-            is_doubtful: false,
+            doubt: None,
         }
     }
 
@@ -217,7 +217,7 @@ impl<W: World> Driver<W> {
                 // The pod may wait for this to be replaced by another.
                 self.learn_desired();
             }
-            Wake::Look => self.is_doubtful = true,
+            Wake::Look => self.doubt_after(wake::LOOK_AFTER_MS),
             Wake::Timer | Wake::Shutdown => {}
         }
     }

@@ -26,15 +26,25 @@ use crate::plugins::Kinds;
 use crate::probe;
 use crate::process::ProcessId;
 use crate::publish::Routes;
+use crate::shim::RunFiles;
 use crate::steps::StepRunner;
+
+/// The address that ports are bound to and the cluster proxy listens on: the first of `hosts.conf`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnAddress {
+    /// The last one that could be read, or the loopback address when there never was one.
+    pub ip: IpAddr,
+    /// Why it is not what `hosts.conf` says now, for people.
+    pub problem: Option<String>,
+}
 
 /// What all releases of a host share.
 #[derive(Clone)]
 pub struct Surroundings {
     /// The kinds of pods that can be run now.
     pub kinds: channel::Receiver<Arc<Kinds>>,
-    /// The address that ports are bound to and the cluster proxy listens on.
-    pub address: channel::Receiver<IpAddr>,
+    /// The address of this host.
+    pub address: channel::Receiver<OwnAddress>,
     /// The name of the user that the host home belongs to.
     pub owner: String,
     /// Where the daemon says what it does.
@@ -86,6 +96,14 @@ impl Hands {
         };
     }
 
+    /// The address that a unit was started with: it stays there when `hosts.conf` names another.
+    fn address_of(&self, unit: &UnitName) -> IpAddr {
+        let record = RunFiles::of(self.release(), unit).read_run();
+        record
+            .and_then(|record| record.address)
+            .unwrap_or_else(|| self.around.address.borrow().ip)
+    }
+
     async fn run_probe(
         self,
         spec: Arc<CompiledPod>,
@@ -113,7 +131,7 @@ impl Hands {
             return Ok(());
         };
         let limit = Duration::from_secs(timeout_seconds.into());
-        let bind = *self.around.address.borrow();
+        let bind = self.address_of(&name);
         let outcome = match check {
             Check::Tcp(check) => probe::tcp(probe::address(unit, check.port, bind).0, limit).await,
             Check::Http(check) => {
@@ -162,10 +180,13 @@ impl World for Hands {
 
     fn problem(&self, kind: &str) -> Option<String> {
         let kinds = self.around.kinds.borrow();
-        match kinds.kinds.get(kind) {
+        let of_kind = match kinds.kinds.get(kind) {
             Some(known) => known.problem.clone(),
             None => kinds.runtime(kind).err(),
-        }
+        };
+        let of_address = self.around.address.borrow().problem.clone();
+        let problems: Vec<String> = of_kind.into_iter().chain(of_address).collect();
+        (!problems.is_empty()).then(|| problems.join("; "))
     }
 
     fn tell(&self, paper: Paper) -> Work<bool> {

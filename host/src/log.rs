@@ -20,6 +20,15 @@ pub enum Level {
 }
 
 impl Level {
+    /// The names, for people.
+    pub const NAMES: &str = "error, warn, info or debug";
+
+    /// True when there is a level of that name; no name at all means the default.
+    #[must_use]
+    pub fn is_known(name: &str) -> bool {
+        ["", "error", "warn", "info", "debug"].contains(&name.to_ascii_lowercase().as_str())
+    }
+
     /// The level of that name; `info` for none and for one that is unknown.
     #[must_use]
     pub fn parse(text: Option<&str>) -> Self {
@@ -115,6 +124,7 @@ mod tests {
         assert_eq!(Level::parse(Some("WARN")), Level::Warn);
         assert_eq!(Level::parse(Some("loud")), Level::Info);
         assert_eq!(Level::parse(None), Level::Info);
+        assert!(Level::is_known("Warn") && !Level::is_known("loud"));
         assert!(Level::Error < Level::Debug);
     }
 }

@@ -14,16 +14,24 @@ use simplenetesd::log::{Level, Log};
 use simplenetesd::{shim, system};
 
 const FAILURE: u8 = 1;
+const WRONG_COMMAND_LINE: u8 = 2;
 
 fn main() -> ExitCode {
-    let log = Log::new(Level::parse(std::env::var("SNS_LOG_LEVEL").ok().as_deref()));
+    let level = std::env::var("SNS_LOG_LEVEL").ok();
+    let log = Log::new(Level::parse(level.as_deref()));
+    if let Some(unknown) = level.filter(|name| !Level::is_known(name)) {
+        log.warn(format_args!(
+            "SNS_LOG_LEVEL: there is no level `{unknown}`: expected {}",
+            Level::NAMES
+        ));
+    }
     let outcome = match Cli::parse() {
         Cli {
-            command: Some(Command::Shim),
+            command: Some(Command::Shim { .. }),
             ..
         } => shim::run().map(|()| 0).map_err(Into::into),
         Cli {
-            command: Some(Command::ShimGate { shim }),
+            command: Some(Command::ShimGate { shim, .. }),
             ..
         } => Ok(shim::run_gate(shim)),
         Cli {
@@ -37,12 +45,18 @@ fn main() -> ExitCode {
                     verb: Some(verb),
                 }),
             ..
-        } => cli::run_verb(file, &verb, system::since_epoch().as_secs()).and_then(
-            |(text, succeeded)| {
-                print(&text)?;
-                Ok(if succeeded { 0 } else { FAILURE })
-            },
-        ),
+        } => match verb.refusal() {
+            Some(refusal) => {
+                log.error(refusal);
+                Ok(WRONG_COMMAND_LINE)
+            }
+            None => cli::run_verb(file, &verb, system::since_epoch().as_secs()).and_then(
+                |(text, succeeded)| {
+                    print(&text)?;
+                    Ok(if succeeded { 0 } else { FAILURE })
+                },
+            ),
+        },
         Cli {
             home: Some(home),
             command: None,

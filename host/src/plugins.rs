@@ -274,15 +274,18 @@ fn components(directory: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Where first-party components lie: `SIMPLENETES_PLUGINS`, beside the programs, in the system.
+/// Where first-party components lie: in the directory that `SIMPLENETES_PLUGINS` names, otherwise beside
+/// the programs and in the system.
 #[must_use]
 pub fn directories(executable: &Path, variable: Option<PathBuf>) -> Vec<PathBuf> {
+    if let Some(only) = variable {
+        return vec![only];
+    }
     let beside = executable
         .parent()
         .map(|directory| directory.join("plugins"));
-    variable
+    beside
         .into_iter()
-        .chain(beside)
         .chain([PathBuf::from("/usr/lib/simplenetes/plugins")])
         .collect()
 }

@@ -131,7 +131,7 @@ impl Unit {
         let (stdout, stdout_end) = io::pipe().map_err(prepare("make a pipe"))?;
         let (stderr, stderr_end) = io::pipe().map_err(prepare("make a pipe"))?;
         let (mut go, theirs) = UnixStream::pair().map_err(prepare("make a socket"))?;
-        let child = spawn_gate(theirs.into(), stdout_end, stderr_end)
+        let child = spawn_gate(spec, theirs.into(), stdout_end, stderr_end)
             .map_err(prepare("start a process"))?;
         let process =
             ProcessId::of(child.id()).map_err(prepare("read the start time of the process"))?;
@@ -143,6 +143,7 @@ impl Unit {
             boot: boot_id().map_err(prepare("read the boot id"))?,
             started_ms: u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX),
             start_count: spec.start_count,
+            address: spec.address,
         };
         files.write_run(&record).map_err(ShimError::Record)?;
         let refusal = let_go(&mut go, spec).map_err(prepare("hand the program over"))?;
@@ -218,6 +219,7 @@ fn lock(files: &RunFiles, spec: &ShimSpec) -> Result<File, ShimError> {
 /// Starts the process that will become the unit. It runs our own program until it is let go, and gets
 /// no variable of the unit's environment before it has become the unit's user.
 fn spawn_gate(
+    spec: &ShimSpec,
     channel: OwnedFd,
     stdout: io::PipeWriter,
     stderr: io::PipeWriter,
@@ -228,6 +230,7 @@ fn spawn_gate(
     )]
     std::process::Command::new("/proc/self/exe")
         .args(["shim-gate", &std::process::id().to_string()])
+        .args([spec.id.to_string(), spec.unit.to_string()])
         .env_clear()
         .stdin(Stdio::from(channel))
         .stdout(stdout)

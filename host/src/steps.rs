@@ -9,10 +9,11 @@ mod shim;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use hostfiles::ReleaseDir;
-use names::{ReleaseId, UnitName};
+use names::{ReleaseId, SignalName, UnitName};
 use rustix::process::{Signal, kill_process_group, pidfd_send_signal};
 use simplenetes_plugin::{Answer, Step, StepOptions};
 
@@ -136,6 +137,8 @@ pub struct Processes {
     pub running: BTreeMap<UnitName, ProcessId>,
     /// Which start a unit that is started now begins.
     pub start_count: u32,
+    /// The address that its ports are bound to.
+    pub address: Option<IpAddr>,
 }
 
 impl StepRunner {
@@ -183,7 +186,7 @@ impl StepRunner {
                 args,
                 options,
             } => self
-                .process(&unit, &program, args, options, processes.start_count)
+                .process(&unit, &program, args, options, processes)
                 .await
                 .map(|()| None),
             Step::Signal { unit, signal } => send_signal(&unit, &signal, processes).map(|()| None),
@@ -237,8 +240,10 @@ fn send_signal(unit: &str, name: &str, processes: &Processes) -> Result<(), Step
         signal: name.to_owned(),
         source,
     };
-    let signal = signal_named(name)
-        .ok_or_else(|| StepError::Refused(format!("there is no signal `{name}`")))?;
+    let signal = name
+        .parse::<SignalName>()
+        .map(signal_of)
+        .map_err(|_| StepError::Refused(format!("there is no signal `{name}`")))?;
     let process = unit
         .parse()
         .ok()
@@ -261,30 +266,60 @@ fn send_signal(unit: &str, name: &str, processes: &Processes) -> Result<(), Step
     }
 }
 
-/// The signal of that name without `SIG`.
-fn signal_named(name: &str) -> Option<Signal> {
-    let signals = [
-        ("HUP", Signal::HUP),
-        ("INT", Signal::INT),
-        ("QUIT", Signal::QUIT),
-        ("KILL", Signal::KILL),
-        ("USR1", Signal::USR1),
-        ("USR2", Signal::USR2),
-        ("TERM", Signal::TERM),
-        ("ALRM", Signal::ALARM),
-        ("CONT", Signal::CONT),
-        ("STOP", Signal::STOP),
-        ("TSTP", Signal::TSTP),
-        ("TTIN", Signal::TTIN),
-        ("TTOU", Signal::TTOU),
-        ("URG", Signal::URG),
-        ("WINCH", Signal::WINCH),
-        ("IO", Signal::IO),
-        ("PWR", Signal::POWER),
-    ];
-    let name = name.strip_prefix("SIG").unwrap_or(name);
-    signals
-        .into_iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, signal)| signal)
+/// The signal of that name on this machine.
+fn signal_of(name: SignalName) -> Signal {
+    match name {
+        SignalName::Hup => Signal::HUP,
+        SignalName::Int => Signal::INT,
+        SignalName::Quit => Signal::QUIT,
+        SignalName::Ill => Signal::ILL,
+        SignalName::Trap => Signal::TRAP,
+        SignalName::Abrt => Signal::ABORT,
+        SignalName::Bus => Signal::BUS,
+        SignalName::Fpe => Signal::FPE,
+        SignalName::Kill => Signal::KILL,
+        SignalName::Usr1 => Signal::USR1,
+        SignalName::Segv => Signal::SEGV,
+        SignalName::Usr2 => Signal::USR2,
+        SignalName::Pipe => Signal::PIPE,
+        SignalName::Alrm => Signal::ALARM,
+        SignalName::Term => Signal::TERM,
+        SignalName::Chld => Signal::CHILD,
+        SignalName::Cont => Signal::CONT,
+        SignalName::Stop => Signal::STOP,
+        SignalName::Tstp => Signal::TSTP,
+        SignalName::Ttin => Signal::TTIN,
+        SignalName::Ttou => Signal::TTOU,
+        SignalName::Urg => Signal::URG,
+        SignalName::Xcpu => Signal::XCPU,
+        SignalName::Xfsz => Signal::XFSZ,
+        SignalName::Vtalrm => Signal::VTALARM,
+        SignalName::Prof => Signal::PROF,
+        SignalName::Winch => Signal::WINCH,
+        SignalName::Io => Signal::IO,
+        SignalName::Pwr => Signal::POWER,
+        SignalName::Sys => Signal::SYS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_signal_that_a_pod_may_name_is_one_of_its_own() {
+        let numbers = SignalName::ALL.iter().map(|&name| signal_of(name).as_raw());
+        assert_eq!(
+            numbers.collect::<BTreeSet<_>>().len(),
+            SignalName::ALL.len()
+        );
+        let number = |name: &str| signal_of(name.parse().unwrap()).as_raw();
+        assert_eq!(
+            ["HUP", "INT", "KILL", "TERM"].map(number),
+            [1, 2, 9, 15],
+            "the numbers that POSIX fixes"
+        );
+    }
 }

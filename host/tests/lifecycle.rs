@@ -121,6 +121,18 @@ fn a_unit_that_ignores_term_is_killed_after_its_grace_and_logs_stay() {
 }
 
 #[test]
+fn a_shim_says_in_the_list_of_processes_what_it_is_for() {
+    let host = Host::new();
+    host.pod(WEB, "running", &shell("main", "", "exec sleep 600"));
+    let _daemon = host.daemon();
+    host.wait(WEB, "the pod to run", is_running);
+    let record = fs::read(host.release(WEB).run_dir().join("main.json")).unwrap();
+    let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+    let command = fs::read(format!("/proc/{}/cmdline", record["shim"]["pid"])).unwrap();
+    assert!(command.ends_with(b"shim\0web:1.0.0\0main\0"));
+}
+
+#[test]
 fn units_start_in_order_and_one_shots_come_first() {
     let host = Host::new();
     let units = shell(
@@ -273,4 +285,32 @@ fn what_the_daemon_writes_comes_back_when_somebody_damages_it() {
     came_back(&status, &good);
     fs::remove_file(host.home().portmappings_conf()).unwrap();
     host.wait_for_routes("61000:30000:10:false\n");
+}
+
+#[test]
+fn a_damaged_hosts_conf_is_told_and_what_runs_stays_ready() {
+    let host = Host::new();
+    Host::put(&host.home().hosts_conf(), b"127.0.0.7:1\n");
+    let keys = format!("{PORT}; readinessProbe: {{timeoutSeconds: 9, check: {{cmd: ['true']}}}}");
+    let script = "echo proxy $SNS_PROXY; exec sleep 600";
+    host.pod(WEB, "running", &shell("main", &keys, script));
+    let mut daemon = host.daemon();
+    host.wait(WEB, "readiness", |status| status.readiness);
+    Host::put(&host.home().hosts_conf(), b"what?\n");
+    let told = |status: &hostfiles::PodStatus| {
+        status.readiness
+            && status.message.contains("hosts.conf")
+            && status.message.contains("127.0.0.7")
+    };
+    let status = host.wait(WEB, "the problem", told);
+    daemon.stop().unwrap();
+    let _daemon = host.daemon();
+    host.wait(WEB, "the problem again", told);
+    kill(pid(&status));
+    host.state(WEB, "stopped");
+    host.wait(WEB, "the stop", |status| status.status == PodPhase::Exited);
+    host.state(WEB, "running");
+    host.wait(WEB, "readiness again", |status| status.readiness);
+    let log = fs::read_to_string(host.log(WEB, "main", "stdout")).unwrap();
+    assert_eq!(log.matches("proxy 127.0.0.7").count(), 2, "{log}");
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Output;
 
-use crate::host::Host;
+use crate::host::{Host, is_running, shell};
 
 #[track_caller]
 fn check(output: &Output, code: i32, message: &str) {
@@ -86,4 +86,15 @@ fn help_and_version() {
         version,
         format!("simplenetesd {}\n", env!("CARGO_PKG_VERSION"))
     );
+}
+
+#[test]
+fn a_cache_that_cannot_be_used_is_no_reason_not_to_serve() {
+    let host = Host::new();
+    host.pod("web:1.0.0", "running", &shell("main", "", "exec sleep 600"));
+    let home = host.home().path().to_owned();
+    let mut command = host.command(&[home.to_str().unwrap()]);
+    command.env("XDG_CACHE_HOME", host.home().cluster_id());
+    let _daemon = testkit::Daemon::start(&mut command, &home).unwrap();
+    host.wait("web:1.0.0", "the pod to run", is_running);
 }

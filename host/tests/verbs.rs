@@ -71,3 +71,34 @@ fn help_names_the_verbs() {
         );
     }
 }
+
+#[test]
+fn a_verb_that_there_is_not_is_named_with_those_that_there_are() {
+    let host = Host::new();
+    host.pod(WEB, "stopped", "- name: main\n");
+    let pod = host.release(WEB).pod();
+    let output = host.run(&["pod", pod.to_str().unwrap(), "start", "main"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains(
+            "no verb `start` in this version; verbs: version, info, ps, readiness, logs\n"
+        ),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_level_that_there_is_not_is_named_with_those_that_there_are() {
+    let host = Host::new();
+    let output = host
+        .command(&[])
+        .env("SNS_LOG_LEVEL", "foo")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("`foo`: expected error, warn, info or debug"),
+        "{said}"
+    );
+}

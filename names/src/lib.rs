@@ -1,5 +1,5 @@
-//! The words that everything else speaks in: pod, release, unit and host names, versions, ports and
-//! the wanted state of a release.
+//! The words that everything else speaks in: pod, release, unit and host names, versions, ports,
+//! signals and the wanted state of a release.
 //!
 //! Each is parsed once, at the edge, and carried as a type from there on, so a pod name can never be
 //! a path and a host port can never be taken for a cluster port. This crate knows no file, no format
@@ -7,12 +7,14 @@
 
 mod port;
 mod release;
+mod signal;
 mod state;
 mod version;
 mod word;
 
 pub use port::{ClusterPort, HostPort, PortError};
 pub use release::{ReleaseError, ReleaseId};
+pub use signal::{SignalError, SignalName};
 pub use state::{PodState, StateError};
 pub use version::{PodVersion, VersionError};
 pub use word::{HostName, NameError, PodName, UnitName, VolumeName};

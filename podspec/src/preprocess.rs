@@ -12,10 +12,11 @@ mod variable;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::header::literal_version;
+use crate::spelling::shorten;
 use crate::{Diagnostic, Place};
 use directive::{Blocks, Condition, Directive};
 use map::PlaceMap;
-use variable::{Piece, pieces};
+use variable::{Piece, pieces, unclosed};
 
 /// A text whose variables are replaced and whose directives are followed, and the way back from each
 /// of its places to the author's text.
@@ -54,6 +55,7 @@ pub fn preprocess(text: &str, value: &mut dyn FnMut(&str) -> Option<String>) -> 
         version: literal_version(text),
         known: BTreeMap::new(),
         missing: BTreeMap::new(),
+        unclosed: Vec::new(),
     };
     let mut out = Output {
         text: String::with_capacity(text.len()),
@@ -69,6 +71,7 @@ pub fn preprocess(text: &str, value: &mut dyn FnMut(&str) -> Option<String>) -> 
         };
         match Directive::recognise(line) {
             Some(directive) => blocks.follow(directive, start, &mut |condition, argument| {
+                values.look_for_unclosed(line, number);
                 values.fill_in(condition, argument, start)
             }),
             None if blocks.keep() => {
@@ -101,6 +104,9 @@ struct Output {
 impl Output {
     fn push(&mut self, line: &str, number: u32, values: &mut Values<'_>) {
         let in_comment = line.trim_start().starts_with('#');
+        if !in_comment {
+            values.look_for_unclosed(line, number);
+        }
         let mut column: u32 = 1;
         for piece in pieces(line) {
             let place = Place {
@@ -134,6 +140,7 @@ struct Values<'a> {
     version: Option<String>,
     known: BTreeMap<String, Option<String>>,
     missing: BTreeMap<String, Place>,
+    unclosed: Vec<Diagnostic>,
 }
 
 impl Values<'_> {
@@ -172,6 +179,23 @@ impl Values<'_> {
             .collect()
     }
 
+    /// A `${NAME` without an end stays as it is, which is hardly ever meant.
+    fn look_for_unclosed(&mut self, line: &str, number: u32) {
+        let Some((column, name)) = unclosed(line) else {
+            return;
+        };
+        let place = Place {
+            line: number,
+            column,
+        };
+        let message = format!("`${{{}` is not closed and stays as it is", shorten(name));
+        self.unclosed.push(
+            Diagnostic::warning("", message)
+                .at(Some(place))
+                .expecting(format!("${{{}}}", shorten(name))),
+        );
+    }
+
     fn finish(self) -> Vec<Diagnostic> {
         let missing = self.missing.into_iter().map(|(name, place)| {
             Diagnostic::warning(
@@ -180,7 +204,7 @@ impl Values<'_> {
             )
             .at(Some(place))
         });
-        missing.collect()
+        missing.chain(self.unclosed).collect()
     }
 }
 
@@ -221,8 +245,31 @@ mod tests {
             "podVersion: 1.2.3\nimage: x:${podVersion}",
             "podVersion: 1.2.3\nimage: x:1.2.3",
         );
-        check("$yes ${} ${1} ${ yes} ${yes", "$yes ${} ${1} ${ yes} ${yes");
+        check("$yes ${} ${1} ${ yes} ${-", "$yes ${} ${1} ${ yes} ${-");
         check("", "");
+    }
+
+    #[test]
+    fn a_variable_that_is_not_closed_stays_with_a_warning() {
+        let found = |input: &str| {
+            let out = preprocess(input, &mut values);
+            assert!(!input.contains("${yes}") || out.text.contains("true"));
+            let places = out.diagnostics.iter().filter_map(|found| found.place);
+            places
+                .map(|place| (place.line, place.column))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(found("a: ${yes"), [(1, 4)]);
+        assert_eq!(found("é: ${yes/x ${yes}\nb: ${no x"), [(1, 4), (2, 4)]);
+        assert_eq!(found("a: ${yes}${no: ${no"), [(1, 10)]);
+        assert_eq!(found("#ifdef ${empty\na: b\n#endif"), [(1, 8)]);
+        // A shell's own ways to write a variable, a comment, and a line that goes.
+        assert_eq!(found("a: ${x:-1} ${x:-${yes}} ${#y[@]}"), []);
+        assert_eq!(found("# ${yes\n#iftrue ${no}\n${yes\n#endif"), []);
+        check_problem(
+            "a: ${yes b",
+            &["1:4: warning: `${yes` is not closed and stays as it is\n  expected: ${yes}"],
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod expose;
 mod ingress;
+mod mount;
 mod pod;
 mod probe;
 mod unit;

@@ -19,6 +19,9 @@ pub struct Shape {
     /// leads nowhere. False when something else publishes the port for it.
     #[serde(default)]
     pub listens_on_host: bool,
+    /// True when a unit finds each mount behind a link, so that no mount can lie in another one.
+    #[serde(default)]
+    pub links_mounts: bool,
 }
 
 impl Shape {
@@ -34,6 +37,7 @@ impl Shape {
             keys: Vec::new(),
             volume_types: vec!["config".to_owned(), "ramdisk".to_owned()],
             listens_on_host: true,
+            links_mounts: false,
         }
     }
 }

@@ -17,6 +17,7 @@ pub(crate) fn native() -> Shape {
         keys: words("command args env workingDir user"),
         volume_types: words("ramdisk config host"),
         listens_on_host: true,
+        links_mounts: true,
     }
 }
 
@@ -27,6 +28,7 @@ pub(crate) fn podman() -> Shape {
         keys: words("image command args env workingDir network"),
         volume_types: words("config ramdisk volume host"),
         listens_on_host: false,
+        links_mounts: false,
     }
 }
 

@@ -11,12 +11,13 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+use crate::Patience;
 use crate::dial::{Dialler, Missed, Target};
 use crate::event::Event;
 use crate::header::{Header, LENGTH_BYTES_MAX};
 use crate::opening::{Heard, Opening, Verdict};
 use crate::pipe::Stopped;
-use crate::relay::{self, Answer};
+use crate::relay::{self, Answer, Request};
 use crate::table::Routes;
 use crate::{pipe, socket};
 
@@ -34,6 +35,7 @@ pub(crate) struct Context {
     /// The routes in force.
     pub(crate) routes: watch::Receiver<Arc<Routes>>,
     pub(crate) dialler: Dialler,
+    pub(crate) patience: Patience,
     /// How many connections are open.
     pub(crate) open: watch::Sender<usize>,
     /// True when the open connections have to go.
@@ -109,7 +111,7 @@ impl Context {
             open(
                 &client,
                 &server,
-                Opening::new(send_proxy.then_some(header)),
+                Opening::new(send_proxy.then_some(header), self.patience),
                 began,
             )
             .await?;
@@ -128,10 +130,17 @@ impl Context {
     /// Another proxy that asks for a backend of this host.
     async fn proxy(&self, asker: TcpStream, from: SocketAddr) -> Result<(), (u16, io::Error)> {
         socket::prepare(&asker).map_err(|error| (0, error))?;
-        let Some((port, first)) = relay::request(&asker).await.map_err(|error| (0, error))? else {
-            (self.dialler.report)(&Event::BadRequest(from));
-            socket::end(asker);
-            return Ok(());
+        let (port, first) = match relay::request(&asker).await.map_err(|error| (0, error))? {
+            Request::Port(port, first) => (port, first),
+            request => {
+                (self.dialler.report)(&if request == Request::Nothing {
+                    Event::NoRequest(from)
+                } else {
+                    Event::BadRequest(from)
+                });
+                socket::end(asker);
+                return Ok(());
+            }
         };
         (self.dialler.report)(&Event::Opened(port, from));
         self.relayed(port, asker, &first)

@@ -53,6 +53,34 @@ impl fmt::Display for Level {
     }
 }
 
+/// A kind of warning that connections cause, and which may therefore come in any number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Warning {
+    /// [`Event::BackendFailed`].
+    Backend,
+    /// [`Event::PeerFailed`].
+    Peer,
+    /// [`Event::NotServed`].
+    NotServed,
+    /// [`Event::BadRequest`].
+    BadRequest,
+    /// [`PortNews::CannotAccept`].
+    CannotAccept,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Backend => "backends that do not answer",
+            Self::Peer => "proxies that failed",
+            Self::NotServed => "clients that nobody served",
+            Self::BadRequest => "requests for no cluster port",
+            Self::CannotAccept => "connections that could not be taken",
+        })
+    }
+}
+
 /// Something that happened.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -83,8 +111,12 @@ pub enum Event {
         /// Whether backends exist and are all full.
         busy: bool,
     },
-    /// A proxy asked for something that is not a cluster port, or did not ask at all.
+    /// Somebody asked the port for proxies for something that is not a cluster port.
     BadRequest(SocketAddr),
+    /// Somebody looked whether the port for proxies is open, and asked for nothing.
+    NoRequest(SocketAddr),
+    /// So many more warnings of a kind were not told, because there were too many of them.
+    LeftOut(Warning, u64),
     /// A connection was taken.
     Opened(u16, SocketAddr),
     /// A connection broke off.
@@ -128,6 +160,18 @@ pub enum FileNews {
 }
 
 impl Event {
+    /// The kind of warning that it is, if connections cause it.
+    pub(crate) fn warning(&self) -> Option<Warning> {
+        match self {
+            Self::BackendFailed(..) => Some(Warning::Backend),
+            Self::PeerFailed(..) => Some(Warning::Peer),
+            Self::NotServed { .. } => Some(Warning::NotServed),
+            Self::BadRequest(_) => Some(Warning::BadRequest),
+            Self::Port(_, PortNews::CannotAccept(_)) => Some(Warning::CannotAccept),
+            _ => None,
+        }
+    }
+
     /// How much it matters.
     #[must_use]
     pub fn level(&self) -> Level {
@@ -141,12 +185,13 @@ impl Event {
             | Self::PeerFailed(..)
             | Self::NotServed { .. }
             | Self::BadRequest(_)
+            | Self::LeftOut(..)
             | Self::Cut(_) => Level::Warn,
             Self::Port(_, PortNews::Opened | PortNews::Closed)
             | Self::File(_, FileNews::Missing | FileNews::Fine | FileNews::SettingsRead)
             | Self::Routes { .. }
             | Self::Draining(_) => Level::Info,
-            Self::Opened(..) | Self::Broken(..) => Level::Debug,
+            Self::Opened(..) | Self::Broken(..) | Self::NoRequest(_) => Level::Debug,
         }
     }
 }
@@ -183,6 +228,8 @@ impl fmt::Display for Event {
                 write!(f, "cluster port {port}: {why}; reset {client}")
             }
             Self::BadRequest(peer) => write!(f, "{peer} did not ask for a cluster port"),
+            Self::LeftOut(kind, count) => write!(f, "left out {count} more warnings of {kind}"),
+            Self::NoRequest(peer) => write!(f, "{peer} asked for nothing"),
             Self::Opened(port, client) => write!(f, "{client} connected to cluster port {port}"),
             Self::Broken(port, client, why) => {
                 write!(f, "{client} at cluster port {port} broke off: {why}")

@@ -13,8 +13,10 @@ pub mod header;
 mod inputs;
 mod listen;
 pub mod opening;
+mod patience;
 mod pipe;
 mod proxy;
+mod quota;
 pub mod ranges;
 mod relay;
 pub mod route;
@@ -23,5 +25,6 @@ pub mod table;
 mod watch;
 
 pub use config::Config;
-pub use event::{Event, FileNews, Level, PortNews, Reporter};
+pub use event::{Event, FileNews, Level, PortNews, Reporter, Warning};
+pub use patience::Patience;
 pub use proxy::{ConfigError, Proxy, Status, read_config};

@@ -9,7 +9,7 @@ use clap::Parser;
 use hostfiles::{ClusterPorts, PortMappings, Routers};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sns_proxy::config::beside;
-use sns_proxy::{Event, Level, Proxy, Reporter};
+use sns_proxy::{Event, Level, Patience, Proxy, Reporter};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// More threads than this do not make a proxy faster.
@@ -101,7 +101,7 @@ async fn until_told(file: &Path, report: Reporter) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
-    let proxy = Proxy::start(file, report)?;
+    let proxy = Proxy::start(file, Patience::default(), report)?;
     loop {
         tokio::select! {
             _ = hangup.recv() => proxy.reload().await,

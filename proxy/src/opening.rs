@@ -6,14 +6,8 @@
 
 use std::time::Duration;
 
+use crate::Patience;
 use crate::header::{self, Header, Parsed};
-
-/// How long a target that wants a header waits for a client that says nothing at all. HAProxy sends
-/// its header with the first packet; the time covers one retransmission of that packet.
-pub const SILENCE_MAX: Duration = Duration::from_millis(250);
-
-/// How long the first bytes are held back when they look like the beginning of a header.
-pub const PARTIAL_MAX: Duration = Duration::from_secs(1);
 
 /// What the client did.
 #[derive(Debug, Clone, Copy)]
@@ -44,15 +38,17 @@ pub struct Opening {
     owed: Option<Header>,
     /// Bytes that may become a header.
     held: Vec<u8>,
+    patience: Patience,
 }
 
 impl Opening {
     /// `owed` is the header for a target that wants one, `None` for a target that does not.
     #[must_use]
-    pub fn new(owed: Option<Header>) -> Self {
+    pub fn new(owed: Option<Header>, patience: Patience) -> Self {
         Self {
             owed,
             held: Vec::new(),
+            patience,
         }
     }
 
@@ -61,8 +57,8 @@ impl Opening {
     #[must_use]
     pub fn patience(&self, age: Duration) -> Option<Duration> {
         match (&self.owed, self.held.is_empty()) {
-            (_, false) => Some(PARTIAL_MAX),
-            (Some(_), true) => Some(SILENCE_MAX.saturating_sub(age)),
+            (_, false) => Some(self.patience.partial_max),
+            (Some(_), true) => Some(self.patience.silence_max.saturating_sub(age)),
             (None, true) => None,
         }
     }
@@ -117,7 +113,7 @@ mod tests {
 
     fn opening(wants: bool) -> Opening {
         let made = Header::of("1.1.1.1:3".parse().unwrap(), "2.2.2.2:4".parse().unwrap());
-        Opening::new(wants.then_some(made))
+        Opening::new(wants.then_some(made), Patience::default())
     }
 
     /// Feeds the pieces one after the other; what the target got, and whether the opening is over.
@@ -206,13 +202,11 @@ mod tests {
 
     #[test]
     fn only_a_target_that_wants_a_header_waits() {
-        let half = SILENCE_MAX / 2;
+        let whole = Patience::default().silence_max;
+        let half = whole / 2;
         assert_eq!(opening(false).patience(Duration::ZERO), None);
         assert_eq!(opening(true).patience(half), Some(half));
-        assert_eq!(
-            opening(true).patience(SILENCE_MAX * 2),
-            Some(Duration::ZERO)
-        );
+        assert_eq!(opening(true).patience(whole * 2), Some(Duration::ZERO));
         let mut told = opening(true);
         told.hear(Heard::Silence);
         assert_eq!(told.patience(half), None);

@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hostfiles::PortMapping;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use crate::Patience;
 use crate::config::{Config, Problem, beside};
 use crate::connection::{Context, Entrance};
 use crate::dial::Dialler;
@@ -22,11 +23,9 @@ use crate::doors::Layout;
 use crate::event::{Event, FileNews, Reporter};
 use crate::inputs::Inputs;
 use crate::listen::Listeners;
+use crate::quota::Teller;
 use crate::table::{Routes, Table};
 use crate::watch::FileWatch;
-
-/// How long until the files are looked at without anybody having said that they changed.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// How long until a port that cannot be opened is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
@@ -107,11 +106,12 @@ impl Proxy {
     ///
     /// # Errors
     /// The proxy.conf cannot be used. Anything else is reported, and tried until it works.
-    pub fn start(conf: &Path, report: Reporter) -> Result<Self, ConfigError> {
+    pub fn start(conf: &Path, patience: Patience, report: Reporter) -> Result<Self, ConfigError> {
         let config = read_config(conf)?;
+        let teller = Arc::new(Teller::new(report, patience.ten_warnings_in));
         let (orders, orders_in) = mpsc::channel(4);
         let (status_out, status) = watch::channel(Status::default());
-        let keeper = Keeper::new(conf.to_owned(), config, report, status_out);
+        let keeper = Keeper::new(conf.to_owned(), config, patience, teller, status_out);
         Ok(Self {
             orders,
             status,
@@ -161,6 +161,7 @@ struct Keeper {
     context: Arc<Context>,
     cut: watch::Sender<bool>,
     report: Reporter,
+    teller: Arc<Teller>,
     status: watch::Sender<Status>,
     config_reads: u64,
     /// Whether it was told that there is no address.
@@ -168,12 +169,21 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn new(conf: PathBuf, config: Config, report: Reporter, status: watch::Sender<Status>) -> Self {
+    fn new(
+        conf: PathBuf,
+        config: Config,
+        patience: Patience,
+        teller: Arc<Teller>,
+        status: watch::Sender<Status>,
+    ) -> Self {
+        let told = Arc::clone(&teller);
+        let report: Reporter = Arc::new(move |event| told.tell(event, Instant::now()));
         let (routes, routes_out) = watch::channel(Arc::default());
         let (cut, cut_out) = watch::channel(false);
         let context = Arc::new(Context {
             routes: routes_out,
             dialler: Dialler::new(Arc::clone(&report)),
+            patience,
             open: watch::Sender::new(0),
             cut: cut_out,
         });
@@ -190,6 +200,7 @@ impl Keeper {
             context,
             cut,
             report,
+            teller,
             status,
             config_reads: 1,
             homeless: false,
@@ -209,7 +220,7 @@ impl Keeper {
 
     async fn next(&self, orders: &mut mpsc::Receiver<Order>) -> Wake {
         let pause = if self.listeners.failed().is_empty() {
-            LOOK_EVERY
+            self.context.patience.look_every
         } else {
             RETRY_EVERY
         };
@@ -260,6 +271,7 @@ impl Keeper {
         }
         self.homeless = layout.host.is_none();
         self.context.dialler.forget_old();
+        self.teller.catch_up(Instant::now());
         let routes = self
             .table
             .routes(self.inputs.mappings(), layout.pod_host, layout.peers);
@@ -317,5 +329,6 @@ impl Keeper {
             // Every connection ends as soon as it sees this.
             let _ = open.wait_for(|open| *open == 0).await;
         }
+        self.teller.finish(Instant::now());
     }
 }

@@ -73,7 +73,7 @@ pub(crate) async fn ask(peer: SocketAddr, header: &Header) -> Result<Granted, Re
     let request = header.to_string();
     let exchange = async {
         socket::send(&stream, request.as_bytes()).await?;
-        read_line(&stream, parse_answer).await
+        read_line(&stream, &mut Vec::new(), parse_answer).await
     };
     let line = timeout(LINE_MAX, exchange)
         .await
@@ -89,10 +89,21 @@ pub(crate) async fn ask(peer: SocketAddr, header: &Header) -> Result<Granted, Re
     }
 }
 
-/// Reads what another proxy asks for: the cluster port, and what its client has said already. `None`
-/// when it asks for nothing that can be understood.
-pub(crate) async fn request(stream: &TcpStream) -> io::Result<Option<(u16, Vec<u8>)>> {
-    let line = read_line(stream, |bytes| match header::parse(bytes) {
+/// What another proxy asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// A backend of this cluster port; and what its client has said already.
+    Port(u16, Vec<u8>),
+    /// Nothing at all: it has not said a word, like a probe that only looks whether the port is open.
+    Nothing,
+    /// Something that cannot be understood.
+    Foreign,
+}
+
+/// Reads what another proxy asks for.
+pub(crate) async fn request(stream: &TcpStream) -> io::Result<Request> {
+    let mut heard = Vec::new();
+    let line = read_line(stream, &mut heard, |bytes| match header::parse(bytes) {
         Parsed::Complete {
             header: Header::Tcp { destination, .. },
             length,
@@ -105,9 +116,12 @@ pub(crate) async fn request(stream: &TcpStream) -> io::Result<Option<(u16, Vec<u
         | Parsed::Foreign => Line::Foreign,
     });
     match timeout(LINE_MAX, line).await {
-        Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
-        Ok(result) => result,
-        Err(_) => Ok(None),
+        Ok(Ok(Some((port, first)))) => Ok(Request::Port(port, first)),
+        Ok(Ok(None)) => Ok(Request::Nothing),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => Ok(Request::Foreign),
+        Ok(Err(error)) => Err(error),
+        Err(_) if heard.is_empty() => Ok(Request::Nothing),
+        Err(_) => Ok(Request::Foreign),
     }
 }
 
@@ -120,19 +134,19 @@ enum Line<T> {
     Foreign,
 }
 
-/// Reads one line, and what came with it. `None` when the other side ends without having said a word.
+/// Reads one line into `bytes`, and what came with it. `None` when the other side ends without having said a word.
 async fn read_line<T>(
     stream: &TcpStream,
+    bytes: &mut Vec<u8>,
     parse: impl Fn(&[u8]) -> Line<T>,
 ) -> io::Result<Option<(T, Vec<u8>)>> {
-    let mut bytes = Vec::new();
     loop {
-        match parse(&bytes) {
+        match parse(bytes) {
             Line::Whole(value, length) => return Ok(Some((value, bytes.split_off(length)))),
             Line::Partial => {}
             Line::Foreign => return Err(io::ErrorKind::InvalidData.into()),
         }
-        if socket::receive(stream, &mut bytes, READ_BYTES).await? == 0 {
+        if socket::receive(stream, bytes, READ_BYTES).await? == 0 {
             return if bytes.is_empty() {
                 Ok(None)
             } else {

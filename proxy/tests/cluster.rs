@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use hostfiles::{Format, PortMappings, replace};
-use sns_proxy::{Proxy, Reporter, Status};
+use sns_proxy::{Patience, Proxy, Reporter, Status};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,6 +20,14 @@ pub(crate) const PORT: u16 = 61000;
 
 /// The port between proxies.
 pub(crate) const RELAY: u16 = 32767;
+
+/// Nothing happens in a test only because time has passed.
+pub(crate) const UNHURRIED: Patience = Patience {
+    silence_max: Duration::from_secs(3600),
+    partial_max: Duration::from_secs(3600),
+    look_every: Duration::from_secs(3600),
+    ten_warnings_in: Duration::ZERO,
+};
 
 /// Fails a test that hangs; never reached by one that works.
 pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
@@ -44,17 +52,18 @@ pub(crate) struct Host {
 impl Host {
     /// A host without pods that knows no other host.
     pub(crate) async fn start() -> Self {
-        Self::with("").await
+        Self::with(UNHURRIED).await
     }
 
-    /// A host with more lines in its proxy.conf.
-    pub(crate) async fn with(settings: &str) -> Self {
+    /// A host whose proxy waits for other times.
+    pub(crate) async fn with(patience: Patience) -> Self {
         let (ip, folder) = (address(), TempDir::new().unwrap());
-        let conf = configure(&folder, ip, settings);
+        let conf = configure(&folder, ip, "");
         let (told, events) = mpsc::unbounded_channel();
         // The receiver is gone when the test is over.
-        let report: Reporter = Arc::new(move |event| drop(told.send(event.to_string())));
-        let proxy = Proxy::start(&conf, report).unwrap();
+        let report: Reporter =
+            Arc::new(move |event| drop(told.send(format!("{}: {event}", event.level()))));
+        let proxy = Proxy::start(&conf, patience, report).unwrap();
         let host = Self {
             ip,
             folder,
@@ -83,6 +92,12 @@ impl Host {
     /// Waits until the proxy has said something.
     pub(crate) async fn said(&mut self, part: &str) {
         while !within(self.events.recv()).await.unwrap().contains(part) {}
+    }
+
+    /// Ends the proxy: everything that it has said and nobody has waited for.
+    pub(crate) async fn end(mut self) -> Vec<String> {
+        within(self.proxy.stop()).await;
+        std::iter::from_fn(|| self.events.try_recv().ok()).collect()
     }
 
     /// Gives the host these mappings, and waits until they are routed by.
@@ -195,8 +210,12 @@ pub(crate) struct Path {
 }
 
 /// A backend of [`PORT`], the host whose clients reach it, and its own host if that is another one.
-pub(crate) async fn reached(hops: usize, send_proxy: bool) -> (Host, Option<Host>, Backend) {
-    let near = Host::start().await;
+pub(crate) async fn reached(
+    hops: usize,
+    send_proxy: bool,
+    patience: Patience,
+) -> (Host, Option<Host>, Backend) {
+    let near = Host::with(patience).await;
     if hops == 1 {
         let backend = near.mapped(1000, send_proxy).await;
         return (near, None, backend);
@@ -209,7 +228,12 @@ pub(crate) async fn reached(hops: usize, send_proxy: bool) -> (Host, Option<Host
 
 /// Connects a client with a backend over one or two proxies.
 pub(crate) async fn path(hops: usize, send_proxy: bool) -> Path {
-    let (near, far, backend) = reached(hops, send_proxy).await;
+    path_with(hops, send_proxy, UNHURRIED).await
+}
+
+/// The same, where the proxy of the client waits for other times.
+pub(crate) async fn path_with(hops: usize, send_proxy: bool, patience: Patience) -> Path {
+    let (near, far, backend) = reached(hops, send_proxy, patience).await;
     let (client, server) = tokio::join!(near.connect(PORT), backend.accept());
     Path {
         client,

@@ -6,7 +6,7 @@ use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::cluster::{PORT, reached, within};
+use crate::cluster::{PORT, UNHURRIED, reached, within};
 use crate::properties::soak;
 
 const ANSWER: &str = "413 too large";
@@ -37,7 +37,7 @@ async fn ask(mut client: TcpStream) -> (String, io::Result<()>) {
 }
 
 async fn check(hops: usize, says_end: bool) {
-    let (near, _far, backend) = reached(hops, false).await;
+    let (near, _far, backend) = reached(hops, false, UNHURRIED).await;
     for turn in 0..soak(20) {
         let (_, (answer, end)) = within(async {
             tokio::join!(

@@ -1,14 +1,25 @@
 //! PROXY headers: kept, made or stripped, with the real client's address, over one proxy and over two.
 
+use std::time::Duration;
+
+use sns_proxy::Patience;
 use sns_proxy::header::Header;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::cluster::{
-    Host, PORT, Path, address, break_off, hear, open_everywhere, path, rest, say, within,
+    Host, PORT, Path, UNHURRIED, address, break_off, hear, open_everywhere, path, path_with, rest,
+    say, within,
 };
 
 const OWN: &str = "PROXY TCP4 203.0.113.7 198.51.100.2 50000 443\r\n";
+
+/// Silence is over as soon as it is noticed.
+const HURRIED: Patience = Patience {
+    silence_max: Duration::from_millis(1),
+    partial_max: Duration::from_millis(1),
+    ..UNHURRIED
+};
 
 /// The header that a proxy has to make for a client.
 fn made(client: &TcpStream) -> String {
@@ -48,7 +59,7 @@ async fn a_header_is_made_for_a_client_that_says_nothing() {
             mut client,
             mut server,
             hosts: _hosts,
-        } = path(hops, true).await;
+        } = path_with(hops, true, HURRIED).await;
         hear(&mut server, &made(&client)).await;
         // Its own one comes too late and must not be taken for what the client has to say.
         say(&mut client, &format!("{OWN}hello")).await;
@@ -89,7 +100,7 @@ async fn what_only_looks_like_a_header_arrives() {
         mut client,
         mut server,
         hosts: _hosts,
-    } = path(1, false).await;
+    } = path_with(1, false, HURRIED).await;
     say(&mut client, "PROXY").await;
     hear(&mut server, "PROXY").await;
 }
@@ -97,7 +108,7 @@ async fn what_only_looks_like_a_header_arrives() {
 /// The proxy of the original, as far as it can be told apart.
 #[tokio::test]
 async fn another_proxy_is_told_the_client_and_may_speak_at_once() {
-    let near = Host::start().await;
+    let near = Host::with(HURRIED).await;
     let far = TcpListener::bind((address(), 0)).await.unwrap();
     open_everywhere(&near, &[far.local_addr().unwrap()]).await;
     let mut client = near.connect(PORT).await;
@@ -138,4 +149,22 @@ async fn a_proxy_of_the_original_is_served() {
         assert_eq!(rest(&mut asker).await, "", "{nothing:?}");
     }
     break_off(server);
+}
+
+#[tokio::test]
+async fn a_probe_of_the_port_for_proxies_is_no_warning() {
+    let mut host = Host::start().await;
+    for (said, told) in [
+        ("", "debug: {} asked for nothing"),
+        (
+            "GET / HTTP/1.1\r\n",
+            "warning: {} did not ask for a cluster port",
+        ),
+    ] {
+        let mut asker = within(TcpStream::connect(host.relay())).await.unwrap();
+        say(&mut asker, said).await;
+        let from = asker.local_addr().unwrap().to_string();
+        drop(asker);
+        host.said(&told.replace("{}", &from)).await;
+    }
 }

@@ -1,8 +1,11 @@
 //! Which backend and which host a client reaches, and what happens when some do not answer.
 
+use std::time::Duration;
+
+use sns_proxy::Patience;
 use tokio::net::TcpListener;
 
-use crate::cluster::{Host, PORT, address, breaks, open_everywhere, rest};
+use crate::cluster::{Host, PORT, UNHURRIED, address, breaks, open_everywhere, rest};
 
 /// More than enough for every order of two or three to have come up.
 const TRIES: usize = 20;
@@ -107,4 +110,34 @@ async fn a_client_that_nobody_serves_is_reset() {
     open_everywhere(&near, &[nobody().await]).await;
     breaks(&mut near.connect(PORT).await).await;
     near.said("cluster port 61000: no backend answers").await;
+}
+
+#[tokio::test]
+async fn not_every_client_that_nobody_serves_is_a_line_in_the_log() {
+    let host = Host::with(Patience {
+        ten_warnings_in: Duration::from_secs(3600),
+        ..UNHURRIED
+    })
+    .await;
+    drop(host.mapped(10, false).await);
+    for _ in 0..TRIES {
+        breaks(&mut host.connect(PORT).await).await;
+    }
+    let warnings: Vec<_> = host
+        .end()
+        .await
+        .into_iter()
+        .filter(|line| line.starts_with("warning: "))
+        .collect();
+    let counted = |part: &str| warnings.iter().filter(|line| line.contains(part)).count();
+    assert_eq!(counted("cluster port 61000: no backend answers"), 10);
+    assert_eq!(
+        counted("left out 10 more warnings of clients that nobody served"),
+        1
+    );
+    assert_eq!(
+        counted("left out 10 more warnings of backends that do not answer"),
+        1
+    );
+    assert_eq!(warnings.len(), 22, "{warnings:#?}");
 }

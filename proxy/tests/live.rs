@@ -1,10 +1,15 @@
-//! Files, settings and ports that change while the proxy runs, and its end.
+//! Files, settings and ports that change while the proxy runs, and its end. Except where a test says so,
+//! the files are looked at only when the kernel tells that they changed.
 
 use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
+use sns_proxy::Patience;
 use tokio::net::TcpStream;
 
-use crate::cluster::{Host, PORT, Path, breaks, hear, open_everywhere, path, rest, say, within};
+use crate::cluster::{
+    Host, PORT, Path, UNHURRIED, breaks, hear, open_everywhere, path, rest, say, within,
+};
 
 async fn is_refused(host: &Host) {
     let error = within(TcpStream::connect((host.ip, PORT)))
@@ -104,6 +109,29 @@ async fn the_first_line_of_hosts_conf_is_waited_for() {
     host.said("no address to listen on").await;
     host.until(|status| status.relay.is_none()).await;
     host.write("hosts.conf", &format!("{}:40000\n", host.ip));
+    host.until(|status| status.relay.is_some_and(|at| at.port() == 40000))
+        .await;
+}
+
+#[tokio::test]
+async fn a_folder_that_comes_later_is_found() {
+    let host = Host::with(Patience {
+        look_every: Duration::from_millis(1),
+        ..UNHURRIED
+    })
+    .await;
+    // A folder that is not there cannot be watched.
+    host.write(
+        "proxy.conf",
+        &format!(
+            "HOSTSCONF later/hosts.conf\nPORTSCONF portmappings.conf\nHOST {}\n",
+            host.ip
+        ),
+    );
+    host.proxy.reload().await;
+    host.until(|status| status.config_reads == 2).await;
+    std::fs::create_dir(host.folder.path().join("later")).unwrap();
+    host.write("later/hosts.conf", &format!("{}:40000\n", host.ip));
     host.until(|status| status.relay.is_some_and(|at| at.port() == 40000))
         .await;
 }

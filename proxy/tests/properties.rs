@@ -3,9 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use proptest::prelude::*;
-use sns_proxy::Config;
 use sns_proxy::header::{Header, LENGTH_BYTES_MAX, Parsed, parse};
 use sns_proxy::opening::{Heard, Opening, Verdict};
+use sns_proxy::{Config, Patience};
 
 /// How often to try: as often as `SOAK` says, else `usually`; at least 10 times.
 pub(crate) fn soak(usually: u32) -> u32 {
@@ -66,7 +66,7 @@ proptest! {
     fn the_pieces_of_a_stream_do_not_matter(stream in stream(), cut in 1_usize..50, wants: bool) {
         let made = Header::of("1.2.3.4:5".parse().unwrap(), "6.7.8.9:10".parse().unwrap());
         let passed = |pieces: &mut dyn Iterator<Item = &[u8]>| {
-            let (mut opening, mut out, mut over) = (Opening::new(wants.then_some(made)), Vec::new(), false);
+            let (mut opening, mut out, mut over) = (Opening::new(wants.then_some(made), Patience::default()), Vec::new(), false);
             for piece in pieces {
                 match opening.hear(Heard::Bytes(piece)) {
                     _ if over => out.extend_from_slice(piece),

@@ -13,7 +13,7 @@ use clap::Subcommand;
 
 use crate::command_error::CommandError;
 use crate::environment::Environment;
-use crate::project::Cluster;
+use crate::project::{Cluster, ProjectLock};
 use crate::ui::Ui;
 
 /// What every verb works with.
@@ -59,5 +59,10 @@ impl<'a> Context<'a> {
     /// Opens the Cluster Project.
     pub(crate) fn open(&self) -> Result<Cluster<'a>, CommandError> {
         Cluster::open(self.environment, self.project)
+    }
+
+    /// Makes sure that nobody else changes the project meanwhile; nothing for a verb that only looks.
+    pub(crate) fn lock_if(&self, changes: bool) -> Result<Option<ProjectLock>, CommandError> {
+        changes.then(|| self.open()?.lock(self.ui)).transpose()
     }
 }

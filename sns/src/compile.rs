@@ -8,10 +8,11 @@ mod revisions;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use hostfiles::ClusterVars;
-use names::{PodName, PodState, ReleaseId};
+use names::{HostName, PodName, PodState, ReleaseId};
 use podspec::{Diagnostic, Header};
 
 use crate::command_error::{CommandError, Kind};
@@ -169,15 +170,10 @@ impl<'a> Compiler<'a> {
             staged.push(self.stage(run, host)?);
         }
         self.check_cluster_ports(&staged)?;
-        publish(staged)?;
-        for host in hosts {
-            self.cluster.log_pod(
-                host,
-                &self.pod,
-                &format!("COMPILE_POD {} {revisions}", self.release()),
-            )?;
-        }
-        Ok(())
+        let action = format!("COMPILE_POD {} {revisions}", self.release());
+        publish(staged, |host| {
+            self.cluster.log_pod(host, &self.pod, &action)
+        })
     }
 
     /// Refuses a cluster port that another running pod has by accident: after a merge, a release that is
@@ -238,42 +234,47 @@ impl<'a> Compiler<'a> {
             .count()
     }
 
-    /// The first line of hosts.conf is what containers know as `proxy`; their own loopback is not the host's.
+    /// Warns once for each host.
     fn warn_of_loopback(&self, run: &mut Run<'_>, host: &Host, pod: &Resolved) {
-        let is_container = matches!(pod, Resolved::Compiled(pod) if pod.runtime == "podman");
-        if let Some(ip) = host
-            .router_ip()
-            .filter(|ip| is_container && ip.is_loopback())
+        let runtime = match pod {
+            Resolved::Compiled(pod) => pod.runtime.as_str(),
+            Resolved::Program(_) => "",
+        };
+        if let Some(message) = loopback_warning(&host.name, runtime, host.router_ip())
+            && run.shown.insert(message.clone())
         {
-            let message = format!(
-                "containers on host {} cannot reach the proxy at {ip}: their loopback is their own",
-                host.name
-            );
-            if run.shown.insert(message.clone()) {
-                self.ui.warning(&message);
-                self.ui.hint(
-                    "set ROUTERADDRESS in its host.env to an address of the machine's network",
-                );
-            }
+            self.ui.warning(&message);
+            self.ui
+                .hint("set ROUTERADDRESS in its host.env to an address of the machine's network");
         }
     }
 }
 
-/// Lets all folders appear. When one cannot, those of this run disappear again.
-fn publish(staged: Vec<StagedRelease>) -> Result<(), CommandError> {
+/// The first line of hosts.conf is what containers know as `proxy`; their own loopback is not the host's.
+fn loopback_warning(host: &HostName, runtime: &str, router: Option<IpAddr>) -> Option<String> {
+    let ip = router.filter(|ip| runtime == "podman" && ip.is_loopback())?;
+    Some(format!(
+        "containers on host {host} cannot reach the proxy at {ip}: their loopback is their own"
+    ))
+}
+
+/// Lets all folders appear, each after its line in the log: whoever is killed between the two leaves a line
+/// too much, never a release that nobody knows the origin of. When one cannot, those of this run disappear
+/// again.
+fn publish(
+    staged: Vec<StagedRelease>,
+    log: impl Fn(&Host) -> Result<(), CommandError>,
+) -> Result<(), CommandError> {
     let mut published: Vec<PathBuf> = Vec::new();
-    for release in staged {
-        match release.folder.publish() {
+    for StagedRelease { host, folder } in staged {
+        match log(&host).and_then(|()| folder.publish()) {
             Ok(path) => published.push(path),
             Err(error) => {
                 for path in &published {
                     // The first failure is the one to tell.
                     let _ = fs::remove_dir_all(path);
                 }
-                return Err(error.hint(format!(
-                    "nothing was compiled; host {} failed",
-                    release.host.name
-                )));
+                return Err(error.hint(format!("nothing was compiled; host {} failed", host.name)));
             }
         }
     }
@@ -311,4 +312,59 @@ fn has_mistakes(pod: &PodName, errors: usize) -> CommandError {
         Kind::Diagnostics,
         format!("pod {pod} was not compiled: {errors} in its pod.yaml"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hostfiles::Format as _;
+
+    #[test]
+    fn only_containers_miss_a_proxy_on_the_loopback() {
+        let check = |runtime: &str, router: &str, expected: bool| {
+            let host = "laptop".parse().unwrap();
+            let warning = loopback_warning(&host, runtime, router.parse().ok());
+            assert_eq!(warning.is_some(), expected, "{runtime} {router}");
+        };
+        check("podman", "127.0.0.1", true);
+        check("podman", "127.0.0.9", true);
+        check("podman", "::1", true);
+        check("podman", "192.168.1.2", false);
+        check("podman", "", false);
+        check("native", "127.0.0.1", false);
+        check("", "127.0.0.1", false);
+        let host = "laptop".parse().unwrap();
+        assert_eq!(
+            loopback_warning(&host, "podman", "127.0.0.1".parse().ok()).as_deref(),
+            Some(
+                "containers on host laptop cannot reach the proxy at 127.0.0.1: their loopback is their own"
+            )
+        );
+    }
+
+    #[test]
+    fn a_release_that_appears_is_in_the_log() {
+        let project = tempfile::tempdir().unwrap();
+        let place = project.path().join("1.0.0");
+        let refused = publish(vec![staged(&place)], |_| {
+            assert!(!place.exists(), "the line comes first");
+            Err(CommandError::mistake("the log cannot be written"))
+        });
+        assert!(refused.is_err() && !place.exists());
+        publish(vec![staged(&place)], |_| Ok(())).unwrap();
+        assert!(place.is_dir());
+    }
+
+    fn staged(place: &std::path::Path) -> StagedRelease {
+        let host = Host {
+            name: "laptop".parse().unwrap(),
+            dir: hostfiles::Project::new("/nowhere").host(&"laptop".parse().unwrap()),
+            env: hostfiles::HostEnv::parse("").unwrap(),
+            state: hostfiles::HostState::Active,
+        };
+        StagedRelease {
+            host,
+            folder: Staged::begin(place.to_owned()).unwrap(),
+        }
+    }
 }

@@ -6,9 +6,16 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use tempfile::TempDir;
 
 use crate::command_error::CommandError;
+
+/// How the names of directories begin that nobody should see yet or any more.
+const STAGED: &str = ".staged.";
+
+/// The same of older versions, whose `updateconfig` could be killed half-way.
+const STAGED_FORMERLY: [&str; 2] = [".former.", ".config."];
 
 /// A directory that is being filled beside the place where it will appear. Dropped before that, it is gone.
 pub(crate) struct Staged {
@@ -27,10 +34,9 @@ impl Staged {
         };
         let parent = place.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(failed)?;
-        let name = place.file_name().unwrap_or_default().to_string_lossy();
         // Hidden, because readers of the project and of a host skip names that begin with a dot.
         let temporary = tempfile::Builder::new()
-            .prefix(&format!(".{name}."))
+            .prefix(STAGED)
             .tempdir_in(parent)
             .map_err(failed)?;
         fs::set_permissions(temporary.path(), fs::Permissions::from_mode(0o755)).map_err(failed)?;
@@ -56,30 +62,57 @@ impl Staged {
         Ok(place)
     }
 
-    /// The same when the place is taken: what is there is replaced, and comes back when that fails.
+    /// The same when the place is taken: what is there is replaced in one step, so that whoever is killed
+    /// meanwhile leaves the old directory or the new one in the place.
     pub(crate) fn replace(self) -> Result<PathBuf, CommandError> {
         if !self.place.exists() {
             return self.publish();
         }
-        let place = self.place.clone();
-        let parent = place.parent().unwrap_or(Path::new("."));
-        let failed =
-            |error| CommandError::files(format!("could not replace {}", place.display()), error);
-        let aside = tempfile::Builder::new()
-            .prefix(".former.")
-            .tempdir_in(parent)
-            .map_err(failed)?;
-        let former = aside.path().join("former");
-        rename(&place, &former).map_err(failed)?;
-        self.publish()
-            .map_err(|error| match rename(&former, &place) {
-                Ok(()) => error,
-                Err(_) => {
-                    let kept = aside.keep().join("former");
-                    error.hint(format!("what was there is kept at {}", kept.display()))
-                }
-            })
+        let Self { temporary, place } = self;
+        renameat_with(CWD, temporary.path(), CWD, &place, RenameFlags::EXCHANGE).map_err(
+            |error| {
+                let message = format!("could not replace {}", place.display());
+                CommandError::files(message, io::Error::from(error))
+            },
+        )?;
+        // What was there is in the temporary directory now and goes with it.
+        Ok(place)
     }
+}
+
+/// Removes what a killed `sns` left in a directory. Nobody else may be staging there.
+pub(crate) fn sweep(directory: &Path) -> Result<(), CommandError> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(());
+        }
+        Err(error) => return Err(unswept(directory, error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(|error| unswept(directory, error))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_left = name.starts_with(STAGED)
+            || STAGED_FORMERLY
+                .iter()
+                .any(|prefix| name.starts_with(prefix));
+        if is_left && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            fs::remove_dir_all(entry.path()).map_err(|error| unswept(&entry.path(), error))?;
+        }
+    }
+    Ok(())
+}
+
+fn unswept(path: &Path, error: io::Error) -> CommandError {
+    CommandError::files(
+        format!("could not clean up {} after an earlier run", path.display()),
+        error,
+    )
 }
 
 /// Hides a directory as `.NAME.UNIXSECONDS`, so that nothing sees it any more and a person can bring it back.
@@ -141,6 +174,29 @@ mod tests {
             fs::read_dir(root.path().join("release")).unwrap().count(),
             1
         );
+    }
+
+    #[test]
+    fn a_sweep_removes_what_was_left_and_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        let names = [
+            ".staged.a1B2c3",
+            ".former.x",
+            ".config.x",
+            ".1.0.0.1700000000",
+            "config",
+        ];
+        for name in names {
+            fs::create_dir_all(root.path().join(name).join("conf")).unwrap();
+        }
+        sweep(root.path()).unwrap();
+        sweep(&root.path().join("nowhere")).unwrap();
+        let mut left: Vec<String> = fs::read_dir(root.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        left.sort();
+        assert_eq!(left, [".1.0.0.1700000000", "config"]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(crate) struct Repository {
 pub(crate) enum Revision {
     /// As in this commit.
     Commit(String),
-    /// Changed since the last commit, or never committed.
+    /// Changed since the last commit, or never committed, also because git ignores it.
     Changed,
     /// There is no such file.
     Missing,
@@ -40,6 +40,23 @@ impl Repository {
     pub(crate) fn open(directory: &Path) -> Result<Self, CommandError> {
         let inner = git2::Repository::discover(directory)
             .map_err(|error| not_a_repository(directory, &error))?;
+        Self::at(inner, directory)
+    }
+
+    /// The directory that git keeps its own files in.
+    pub(crate) fn git_dir(&self) -> &Path {
+        self.inner.path()
+    }
+
+    /// Opens the repository whose working tree `directory` is. One that merely contains it says nothing about
+    /// it: it may even ignore it.
+    pub(crate) fn open_root(directory: &Path) -> Result<Self, CommandError> {
+        let inner = git2::Repository::open(directory)
+            .map_err(|error| not_a_repository(directory, &error))?;
+        Self::at(inner, directory)
+    }
+
+    fn at(inner: git2::Repository, directory: &Path) -> Result<Self, CommandError> {
         let directory = directory.canonicalize().map_err(|error| {
             CommandError::files(
                 format!("could not find the directory {}", directory.display()),
@@ -102,6 +119,39 @@ impl Repository {
         Ok(lines.collect())
     }
 
+    /// What git ignores in these directories, in the order of the paths, relative to the directory that was
+    /// opened. An ignored directory is named once, without what is in it.
+    pub(crate) fn ignored(&self, directories: &[PathBuf]) -> Result<Vec<String>, CommandError> {
+        let below = self.below_root(&self.directory);
+        let mut options = StatusOptions::new();
+        options
+            .include_ignored(true)
+            // Ignored files may lie in a directory that has no others.
+            .include_untracked(true)
+            .recurse_untracked_dirs(true)
+            .disable_pathspec_match(true);
+        let inside: Vec<PathBuf> = directories
+            .iter()
+            .filter_map(|directory| directory.canonicalize().ok())
+            .map(|directory| self.below_root(&directory))
+            .filter(|directory| !directory.as_os_str().is_empty())
+            .collect();
+        if inside.is_empty() {
+            return Ok(Vec::new());
+        }
+        for directory in &inside {
+            options.pathspec(directory.as_path());
+        }
+        let statuses = self.inner.statuses(Some(&mut options))?;
+        let ignored = statuses.iter().filter(|entry| entry.status().is_ignored());
+        let paths = ignored.map(|entry| {
+            let path = String::from_utf8_lossy(entry.path_bytes()).into_owned();
+            path.strip_prefix(&format!("{}/", below.display()))
+                .map_or_else(|| path.clone(), str::to_owned)
+        });
+        Ok(paths.collect())
+    }
+
     /// Which commit a file or directory below the opened directory is at.
     pub(crate) fn revision(&self, path: &Path) -> Result<Revision, CommandError> {
         if !path.exists() {
@@ -117,6 +167,8 @@ impl Repository {
         options
             .include_untracked(true)
             .recurse_untracked_dirs(true)
+            .include_ignored(true)
+            .recurse_ignored_dirs(true)
             .disable_pathspec_match(true);
         options.pathspec(self.below_root(&path));
         let clean = self.inner.statuses(Some(&mut options))?.is_empty();

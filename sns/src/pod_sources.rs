@@ -42,7 +42,7 @@ impl PodSource {
                 (None, None) => return Err(no_source(pod, &directory)),
             }
         }
-        let git = Repository::open(&directory)?;
+        let git = Repository::open_root(&directory)?;
         if let (Some(link), Some(origin)) = (link, git.origin())
             && !git::same_link(link, &origin)
         {

@@ -2,7 +2,10 @@
 //! where a name does not exist. Where the files lie and what they look like is `hostfiles`' business.
 
 mod host;
+mod ignored;
 mod journal;
+mod lock;
+mod overlooked;
 mod port_uses;
 mod select;
 
@@ -17,6 +20,7 @@ use crate::suggest::did_you_mean;
 
 pub(crate) use host::{Host, home_path};
 pub(crate) use journal::log_line as journal_line;
+pub(crate) use lock::ProjectLock;
 pub(crate) use select::{Selected, VersionDefault};
 
 /// An opened Cluster Project.

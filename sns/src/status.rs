@@ -1,6 +1,8 @@
 //! What has become of a release on its host, as `ps` shows it: the status file of a local host, unless
 //! whoever wrote it is gone.
 
+use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use hostfiles::{PodPhase, PodStatus};
@@ -8,6 +10,9 @@ use hostfiles::{PodPhase, PodStatus};
 use crate::command_error::CommandError;
 use crate::environment::Environment;
 use crate::project::Selected;
+
+/// What the daemon of a home keeps locked for as long as it runs, as `simplenetesd` opens it.
+const DAEMON_LOCK: &str = ".daemon.lock";
 
 /// What is known about a release.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,14 +42,12 @@ impl Standing {
             return Ok(Self::NonExisting);
         };
         let is_over = matches!(status.status, PodPhase::Exited | PodPhase::Removed);
-        let driver_is_gone = status
-            .pid
-            .is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists());
+        let is_kept = is_over || (is_alive(status.pid) && has_daemon(home.files.path())?);
         let status = Box::new(status);
-        Ok(if driver_is_gone && !is_over {
-            Self::Stale(status)
-        } else {
+        Ok(if is_kept {
             Self::Known(status)
+        } else {
+            Self::Stale(status)
         })
     }
 
@@ -126,5 +129,46 @@ impl Standing {
             "hostPorts": status.map(|status| status.host_ports.clone()),
             "units": units,
         })
+    }
+}
+
+fn is_alive(pid: Option<u32>) -> bool {
+    pid.is_none_or(|pid| Path::new(&format!("/proc/{pid}")).exists())
+}
+
+/// True when a daemon serves a home. Its process may live and be another program by now, so only the lock
+/// counts. Asking takes the lock for a moment, shared, and not at all where no daemon ever was.
+fn has_daemon(home: &Path) -> Result<bool, CommandError> {
+    let path = home.join(DAEMON_LOCK);
+    let failed = |error| {
+        CommandError::files(
+            format!("could not ask for the daemon with {}", path.display()),
+            error,
+        )
+    };
+    let lock = match File::open(&path) {
+        Ok(lock) => lock,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(failed(error)),
+    };
+    match lock.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_has_a_daemon_while_its_lock_is_held() {
+        let home = tempfile::tempdir().unwrap();
+        assert!(!has_daemon(home.path()).unwrap(), "there never was one");
+        let lock = File::create(home.path().join(DAEMON_LOCK)).unwrap();
+        assert!(!has_daemon(home.path()).unwrap(), "it has ended");
+        lock.lock().unwrap();
+        assert!(has_daemon(home.path()).unwrap());
     }
 }

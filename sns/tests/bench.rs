@@ -78,6 +78,18 @@ impl Bench {
         bench
     }
 
+    /// The same with `web` attached to the host: a foreign program with one config.
+    pub(crate) fn with_program() -> Self {
+        let bench = Self::with_host();
+        let files = [
+            ("pod.yaml", PROGRAM),
+            ("run.sh", RUN),
+            ("config/conf/a", "1\n"),
+        ];
+        bench.attach("web", "laptop", &files);
+        bench
+    }
+
     /// A project with one local host that has the native plugin.
     pub(crate) fn with_native_host() -> Self {
         let bench = Self::new().with_plugins();

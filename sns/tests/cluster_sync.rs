@@ -3,20 +3,11 @@
 use insta::assert_snapshot;
 use testkit::Outcome;
 
-use crate::bench::{Bench, PROGRAM, RUN};
+use crate::bench::{Bench, RUN};
 
 /// A project with one compiled and committed pod.
 fn committed() -> Bench {
-    let bench = Bench::with_host();
-    bench.attach(
-        "web",
-        "laptop",
-        &[
-            ("pod.yaml", PROGRAM),
-            ("run.sh", RUN),
-            ("config/conf/a", "1\n"),
-        ],
-    );
+    let bench = Bench::with_program();
     bench.ok(&["pod", "compile", "web"]);
     bench.commit();
     bench
@@ -145,6 +136,45 @@ fn an_unclean_project_is_refused() {
 }
 
 #[test]
+fn what_git_ignores_is_not_sent() {
+    let bench = committed();
+    bench.write(".gitignore", "_pods\n*.key\nsecret/\n");
+    bench.commit();
+    bench.ok(&["cluster", "sync"]);
+    bench.write("notes.key", "not sent\n");
+    bench.ok(&["cluster", "sync"]);
+    bench.write("_config/web/conf/tls.key", "x\n");
+    bench.write("_plugins/secret/a", "x\n");
+    assert_eq!(bench.git_status(), "", "git says nothing about them");
+    bench.ok(&["pod", "updateconfig", "web"]);
+    bench.commit();
+    assert!(
+        bench
+            .read("laptop/pods/web/log.txt")
+            .contains(" UPDATE_CONFIG web:1.0.0 config=<unknown>\n")
+    );
+    let refused = bench.run(&["cluster", "sync"]);
+    assert_eq!(refused.code, 5, "{refused}");
+    assert_eq!(
+        bench.redact(&refused.stderr),
+        "error: git ignores files that would be sent to hosts\n  \
+         _config/web/conf/tls.key\n  \
+         _plugins/secret/\n  \
+         laptop/pods/web/release/1.0.0/config/conf/tls.key\n\
+         hint: commit them all the same with `git add -f`, or remove them\n"
+    );
+    let diff = bench.run(&["cluster", "diff"]);
+    assert_eq!(diff.code, 0, "{diff}");
+    assert!(
+        diff.stderr.contains("a sync would be refused: git ignores"),
+        "{diff}"
+    );
+    bench.git(&["add", "-f", "_config", "_plugins", "laptop"]);
+    bench.commit();
+    bench.ok(&["cluster", "sync"]);
+}
+
+#[test]
 fn a_project_that_is_behind_or_has_branched_is_refused_unless_forced() {
     let bench = committed();
     let git = |arguments: &[&str]| {
@@ -254,6 +284,38 @@ fn a_changed_pod_of_a_delivered_version_waits_for_its_name() {
       ~ web:1.0.0 pod
     [exit 0]
     ");
+}
+
+#[test]
+fn what_programs_read() {
+    let bench = committed();
+    let read = |arguments: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&bench.ok(arguments)).unwrap()
+    };
+    let changes = ["~ hosts.conf", "~ clusterports.conf", "+ web:1.0.0 running"];
+    let expected = |result: &str, changes: &[&str], held_back: &[&str]| {
+        serde_json::json!([{
+            "host": "laptop",
+            "result": result,
+            "changes": changes,
+            "heldBack": held_back,
+            "error": null,
+        }])
+    };
+    assert_eq!(
+        read(&["cluster", "diff", "--json"]),
+        expected("planned", &changes, &[])
+    );
+    assert_eq!(
+        read(&["cluster", "sync", "--json"]),
+        expected("updated", &changes, &[])
+    );
+    bench.write("laptop/pods/web/release/1.0.0/pod", "#!/bin/sh\nexit 1\n");
+    bench.commit();
+    assert_eq!(
+        read(&["cluster", "diff", "--json"]),
+        expected("planned", &[], &["web:1.0.0"])
+    );
 }
 
 #[test]

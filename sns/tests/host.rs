@@ -406,16 +406,7 @@ fn a_detached_pod_is_hidden_and_kept() {
 
 #[test]
 fn configs_are_imported_again_only_when_nothing_is_lost() {
-    let bench = Bench::with_host();
-    bench.attach(
-        "web",
-        "laptop",
-        &[
-            ("pod.yaml", PROGRAM),
-            ("run.sh", RUN),
-            ("config/conf/a", "1\n"),
-        ],
-    );
+    let bench = Bench::with_program();
     assert_snapshot!(bench.show(&["cluster", "importconfig", "web"]), @r"
     $ sns cluster importconfig web
     | error: _config/web has changes that are not committed
@@ -438,4 +429,43 @@ fn configs_are_imported_again_only_when_nothing_is_lost() {
     | hint: attach it with `sns host attach wbe@HOST`
     [exit 3]
     ");
+}
+
+#[test]
+fn what_is_overlooked_is_said() {
+    let bench = Bench::with_host();
+    let env = bench.read("laptop/host.env");
+    bench.write("my.host/host.env", &env);
+    bench.write("notes/readme.txt", "no host\n");
+    bench.write("laptop/pods/Web/log.txt", "\n");
+    bench.attach("web", "laptop", &[("pod.yaml", PROGRAM), ("run.sh", RUN)]);
+    bench.ok(&["pod", "compile", "web"]);
+    bench.write("laptop/pods/web/release/1.0/pod", RUN);
+    bench.write("laptop/pods/web/release/.1.0.0.1700000000/pod", RUN);
+    std::os::unix::fs::symlink(
+        "1.0.0",
+        bench
+            .cluster
+            .project()
+            .join("laptop/pods/web/release/1.0.1"),
+    )
+    .unwrap();
+    let warnings = "\
+        warning: my.host is overlooked: `my.host` is not a host name: letters, digits, `-` and `_`, beginning with a letter or digit, 63 at most; `pods` and `keys` are reserved\n\
+        warning: laptop/pods/Web is overlooked: `Web` is not a pod name: a lower-case letter, then lower-case letters, digits and `_`, not ending in `_`, 63 at most\n\
+        warning: laptop/pods/web/release/1.0 is overlooked: `1.0` is not a version: expected MAJOR.MINOR.PATCH and perhaps `-tag` of lower-case letters, digits, `.` and `-`, as in 1.0.0 or 1.2.0-rc1\n\
+        warning: laptop/pods/web/release/1.0.1 is overlooked: it is a symbolic link, not a directory\n";
+    for arguments in [
+        &["host", "ls"][..],
+        &["pod", "ls"],
+        &["pod", "compile", "web"],
+        &["cluster", "diff"],
+        &["cluster", "sync"],
+    ] {
+        let outcome = bench.run(arguments);
+        assert!(
+            outcome.stderr.starts_with(warnings),
+            "{arguments:?} {outcome}"
+        );
+    }
 }

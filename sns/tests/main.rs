@@ -15,4 +15,5 @@ mod host;
 mod plugin;
 mod pod;
 mod pod_compile;
+mod pod_mistakes;
 mod status;

@@ -2,20 +2,11 @@
 
 use insta::assert_snapshot;
 
-use crate::bench::{Bench, PROGRAM, RUN};
+use crate::bench::{Bench, PROGRAM};
 
 /// A project with `web:1.0.0` and `web:1.1.0-rc1` compiled.
 fn two_versions() -> Bench {
-    let bench = Bench::with_host();
-    bench.attach(
-        "web",
-        "laptop",
-        &[
-            ("pod.yaml", PROGRAM),
-            ("run.sh", RUN),
-            ("config/conf/a", "1\n"),
-        ],
-    );
+    let bench = Bench::with_program();
     bench.ok(&["pod", "compile", "web"]);
     bench.change_pod(
         "web",
@@ -153,5 +144,22 @@ fn configs_are_brought_into_a_release() {
         bench
             .read("laptop/pods/web/log.txt")
             .contains(" tester UPDATE_CONFIG web:1.0.0 config=<unknown>\n")
+    );
+}
+
+#[test]
+fn what_a_killed_command_left_is_gone_after_the_next() {
+    let bench = two_versions();
+    bench.commit();
+    let release = "laptop/pods/web/release/1.0.0";
+    for left in [".config.a1b2c3", ".former.a1b2c3", ".staged.a1b2c3"] {
+        bench.write(&format!("{release}/{left}/conf/a"), "1\n");
+    }
+    bench.write("laptop/pods/web/release/.staged.a1b2c3/pod", "x\n");
+    bench.ok(&["pod", "updateconfig", "web"]);
+    assert_eq!(
+        bench.git_status(),
+        " M laptop/pods/web/log.txt\n",
+        "only the log has changed"
     );
 }

@@ -6,16 +6,7 @@ use crate::bench::{Bench, PROGRAM, RUN, WEB};
 
 #[test]
 fn a_foreign_program_is_compiled_without_a_plugin() {
-    let bench = Bench::with_host();
-    bench.attach(
-        "web",
-        "laptop",
-        &[
-            ("pod.yaml", PROGRAM),
-            ("run.sh", RUN),
-            ("config/conf/a", "1\n"),
-        ],
-    );
+    let bench = Bench::with_program();
     bench.commit();
     assert_snapshot!(bench.show(&["pod", "compile", "web"]), @r"
     $ sns pod compile web
@@ -186,6 +177,45 @@ fn a_cluster_port_is_shared_on_purpose_by_writing_it() {
 }
 
 #[test]
+fn compiles_at_the_same_time_choose_different_ports() {
+    let bench = Bench::with_native_host();
+    let pods = ["a", "b", "c", "d"];
+    for pod in pods {
+        bench.attach(pod, "laptop", &[("pod.yaml", WEB)]);
+    }
+    std::thread::scope(|scope| {
+        for pod in pods {
+            let bench = &bench;
+            scope.spawn(move || bench.ok(&["pod", "compile", pod]));
+        }
+    });
+    let ports = pods.map(|pod| {
+        bench.read(&format!(
+            "laptop/pods/{pod}/release/1.0.0/pod.portmappings.conf"
+        ))
+    });
+    let different: std::collections::BTreeSet<&String> = ports.iter().collect();
+    assert_eq!(different.len(), pods.len(), "{ports:?}");
+}
+
+#[test]
+fn a_plain_directory_is_no_repository() {
+    let bench = Bench::with_host();
+    let pod = bench.cluster.pods().join("web");
+    crate::bench::write(&pod.join("pod.yaml"), PROGRAM);
+    bench
+        .cluster
+        .make_repository(&bench.cluster.pods())
+        .unwrap();
+    let refused = bench.run(&["host", "attach", "web@laptop"]);
+    assert_eq!(refused.code, 3, "{refused}");
+    assert!(
+        refused.stderr.contains("web is not a git repository"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn all_mistakes_of_a_text_are_shown_and_nothing_is_left() {
     let bench = Bench::with_native_host();
     let yaml = "api: 1.0.0-beta2\nruntime: native\npodVersion: 1.0.0\nprocesses:\n  - name: main\n    comand: [sleep, \"1\"]\n    restart: allways\n";
@@ -220,6 +250,7 @@ fn all_mistakes_of_a_text_are_shown_and_nothing_is_left() {
     | [PODS]/web/pod.yaml:1:6: error: this is not YAML: unclosed bracket '['
     |   1 | api: [
     |     |      ^
+    |   hint: close it with `]` or `}` before the next key
     | [PODS]/web/pod.yaml:1:1: error: `podVersion` is missing
     |   1 | api: [
     |     | ^

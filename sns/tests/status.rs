@@ -13,6 +13,14 @@ fn compiled() -> Bench {
     bench
 }
 
+/// What a daemon holds while it runs.
+fn daemon_lock(bench: &Bench) -> std::fs::File {
+    let path = bench.cluster.host_home("laptop").join(".daemon.lock");
+    let lock = std::fs::File::create(path).unwrap();
+    lock.lock().unwrap();
+    lock
+}
+
 /// A status file; its driver is this test, which lives.
 fn status(readiness: u8, pid: u32) -> String {
     format!(
@@ -52,6 +60,7 @@ fn a_pod_that_never_ran() {
 #[test]
 fn a_pod_that_runs() {
     let bench = compiled();
+    let _daemon = daemon_lock(&bench);
     bench.write_home(
         "laptop",
         &format!("{RELEASE}/.pod.status"),
@@ -107,8 +116,30 @@ fn a_pod_that_runs() {
 }
 
 #[test]
+fn a_process_that_is_no_daemon_any_more_is_not_believed() {
+    let bench = compiled();
+    drop(daemon_lock(&bench));
+    // This test lives, as whoever got the number of the daemon's process does.
+    bench.write_home(
+        "laptop",
+        &format!("{RELEASE}/.pod.status"),
+        &status(1, std::process::id()),
+    );
+    assert_snapshot!(bench.show(&["pod", "ps", "web"]), @r"
+    $ sns pod ps web
+    host: laptop
+    pod: web-1.0.0
+    status: unknown
+    message: no daemon drives it
+    [exit 0]
+    ");
+    assert_eq!(bench.run(&["pod", "ps", "web", "-r", "-q"]).code, 1);
+}
+
+#[test]
 fn a_status_whose_driver_is_gone_is_not_believed() {
     let bench = compiled();
+    let _daemon = daemon_lock(&bench);
     // No process has the largest number that a pid can be.
     bench.write_home(
         "laptop",

@@ -38,10 +38,10 @@ fn refused(world: &World) -> ReachError {
     let error = world.try_sync(None, &Options::default()).unwrap_err();
     assert!(!journal_open(&world.home));
     assert_eq!(world.snapshot(), old, "{error}");
-    match error {
-        FarError::Reach(error) => error,
-        other => panic!("{other}"),
-    }
+    let FarError::Reach(error) = error else {
+        unreachable!("refused for another reason: {error}")
+    };
+    error
 }
 
 #[test]

@@ -30,15 +30,6 @@ pub enum CacheError {
         #[source]
         source: std::io::Error,
     },
-    /// What was just written cannot be loaded.
-    #[error("the translated plugin {} cannot be loaded", .path.display())]
-    Load {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: wasmtime::Error,
-    },
 }
 
 #[derive(Debug)]
@@ -66,6 +57,7 @@ impl Cache {
         if metadata.uid() != rustix::process::geteuid().as_raw() || metadata.mode() & 0o022 != 0 {
             return Err(CacheError::NotPrivate(directory.to_owned()));
         }
+        tempfile::tempfile_in(directory).map_err(io("write in the directory"))?;
         Ok(Self {
             directory: directory.to_owned(),
             compatibility: compatibility(engine),
@@ -78,45 +70,19 @@ impl Cache {
     }
 
     /// The translated component, if it was kept and can still be loaded by this engine.
-    pub(crate) fn find(
-        &self,
-        engine: &Engine,
-        digest: Digest,
-    ) -> Result<Option<Component>, CacheError> {
-        let path = self.path(digest);
-        let code = match fs::read(&path) {
-            Ok(code) => code,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => {
-                return Err(CacheError::Io {
-                    what: "read",
-                    path,
-                    source,
-                });
-            }
-        };
-        Ok(unseal(&code).and_then(|code| load(engine, code).ok()))
+    pub(crate) fn find(&self, engine: &Engine, digest: Digest) -> Option<Component> {
+        let code = fs::read(self.path(digest)).ok()?;
+        unseal(&code).and_then(|code| load(engine, code).ok())
     }
 
-    /// Keeps translated code and loads it.
-    pub(crate) fn keep(
-        &self,
-        engine: &Engine,
-        digest: Digest,
-        code: &[u8],
-    ) -> Result<Component, CacheError> {
-        let path = self.path(digest);
-        let io = |what| {
-            let path = path.clone();
-            move |source| CacheError::Io { what, path, source }
-        };
-        let mut file =
-            tempfile::NamedTempFile::new_in(&self.directory).map_err(io("make a file beside"))?;
-        file.write_all(&seal(code)).map_err(io("write"))?;
-        file.as_file().sync_all().map_err(io("sync"))?;
-        file.persist(&path)
-            .map_err(|error| io("put in place")(error.error))?;
-        load(engine, code).map_err(|source| CacheError::Load { path, source })
+    /// Keeps translated code.
+    pub(crate) fn keep(&self, digest: Digest, code: &[u8]) -> std::io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
+        file.write_all(&seal(code))?;
+        file.as_file().sync_all()?;
+        file.persist(self.path(digest))
+            .map_err(|error| error.error)?;
+        Ok(())
     }
 }
 
@@ -132,13 +98,14 @@ fn unseal(sealed: &[u8]) -> Option<&[u8]> {
     (sha2::Sha256::digest(code).as_slice() == seal).then_some(code)
 }
 
-fn load(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+/// Loads code that this engine has translated, or that was kept with its seal.
+pub(crate) fn load(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
     #[expect(
         unsafe_code,
         reason = "the bytes were made by this program: the directory is private, the seal whole"
     )]
-    // SAFETY: `code` is the unmodified output of `precompile_component`, read from a directory that only
-    // this user can write and compared with the digest that was written with it.
+    // SAFETY: `code` is the unmodified output of `precompile_component`: just made, or read from a directory
+    // that only this user can write and compared with the digest that was written with it.
     unsafe {
         Component::deserialize(engine, code)
     }

@@ -8,7 +8,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, EngineWeak};
 
 use crate::bindings::{Plugin as World, PluginPre};
-use crate::cache::{Cache, CacheError};
+use crate::cache::{self, Cache, CacheError};
 use crate::call::CallState;
 use crate::{CONTRACT, Digest, Grants, Limits, Manifest, ManifestError, Plugin};
 
@@ -21,7 +21,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 pub struct Engine {
     engine: wasmtime::Engine,
     linker: Arc<Linker<CallState>>,
-    cache: Arc<Cache>,
+    cache: Arc<Result<Cache, CacheError>>,
     limits: Limits,
 }
 
@@ -34,9 +34,6 @@ pub enum EngineError {
     /// The thread of the clock could not be started.
     #[error("cannot start the clock that ends plugin calls")]
     Clock(#[source] std::io::Error),
-    /// The directory of translated plugins cannot be used.
-    #[error(transparent)]
-    Cache(#[from] CacheError),
 }
 
 /// A plugin could not be loaded.
@@ -79,17 +76,15 @@ pub enum LoadError {
         #[source]
         source: wasmtime::Error,
     },
-    /// The cache cannot be read or written.
-    #[error(transparent)]
-    Cache(#[from] CacheError),
 }
 
 impl Engine {
     /// An engine with the default limits that keeps translated plugins in `cache_directory`, which is
-    /// made if it is not there and must belong to this user alone.
+    /// made if it is not there and must belong to this user alone. A directory that cannot be used costs
+    /// only time, see [`Self::cache_trouble`].
     ///
     /// # Errors
-    /// The machine or the directory cannot be used.
+    /// The machine cannot be used.
     pub fn new(cache_directory: &Path) -> Result<Self, EngineError> {
         Self::with_limits(cache_directory, Limits::default())
     }
@@ -104,7 +99,7 @@ impl Engine {
         let mut linker = Linker::new(&engine);
         World::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)
             .map_err(EngineError::Settings)?;
-        let cache = Cache::open(cache_directory, &engine)?;
+        let cache = Cache::open(cache_directory, &engine);
         Ok(Self {
             engine,
             linker: Arc::new(linker),
@@ -113,10 +108,17 @@ impl Engine {
         })
     }
 
+    /// Why translated plugins are not kept: each is translated in memory whenever it is loaded. None when
+    /// the cache is in use.
+    #[must_use]
+    pub fn cache_trouble(&self) -> Option<&CacheError> {
+        self.cache.as_ref().as_ref().err()
+    }
+
     /// Loads a component with the grants that its host gives it. Nothing of the plugin runs yet.
     ///
     /// # Errors
-    /// The bytes are no plugin, the plugin does not fit this host, or the cache fails.
+    /// The bytes are no plugin, or the plugin does not fit this host.
     pub fn load(&self, component: &[u8], grants: Grants) -> Result<Plugin, LoadError> {
         let manifest = Manifest::read(component)?;
         let (id, version) = (manifest.id.clone(), manifest.version.clone());
@@ -128,7 +130,8 @@ impl Engine {
             });
         }
         let digest = Digest::of(component);
-        let translated = match self.cache.find(&self.engine, digest)? {
+        let kept = self.cache.as_ref().as_ref().ok();
+        let translated = match kept.and_then(|cache| cache.find(&self.engine, digest)) {
             Some(translated) => translated,
             None => self.translate(&manifest, digest, component)?,
         };
@@ -164,7 +167,11 @@ impl Engine {
             .engine
             .precompile_component(component)
             .map_err(refused)?;
-        Ok(self.cache.keep(&self.engine, digest, &code)?)
+        if let Ok(cache) = self.cache.as_ref() {
+            // What cannot be kept, on a full disk perhaps, is translated again the next time.
+            let _ = cache.keep(digest, &code);
+        }
+        cache::load(&self.engine, &code).map_err(refused)
     }
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::components::mock_component;
-use simplenetes_plugin::{Engine, EngineError, Grants, LoadError};
+use simplenetes_plugin::{CacheError, Engine, Grants, LoadError};
 
 fn only_file(directory: &Path) -> std::path::PathBuf {
     let files: Vec<_> = fs::read_dir(directory)
@@ -48,14 +48,34 @@ fn a_component_is_translated_once_and_a_damaged_translation_is_replaced() {
 }
 
 #[test]
-fn a_directory_that_others_may_write_is_refused() {
+fn a_directory_that_others_may_write_is_not_used() {
     let home = tempfile::tempdir().unwrap();
     let directory = home.path().join("cache");
     fs::create_dir(&directory).unwrap();
     fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).unwrap();
-    let error = Engine::new(&directory).err().unwrap();
-    assert!(matches!(error, EngineError::Cache(_)), "{error}");
-    assert!(error.to_string().contains("chmod 700"), "{error}");
+    let engine = Engine::new(&directory).unwrap();
+    let trouble = engine.cache_trouble().unwrap();
+    assert!(matches!(trouble, CacheError::NotPrivate(_)), "{trouble}");
+    assert!(trouble.to_string().contains("chmod 700"), "{trouble}");
+    engine.load(&mock_component(), Grants::default()).unwrap();
+    assert_eq!(
+        fs::read_dir(&directory).unwrap().count(),
+        0,
+        "something was kept"
+    );
+}
+
+#[test]
+fn a_plugin_is_loaded_without_a_directory_to_keep_it_in() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("file");
+    fs::write(&file, "").unwrap();
+    let engine = Engine::new(&file.join("cache")).unwrap();
+    let trouble = engine.cache_trouble().unwrap().to_string();
+    assert!(trouble.contains("file/cache"), "{trouble}");
+    engine.load(&mock_component(), Grants::default()).unwrap();
+    let good = Engine::new(&home.path().join("cache")).unwrap();
+    assert!(good.cache_trouble().is_none());
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub struct Settings {
     pub executable: PathBuf,
     /// Where translated plugins are kept.
     pub cache: PathBuf,
-    /// A directory with first-party plugins that comes before all others (`SIMPLENETES_PLUGINS`).
+    /// The directory with first-party plugins, instead of the usual ones (`SIMPLENETES_PLUGINS`).
     pub plugins: Option<PathBuf>,
     /// Where programs are looked for (`PATH`).
     pub path: OsString,

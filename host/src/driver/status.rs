@@ -7,7 +7,7 @@ use hostfiles::{PodPhase, PodStatus, UnitStatus};
 use names::PodState;
 use podspec::{CompiledPod, Unit, VolumeKind};
 
-use super::wake::TELL_AGAIN_MS;
+use super::wake::{TELL_AGAIN_MS, TRY_AGAIN_MS};
 use super::{Driver, Paper, World};
 use crate::life::{Phase, UnitLife};
 use crate::plan::{explain, is_ready, is_settled};
@@ -23,7 +23,7 @@ impl<W: World> Driver<W> {
             .map_or(0, |told| told.status.updated * 1_000);
         if let Some(told) = &self.told {
             paper.status.updated = told.status.updated;
-            let is_kept = !self.is_doubtful;
+            let is_kept = self.doubt.is_none_or(|doubt| now < doubt);
             if is_kept && *told == paper && now < told_at.saturating_add(TELL_AGAIN_MS) {
                 return;
             }
@@ -34,7 +34,16 @@ impl<W: World> Driver<W> {
             paper.status.updated = now / 1_000;
         }
         self.told = Some(paper.clone());
-        self.is_doubtful = !self.world.tell(paper).await;
+        self.doubt = None;
+        if !self.world.tell(paper).await {
+            self.doubt_after(TRY_AGAIN_MS);
+        }
+    }
+
+    /// Has what was told last told again after so long, or sooner if that was planned already.
+    pub(super) fn doubt_after(&mut self, ms: u64) {
+        let due = self.clock.now_ms().saturating_add(ms);
+        self.doubt = Some(self.doubt.map_or(due, |doubt| doubt.min(due)));
     }
 
     fn paper(&mut self, now: u64) -> Paper {

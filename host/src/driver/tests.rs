@@ -238,7 +238,7 @@ async fn a_status_that_was_damaged_or_could_not_be_written_is_written_again() {
     stage.pass(1_000).await;
     let (before, first) = (stage.told_count(), stage.paper());
     stage.damage();
-    stage.pass(1_000).await;
+    stage.pass(1_100).await;
     assert_eq!((stage.told_count(), stage.paper()), (before + 1, first));
     stage.prepare().disk_full(true);
     stage.damage();

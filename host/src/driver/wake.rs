@@ -10,7 +10,10 @@ use crate::life::{ProbeError, ProbeKind, Trouble};
 /// A status that says nothing new is written again after so long: readers take an older one for dead.
 pub(super) const TELL_AGAIN_MS: u64 = 60_000;
 /// A status that could not be written, for a full disk perhaps, is tried again after so long.
-const TRY_AGAIN_MS: u64 = 2_000;
+pub(super) const TRY_AGAIN_MS: u64 = 2_000;
+/// A status that somebody else has written or taken away is looked at after so long: whoever takes the
+/// whole directory away should not find a new file in it.
+pub(super) const LOOK_AFTER_MS: u64 = 1_000;
 
 /// Why a driver looks at its release again.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,12 +55,8 @@ pub enum Wake {
 impl<W: World> Driver<W> {
     /// Waits for whatever comes first. What is lost when it is not taken is asked first.
     pub(super) async fn next_wake(&mut self, wake_at: Option<u64>) -> Wake {
-        let pause = if self.is_doubtful {
-            TRY_AGAIN_MS
-        } else {
-            TELL_AGAIN_MS
-        };
-        let tell_at = self.clock.now_ms().saturating_add(pause);
+        let beat = self.clock.now_ms().saturating_add(TELL_AGAIN_MS);
+        let tell_at = self.doubt.map_or(beat, |doubt| doubt.min(beat));
         let timer = sleep_until(
             self.clock
                 .instant(wake_at.map_or(tell_at, |at| at.min(tell_at))),

@@ -143,6 +143,7 @@ impl Hands {
         Processes {
             running: self.running(),
             start_count,
+            address: Some(self.around.address.borrow().ip),
         }
     }
 
@@ -238,7 +239,7 @@ impl Hands {
 
     fn facts(&self) -> BTreeMap<String, String> {
         let release = self.release();
-        let address = self.around.address.borrow().to_string();
+        let address = self.around.address.borrow().ip.to_string();
         let facts = [
             ("release-directory", release.path().display().to_string()),
             (

@@ -23,7 +23,9 @@ impl Hands {
 
     /// False when something could not be written.
     fn write(&self, paper: &Paper) -> bool {
-        if !self.release().path().is_dir() {
+        // A directory that is being taken away should not get a new file.
+        let release = self.release();
+        if !release.pod().exists() && !release.state().exists() {
             return true;
         }
         let status = write(&self.release().status(), &paper.status);

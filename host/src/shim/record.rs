@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use hostfiles::{ReleaseDir, ReplaceError, replace};
@@ -24,6 +25,9 @@ pub struct RunRecord {
     pub started_ms: u64,
     /// Which start of the unit this is.
     pub start_count: u32,
+    /// The address that its ports are bound to; none in a record of an earlier version.
+    #[serde(default)]
+    pub address: Option<IpAddr>,
 }
 
 /// `run/UNIT.exit`: how the process of the unit ended.

@@ -1,6 +1,7 @@
 //! What the driver tells a shim, and what the shim answers: one line of JSON each way.
 
 use std::io::Write;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use hostfiles::ReleaseDir;
@@ -20,6 +21,8 @@ pub struct ShimSpec {
     pub unit: UnitName,
     /// Which start of the unit this is.
     pub start_count: u32,
+    /// The address that its ports are bound to.
+    pub address: Option<IpAddr>,
     /// The program, absolute unless it was found nowhere.
     pub program: PathBuf,
     /// Its arguments.

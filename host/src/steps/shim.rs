@@ -9,7 +9,7 @@ use simplenetes_plugin::StepOptions;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
-use super::{StepError, StepRunner};
+use super::{Processes, StepError, StepRunner};
 use crate::shim::{Answer, ShimSpec};
 
 /// A shim that has not answered after so long is given up; its lock tells later whether it lives.
@@ -23,7 +23,7 @@ impl StepRunner {
         program: &str,
         args: Vec<String>,
         options: StepOptions,
-        start_count: u32,
+        processes: &Processes,
     ) -> Result<(), StepError> {
         self.check_user(&options)?;
         let working_directory = self.working_directory(&options);
@@ -33,7 +33,8 @@ impl StepRunner {
             unit: unit
                 .parse()
                 .map_err(|error| StepError::Refused(format!("{error}")))?,
-            start_count,
+            start_count: processes.start_count,
+            address: processes.address,
             program: self.programs.find(program, &working_directory),
             args,
             env: Self::environment(&options),
@@ -65,6 +66,8 @@ impl StepRunner {
         // Its own environment is empty: the unit's is part of the request.
         let shim = command
             .arg("shim")
+            // Only for those who look at the list of processes.
+            .args([self.id.to_string(), spec.unit.to_string()])
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))

@@ -59,3 +59,28 @@ fn next_variable(text: &str, from: usize) -> Option<(usize, &str)> {
         at = start + 2;
     }
 }
+
+/// The first `${NAME` of a line that no `}` belongs to: its column, from 1, and the name. What is no
+/// name is not looked at; `${NAME:-text}` and its like are a shell's own and closed.
+pub(super) fn unclosed(line: &str) -> Option<(u32, &str)> {
+    let mut open = Vec::new();
+    for (at, c) in line.char_indices() {
+        match c {
+            '{' if line.get(..at).is_some_and(|before| before.ends_with('$')) => open.push(at),
+            '}' => {
+                open.pop();
+            }
+            _ => {}
+        }
+    }
+    open.into_iter().find_map(|brace| {
+        let inner = line.get(brace + 1..)?;
+        let length = inner
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .unwrap_or(inner.len());
+        let name = inner.get(..length)?;
+        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        let before = line.get(..brace)?.chars().count();
+        is_name.then_some((u32::try_from(before).unwrap_or(u32::MAX), name))
+    })
+}

@@ -2,15 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use names::{HostPort, UnitName};
+use names::{HostPort, SignalName, UnitName};
 use serde_json::{Map, Value as Json};
 
-use super::{expose, ingress, probe};
+use super::{expose, ingress, mount, probe};
 use crate::reader::{Fields, Problems, Value, refuse_repeated};
 use crate::spelling::{closest, did_you_mean};
-use crate::{
-    Diagnostic, Mount, Protocol, ReloadSignal, Restart, STOP_GRACE_SECONDS, Shape, Unit, Volume,
-};
+use crate::{Diagnostic, Protocol, ReloadSignal, Restart, STOP_GRACE_SECONDS, Shape, Unit, Volume};
 
 /// The keys of a unit that all kinds share.
 const KEYS: [&str; 9] = [
@@ -23,13 +21,6 @@ const KEYS: [&str; 9] = [
     "livenessProbe",
     "expose",
     "stopTimeout",
-];
-
-/// Signals that a unit can be sent, without `SIG`.
-const SIGNALS: [&str; 29] = [
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
-    "PIPE", "ALRM", "TERM", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
-    "VTALRM", "PROF", "WINCH", "IO", "SYS",
 ];
 
 /// What must be known about the other units while one of them is read.
@@ -119,7 +110,7 @@ fn read_unit(
         signal: fields
             .get("signal")
             .and_then(|value| read_signal(&value, problems)),
-        mounts: read_mounts(&fields, pod, problems),
+        mounts: mount::mounts(&fields, pod.shape, pod.volumes, problems),
         startup_probe: fields
             .get("startupProbe")
             .and_then(|value| probe::startup(&value, pod, problems)),
@@ -228,77 +219,14 @@ fn read_signal(value: &Value<'_>, problems: &mut Problems) -> Option<ReloadSigna
 fn read_signal_name(value: &Value<'_>, problems: &mut Problems) -> Option<String> {
     const RULE: &str = "the name of a signal, as in HUP, USR1 or TERM";
     let text = value.text(RULE, problems)?;
+    if let Ok(signal) = text.parse::<SignalName>() {
+        return Some(signal.to_string());
+    }
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    if SIGNALS.contains(&name) {
-        return Some(name.to_owned());
-    }
-    problems.push(
-        value
-            .refused(text, RULE)
-            .hinting(did_you_mean(name, SIGNALS)),
-    );
+    let known = SignalName::ALL.iter().map(|signal| signal.as_str());
+    problems.push(value.refused(text, RULE).hinting(did_you_mean(name, known)));
     None
-}
-
-fn read_mounts(fields: &Fields<'_>, pod: &Pod<'_>, problems: &mut Problems) -> Vec<Mount> {
-    let items = fields
-        .get("mounts")
-        .map(|list| list.list("{volume, dest}", problems))
-        .unwrap_or_default();
-    let mut taken = BTreeSet::new();
-    let mounts = items
-        .iter()
-        .filter_map(|item| read_mount(item, pod, &mut taken, problems));
-    mounts.collect()
-}
-
-fn read_mount<'t>(
-    item: &Value<'t>,
-    pod: &Pod<'_>,
-    taken: &mut BTreeSet<&'t str>,
-    problems: &mut Problems,
-) -> Option<Mount> {
-    const DEST_RULE: &str = "an absolute path without `.` and `..`, as in /mnt/conf";
-    let fields = item.fields(&["volume", "dest"], problems)?;
-    let dest = fields.require("dest", DEST_RULE, problems);
-    let dest = dest.and_then(|at| {
-        Some((
-            at.text_that(DEST_RULE, is_inner_path, problems)?
-                .trim_end_matches('/'),
-            at,
-        ))
-    });
-    if let Some((dest, at)) = &dest {
-        refuse_repeated(taken, *dest, at, "path", problems);
-    }
-    let value = fields.require("volume", "the name of a volume of this pod", problems)?;
-    let name = value.text("the name of a volume of this pod", problems)?;
-    let names = || pod.volumes.iter().map(|volume| volume.name.as_str());
-    let Some(volume) = pod
-        .volumes
-        .iter()
-        .find(|volume| volume.name.as_str() == name)
-    else {
-        let message = format!("the pod has no volume `{}`", crate::spelling::shorten(name));
-        let hint =
-            did_you_mean(name, names()).or_else(|| Some("declare it under `volumes`".to_owned()));
-        problems.push(value.error(message).hinting(hint));
-        return None;
-    };
-    Some(Mount {
-        volume: volume.name.clone(),
-        dest: dest?.0.to_owned(),
-    })
-}
-
-/// True for an absolute path below `/` that cannot lead anywhere else.
-fn is_inner_path(path: &str) -> bool {
-    let parts = || path.split('/').filter(|part| !part.is_empty());
-    path.starts_with('/')
-        && parts().next().is_some()
-        && parts().all(|part| part != "." && part != "..")
-        && !path.chars().any(char::is_control)
 }
 
 fn refuse_unknown_targets(pod: &Pod<'_>, problems: &mut Problems) {

@@ -29,10 +29,7 @@ pub(crate) fn parse(text: &str, origin: &dyn Fn(Place) -> Place) -> Result<Node,
             Ok((event, span)) => builder.take(event, &span),
             Err(error) => {
                 let place = builder.place(error.marker().line(), error.marker().col());
-                Err(
-                    Diagnostic::error("", format!("this is not YAML: {}", error.info()))
-                        .at(Some(place)),
-                )
+                Err(not_yaml(&error.info()).at(Some(place)))
             }
         };
         if let Err(problem) = step {
@@ -48,6 +45,54 @@ pub(crate) fn parse(text: &str, origin: &dyn Fn(Place) -> Place) -> Result<Node,
     } else {
         Err(builder.problems)
     }
+}
+
+/// The parser's words, with what most often is the cause: it notices a mistake where the text stops
+/// making sense, which is often a line too late.
+fn not_yaml(found: &str) -> Diagnostic {
+    const HINTS: [(&[&str], &str); 6] = [
+        (
+            &["tabs", "found a tab"],
+            "indent with blanks, not with tabs",
+        ),
+        (
+            &["unclosed bracket", "mismatched bracket"],
+            "close it with `]` or `}` before the next key",
+        ),
+        (
+            &["mapping values"],
+            "look at the line before too: a `- ` or its indentation may be wrong; a value with `: ` in it needs quotes",
+        ),
+        (
+            &["unclosed quote", "quoted scalar"],
+            "look for a quote (`\"` or `'`) that is not closed, also in the lines before",
+        ),
+        (
+            &[
+                "illegal placement of ':'",
+                "flow sequence",
+                "flow mapping",
+                "flow construct",
+            ],
+            "look at the line before: a bracket (`[` or `{`) may not be closed there",
+        ),
+        (
+            &[
+                "expected key",
+                "'-' indicator",
+                "simple key",
+                "block sequence entries",
+                "invalid indentation",
+                "block mapping",
+            ],
+            "look at the line before too: a `-`, a `:` or its indentation may be wrong",
+        ),
+    ];
+    let hint = HINTS
+        .iter()
+        .find(|(words, _)| words.iter().any(|word| found.contains(word)))
+        .map(|(_, hint)| (*hint).to_owned());
+    Diagnostic::error("", format!("this is not YAML: {found}")).hinting(hint)
 }
 
 /// A list or map that is not closed yet.

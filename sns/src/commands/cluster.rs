@@ -24,11 +24,21 @@ pub(crate) enum ClusterCommand {
 
 /// Runs one of them.
 pub(crate) fn run(context: &Context<'_>, command: &ClusterCommand) -> Result<(), CommandError> {
+    let _lock = context.lock_if(changes_project(command))?;
     match command {
         ClusterCommand::Create(args) => create::run(context, args),
         ClusterCommand::Sync(args) => sync::run(context, args),
         ClusterCommand::Diff(args) => diff::run(context, args),
         ClusterCommand::Ps(args) => ps::run(context, args),
         ClusterCommand::ImportConfig(args) => importconfig::run(context, args),
+    }
+}
+
+/// A sync counts: while it reads the project and the hosts, nothing may change under it.
+fn changes_project(command: &ClusterCommand) -> bool {
+    match command {
+        ClusterCommand::Sync(_) | ClusterCommand::ImportConfig(_) => true,
+        // A new project is nobody else's yet.
+        ClusterCommand::Create(_) | ClusterCommand::Diff(_) | ClusterCommand::Ps(_) => false,
     }
 }

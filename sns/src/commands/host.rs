@@ -25,6 +25,7 @@ pub(crate) enum HostCommand {
 
 /// Runs one of them.
 pub(crate) fn run(context: &Context<'_>, command: &HostCommand) -> Result<(), CommandError> {
+    let _lock = context.lock_if(changes_project(command))?;
     match command {
         HostCommand::Register(args) => register::run(context, args),
         HostCommand::Init(args) => init::run(context, args),
@@ -32,5 +33,16 @@ pub(crate) fn run(context: &Context<'_>, command: &HostCommand) -> Result<(), Co
         HostCommand::Attach(args) => attach::run(context, args),
         HostCommand::Detach(args) => detach::run(context, args),
         HostCommand::State(args) => state::run(context, args),
+    }
+}
+
+fn changes_project(command: &HostCommand) -> bool {
+    match command {
+        HostCommand::Ls(_) => false,
+        HostCommand::State(args) => args.changes_project(),
+        HostCommand::Register(_)
+        | HostCommand::Init(_)
+        | HostCommand::Attach(_)
+        | HostCommand::Detach(_) => true,
     }
 }

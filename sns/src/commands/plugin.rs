@@ -17,6 +17,7 @@ pub(crate) enum PluginCommand {
 
 /// Runs one of them.
 pub(crate) fn run(context: &Context<'_>, command: &PluginCommand) -> Result<(), CommandError> {
+    let _lock = context.lock_if(matches!(command, PluginCommand::Install(_)))?;
     match command {
         PluginCommand::Install(args) => install::run(context, args),
         PluginCommand::Ls(args) => ls::run(context, args),

@@ -30,6 +30,7 @@ pub(crate) enum PodCommand {
 
 /// Runs one of them.
 pub(crate) fn run(context: &Context<'_>, command: &PodCommand) -> Result<(), CommandError> {
+    let _lock = context.lock_if(changes_project(command))?;
     match command {
         PodCommand::Compile(args) => compile::run(context, args),
         PodCommand::Ls(args) => ls::run(context, args),
@@ -39,5 +40,14 @@ pub(crate) fn run(context: &Context<'_>, command: &PodCommand) -> Result<(), Com
         PodCommand::Logs(args) => logs::run(context, args),
         PodCommand::UpdateConfig(args) => updateconfig::run(context, args),
         PodCommand::Delete(args) => delete::run(context, args),
+    }
+}
+
+fn changes_project(command: &PodCommand) -> bool {
+    match command {
+        PodCommand::Compile(args) => args.changes_project(),
+        PodCommand::State(args) => args.changes_project(),
+        PodCommand::UpdateConfig(_) | PodCommand::Delete(_) => true,
+        PodCommand::Ls(_) | PodCommand::Ps(_) | PodCommand::Info(_) | PodCommand::Logs(_) => false,
     }
 }

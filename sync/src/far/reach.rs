@@ -68,6 +68,9 @@ fn check_on(device: u64, home: &Path, operations: &[Operation]) -> Checked {
         home,
         known: BTreeSet::new(),
     };
+    let unknown = |source| refused(home, Obstacle::Unknown, Some(source));
+    // The host home itself may be named through a link.
+    reach.on_device(home, &fs::metadata(home).map_err(unknown)?)?;
     for operation in operations {
         match operation {
             Operation::MakeDirectory { path } => reach.directory(path)?,
@@ -183,19 +186,27 @@ fn refused(path: &Path, why: Obstacle, source: Option<io::Error>) -> ReachError 
 mod tests {
     use super::*;
 
-    /// A second file system needs rights that a test does not have, so the stage is said to be elsewhere.
-    #[test]
-    fn another_file_system_than_that_of_the_stage_is_refused() {
-        let home = tempfile::tempdir().unwrap();
-        fs::create_dir(home.path().join("pods")).unwrap();
-        let device = fs::metadata(home.path()).unwrap().dev();
+    fn obstacle(device: u64, home: &str, to: &str) -> (Obstacle, PathBuf) {
         let operations = [Operation::Place {
             from: ".sync/stage/1".to_owned(),
-            to: "pods/web/release/1.0.0".to_owned(),
+            to: to.to_owned(),
         }];
-        check_on(device, home.path(), &operations).unwrap();
-        let error = check_on(device + 1, home.path(), &operations).unwrap_err();
-        assert_eq!(error.why, Obstacle::OtherFileSystem);
-        assert_eq!(error.path, home.path().join("pods"));
+        let error = check_on(device, Path::new(home), &operations).unwrap_err();
+        (error.why, error.path)
+    }
+
+    /// To mount one needs rights that a test does not have, but every machine has mounted `/proc`.
+    #[test]
+    fn another_file_system_than_that_of_the_stage_is_refused() {
+        let device = fs::metadata("/").unwrap().dev();
+        let other = Obstacle::OtherFileSystem;
+        assert_eq!(
+            obstacle(device, "/", "proc/web/release"),
+            (other, PathBuf::from("/proc"))
+        );
+        assert_eq!(
+            obstacle(device, "/proc", "hosts.conf"),
+            (other, PathBuf::from("/proc"))
+        );
     }
 }

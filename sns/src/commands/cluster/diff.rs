@@ -1,15 +1,12 @@
 //! `sns cluster diff`.
 
-use std::collections::BTreeSet;
-
 use clap::Args;
 use names::ReleaseId;
-use simplenetes_sync::Options;
 
-use super::sync::show;
+use super::sync::{options, show_all};
 use crate::command_error::CommandError;
 use crate::commands::Context;
-use crate::syncing::{self, HostOutcome, Source};
+use crate::syncing::{self, Source};
 
 /// Show what a sync would change on each host; nothing is changed
 #[derive(Debug, Args)]
@@ -30,26 +27,15 @@ pub(crate) struct DiffArgs {
 /// Compares the project, as it is on disk, with the hosts.
 pub(crate) fn run(context: &Context<'_>, args: &DiffArgs) -> Result<(), CommandError> {
     let cluster = context.open()?;
+    cluster.warn_of_overlooked(context.ui)?;
     let source = Source::read(&cluster)?;
-    let options = Options {
-        overwrite: args
-            .pod_to_overwrite
-            .iter()
-            .cloned()
-            .collect::<BTreeSet<_>>(),
-    };
-    let outcomes = syncing::diff(&source, &options)?;
-    if args.json {
-        context
-            .ui
-            .json(&outcomes.iter().map(HostOutcome::json).collect());
-    } else {
-        outcomes.iter().for_each(|outcome| show(context, outcome));
-    }
+    let outcomes = syncing::diff(&source, &options(&args.pod_to_overwrite))?;
+    show_all(context, &outcomes, args.json);
     // A sync would be refused now; the comparison is right all the same.
     for refusal in [
         syncing::check_ports(&cluster),
         syncing::check_clean(&cluster),
+        cluster.check_ignored(),
     ]
     .into_iter()
     .filter_map(Result::err)

@@ -1,7 +1,5 @@
 //! `sns cluster sync`.
 
-use std::collections::BTreeSet;
-
 use clap::Args;
 use names::ReleaseId;
 use simplenetes_sync::Options;
@@ -43,29 +41,19 @@ pub(crate) struct SyncArgs {
 /// Checks, syncs, writes the log, tells the truth about each host.
 pub(crate) fn run(context: &Context<'_>, args: &SyncArgs) -> Result<(), CommandError> {
     let cluster = context.open()?;
+    cluster.warn_of_overlooked(context.ui)?;
     syncing::check_ports(&cluster)?;
     let source = Source::read(&cluster)?;
     syncing::check_clean(&cluster)?;
+    cluster.check_ignored()?;
     let request = Request {
         force: args.force,
-        options: Options {
-            overwrite: args
-                .pod_to_overwrite
-                .iter()
-                .cloned()
-                .collect::<BTreeSet<_>>(),
-        },
+        options: options(&args.pod_to_overwrite),
     };
     let progress = if args.quiet { None } else { Some(context.ui) };
     let outcomes = syncing::sync(&cluster, &source, &request, progress)?;
     let log = syncing::write_log(&cluster, source.chain.head().unwrap_or_default(), &outcomes);
-    if args.json {
-        context
-            .ui
-            .json(&outcomes.iter().map(HostOutcome::json).collect());
-    } else {
-        outcomes.iter().for_each(|outcome| show(context, outcome));
-    }
+    show_all(context, &outcomes, args.json);
     let log = log?;
     if !args.quiet {
         context.ui.note(&format!("log: {}", cluster.shown(&log)));
@@ -73,8 +61,26 @@ pub(crate) fn run(context: &Context<'_>, args: &SyncArgs) -> Result<(), CommandE
     summary(&outcomes)
 }
 
+/// What may be replaced although the hosts have it already.
+pub(super) fn options(overwrite: &[ReleaseId]) -> Options {
+    Options {
+        overwrite: overwrite.iter().cloned().collect(),
+    }
+}
+
+/// What became of every host, for people or for programs.
+pub(super) fn show_all(context: &Context<'_>, outcomes: &[HostOutcome], json: bool) {
+    if json {
+        context
+            .ui
+            .json(&outcomes.iter().map(HostOutcome::json).collect());
+    } else {
+        outcomes.iter().for_each(|outcome| show(context, outcome));
+    }
+}
+
 /// One line per host, its changes below it.
-pub(crate) fn show(context: &Context<'_>, outcome: &HostOutcome) {
+fn show(context: &Context<'_>, outcome: &HostOutcome) {
     let lines = syncing::change_lines(outcome);
     let count = match lines.len() {
         1 => "1 change".to_owned(),

@@ -36,6 +36,7 @@ pub(crate) struct LsArgs {
 /// Lists them.
 pub(crate) fn run(context: &Context<'_>, args: &LsArgs) -> Result<(), CommandError> {
     let cluster = context.open()?;
+    cluster.warn_of_overlooked(context.ui)?;
     let mut hosts = cluster.hosts()?;
     hosts.retain(|host| match args.state {
         Some(state) => host.state == state,

@@ -33,6 +33,13 @@ pub(crate) struct CompileArgs {
     json: bool,
 }
 
+impl CompileArgs {
+    /// True when something is compiled, false when only the version is printed.
+    pub(crate) fn changes_project(&self) -> bool {
+        !self.version
+    }
+}
+
 /// Compiles it.
 pub(crate) fn run(context: &Context<'_>, args: &CompileArgs) -> Result<(), CommandError> {
     if args.pod.version != Version::Unsaid {
@@ -42,6 +49,7 @@ pub(crate) fn run(context: &Context<'_>, args: &CompileArgs) -> Result<(), Comma
         ));
     }
     let cluster = context.open()?;
+    cluster.warn_of_overlooked(context.ui)?;
     let compiler = Compiler::new(&cluster, &args.pod, context.ui)?;
     if args.version {
         context.ui.result(&compiler.release().version.to_string());

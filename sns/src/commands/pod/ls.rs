@@ -43,6 +43,7 @@ struct Wanted(Option<PodState>);
 /// Lists them.
 pub(crate) fn run(context: &Context<'_>, args: &LsArgs) -> Result<(), CommandError> {
     let cluster = context.open()?;
+    cluster.warn_of_overlooked(context.ui)?;
     let releases = match &args.pod {
         Some(named) => cluster.releases(named, VersionDefault::All)?,
         None => all(&cluster)?,

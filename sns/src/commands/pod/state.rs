@@ -30,6 +30,13 @@ pub(crate) struct StateArgs {
     json: bool,
 }
 
+impl StateArgs {
+    /// True when a state is set, false when it is only shown.
+    pub(crate) fn changes_project(&self) -> bool {
+        self.state.is_some()
+    }
+}
+
 /// Finds all releases first, so that a wrong name changes nothing; then sets and shows them.
 pub(crate) fn run(context: &Context<'_>, args: &StateArgs) -> Result<(), CommandError> {
     let cluster = context.open()?;
