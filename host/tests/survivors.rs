@@ -183,7 +183,7 @@ fn a_daemon_without_descriptors_ends_no_unit() {
         .collect();
     short = std::process::Command::new("sh");
     short.args(["-c", &script]).env_clear().envs(environment);
-    let mut daemon = testkit::Daemon::start(&mut short, &home).unwrap();
+    let daemon = testkit::Daemon::start(&mut short, &home).unwrap();
     let looked = || {
         let mut statuses = ids.iter().filter_map(|id| host.status(id));
         Ok(statuses
@@ -191,7 +191,10 @@ fn a_daemon_without_descriptors_ends_no_unit() {
             .then_some(()))
     };
     testkit::wait_until("its first look", LIMIT, looked).unwrap();
-    daemon.stop().unwrap();
+    // Asked to end it would first finish what it is trying to do.
+    kill(daemon.id());
+    let killed = || Ok((!is_alive(daemon.id())).then_some(()));
+    testkit::wait_until("its end", LIMIT, killed).unwrap();
     let daemon = host.daemon();
     for (id, before) in ids.iter().zip(before) {
         let status = host.wait(id, "the third daemon", |status| {
