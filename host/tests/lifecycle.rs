@@ -311,3 +311,23 @@ fn a_damaged_hosts_conf_is_told_and_what_runs_stays_ready() {
     let log = fs::read_to_string(host.log(WEB, "main", "stdout")).unwrap();
     assert_eq!(log.matches("proxy 127.0.0.7").count(), 2, "{log}");
 }
+
+#[test]
+fn a_unit_of_another_user_has_its_own_home_root_and_probes() {
+    use std::os::unix::fs::PermissionsExt;
+    if !rustix::process::geteuid().is_root() {
+        // Only root can change users; the refusal for others is a test of the plugin.
+        return;
+    }
+    let host = Host::new();
+    let folder = host.home().path().parent().unwrap().to_owned();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    let keys = "readinessProbe: {timeoutSeconds: 9, check: {cmd: [sh, -c, 'test $(id -un) = nobody && test -e mine']}}";
+    let script = "echo $HOME $USER $LOGNAME $PATH; echo x > mine && exec sleep 600";
+    let unit = shell("main", keys, script) + "    user: nobody\n";
+    host.pod(WEB, "running", &unit);
+    let _daemon = host.daemon();
+    host.wait(WEB, "readiness", |status| status.readiness);
+    let expected = "/nonexistent nobody nobody /usr/local/bin:/usr/bin:/bin\n";
+    host.wait_for_line(WEB, "main", "stdout", expected);
+}
