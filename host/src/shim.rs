@@ -35,6 +35,7 @@ use crate::process::{ProcessId, boot_id};
 use crate::system::since_epoch;
 
 pub use gate::run as run_gate;
+pub(crate) use log::append as append_to_log;
 pub use record::{ExitRecord, RunFiles, RunRecord};
 pub use spec::{Answer, ShimSpec};
 pub(crate) use user::{User, look_up};

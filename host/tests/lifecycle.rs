@@ -331,3 +331,21 @@ fn a_unit_of_another_user_has_its_own_home_root_and_probes() {
     let expected = "/nonexistent nobody nobody /usr/local/bin:/usr/bin:/bin\n";
     host.wait_for_line(WEB, "main", "stdout", expected);
 }
+
+#[test]
+fn a_port_that_another_program_holds_and_all_events_are_told() {
+    let host = Host::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let keys = format!("expose: [{{targetPort: 80, hostPort: {port}, maxConn: 1}}]");
+    host.pod(WEB, "running", &shell("main", &keys, "exit 3"));
+    let _daemon = host.daemon();
+    let told =
+        format!("main exited with 3 (host port {port} is in use on 127.0.0.1 by another program)");
+    host.wait(WEB, "the explanation", |status| status.message == told);
+    let log = fs::read_to_string(host.release(WEB).log_dir().join("web-1.0.0-stdout.log")).unwrap();
+    assert!(
+        log.contains(" start main\n") && log.contains(" main ended with 3 "),
+        "{log}"
+    );
+}

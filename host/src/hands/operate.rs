@@ -32,17 +32,30 @@ impl Hands {
         start_count: u32,
         state: Vec<u8>,
     ) -> Result<Deed, Trouble> {
-        self.around
-            .log
-            .info(format_args!("{}: {}", self.id(), describe(&operation)));
+        let line = describe(&operation);
+        self.note(&line);
+        let done = self.begin(&spec, operation, start_count, state).await;
+        if let Err(trouble) = &done {
+            self.note(&format!("{line} failed: {}", trouble.message));
+        }
+        done
+    }
+
+    async fn begin(
+        &self,
+        spec: &CompiledPod,
+        operation: Operation,
+        start_count: u32,
+        state: Vec<u8>,
+    ) -> Result<Deed, Trouble> {
         if let Operation::Start(_) = operation {
-            self.prepare(&spec).map_err(|message| Trouble {
+            self.prepare(spec).map_err(|message| Trouble {
                 message,
                 held: false,
             })?;
         }
         let planned = self
-            .carry_out(&spec, request(&spec, &operation), start_count, state)
+            .carry_out(spec, request(spec, &operation), start_count, state)
             .await?;
         match &operation {
             Operation::Start(unit) => self.note_start(unit, start_count)?,

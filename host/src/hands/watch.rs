@@ -1,5 +1,8 @@
 //! Waiting for the end of a unit: on a descriptor of its shim, without looking again and again.
 
+use std::io::ErrorKind;
+use std::net::TcpListener;
+
 use names::UnitName;
 use rustix::process::{Signal, kill_process_group};
 use tokio::io::Interest;
@@ -8,6 +11,7 @@ use tokio::io::unix::AsyncFd;
 use super::Hands;
 use crate::driver::End;
 use crate::process::ProcessId;
+use crate::scan::read_pod;
 use crate::shim::RunFiles;
 
 impl Hands {
@@ -27,7 +31,9 @@ impl Hands {
         let end = match exit {
             Some(exit) => End {
                 code: Some(exit.code),
-                why: exit.reason,
+                why: exit
+                    .reason
+                    .or_else(|| (exit.code != 0).then(|| self.port_in_use(&unit)).flatten()),
             },
             None => {
                 // The shim was killed. The kernel ends the unit's process with it, but not its children.
@@ -46,10 +52,20 @@ impl Hands {
             .iter()
             .map(|why| format!(" ({why})"))
             .collect::<String>();
-        self.around
-            .log
-            .info(format_args!("{}: {unit} {how}{why}", self.id()));
+        self.note(&format!("{unit} {how}{why}"));
         end
+    }
+
+    /// The host port of the unit that another program holds: nothing of the unit is left that could.
+    fn port_in_use(&self, unit: &UnitName) -> Option<String> {
+        let spec = read_pod(self.id(), &self.release().run_dir().join("pod")).ok()?;
+        let address = self.address_of(unit);
+        spec.unit(unit)?.expose.iter().find_map(|expose| {
+            let (ip, port) = (expose.host_interface.unwrap_or(address), expose.host_port?);
+            let tried = TcpListener::bind((ip, port.get()));
+            let is_taken = tried.is_err_and(|error| error.kind() == ErrorKind::AddrInUse);
+            is_taken.then(|| format!("host port {port} is in use on {ip} by another program"))
+        })
     }
 }
 
