@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use hostfiles::{HostHome, read_if_present};
 use rustix::fs::{FlockOperation, flock};
@@ -89,7 +90,7 @@ impl Home {
             .write(true)
             .open(&lock_path);
         let lock = lock.map_err(|error| HomeError::Lock(lock_path.clone(), error))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        match take(&lock) {
             Ok(()) => Ok(Self {
                 files,
                 owner: meta.uid(),
@@ -99,6 +100,21 @@ impl Home {
             Err(error) => Err(HomeError::Lock(lock_path, error.into())),
         }
     }
+}
+
+/// How often the lock is asked for, and how long lies between: `sns ps` holds it for an instant to see
+/// whether a daemon does.
+const TRIES: u32 = 10;
+const BETWEEN: Duration = Duration::from_millis(20);
+
+fn take(lock: &File) -> rustix::io::Result<()> {
+    for _ in 1..TRIES {
+        match flock(lock, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(BETWEEN),
+            done => return done,
+        }
+    }
+    flock(lock, FlockOperation::NonBlockingLockExclusive)
 }
 
 #[cfg(test)]

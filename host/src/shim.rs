@@ -35,8 +35,10 @@ use crate::process::{ProcessId, boot_id};
 use crate::system::since_epoch;
 
 pub use gate::run as run_gate;
+pub(crate) use log::append as append_to_log;
 pub use record::{ExitRecord, RunFiles, RunRecord};
 pub use spec::{Answer, ShimSpec};
+pub(crate) use user::{User, look_up};
 
 /// After the process has ended and its descendants are killed, the streams get so long to run dry.
 const DRAIN_MAX: Duration = Duration::from_secs(5);

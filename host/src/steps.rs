@@ -10,7 +10,7 @@ mod shim;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hostfiles::ReleaseDir;
 use names::{ReleaseId, SignalName, UnitName};
@@ -19,8 +19,21 @@ use simplenetes_plugin::{Answer, Step, StepOptions};
 
 use crate::open_files::OpenFiles;
 use crate::process::ProcessId;
+use crate::shim::{User, look_up};
 
 pub use lookup::Programs;
+
+/// Variables that belong to a user, of which another one must not know.
+const PERSONAL: [&str; 6] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "TMPDIR",
+    "XDG_RUNTIME_DIR",
+];
+/// Where another user looks for programs.
+const PATH_DEFAULT: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
@@ -214,12 +227,38 @@ impl StepRunner {
         }
     }
 
-    fn environment(options: &StepOptions) -> Vec<(String, String)> {
+    /// What the step inherits and names. Another user gets nothing that belongs to the daemon's.
+    fn environment(options: &StepOptions, user: Option<&User>) -> Vec<(String, String)> {
         let inherited = options
             .inherit
             .iter()
+            .filter(|name| user.is_none() || !PERSONAL.contains(&name.as_str()))
             .filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)));
-        inherited.chain(options.env.iter().cloned()).collect()
+        let of_user = options.user.iter().zip(user).flat_map(|(name, user)| {
+            let variables = [
+                ("HOME", user.home.as_str()),
+                ("USER", name),
+                ("LOGNAME", name),
+                ("PATH", PATH_DEFAULT),
+            ];
+            variables.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        });
+        inherited
+            .chain(of_user)
+            .chain(options.env.iter().cloned())
+            .collect()
+    }
+
+    /// The user that the step runs as; none when it is the daemon's own.
+    fn user(&self, program: &str, options: &StepOptions) -> Result<Option<User>, StepError> {
+        self.check_user(options)?;
+        let user = options.user.as_ref();
+        user.map(|name| look_up(Path::new("/etc"), name))
+            .transpose()
+            .map_err(|source| StepError::Start {
+                program: program.to_owned(),
+                source,
+            })
     }
 
     fn check_user(&self, options: &StepOptions) -> Result<(), StepError> {

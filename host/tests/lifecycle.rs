@@ -314,3 +314,41 @@ fn a_damaged_hosts_conf_is_told_and_what_runs_stays_ready() {
     let log = fs::read_to_string(host.log(WEB, "main", "stdout")).unwrap();
     assert_eq!(log.matches("proxy 127.0.0.7").count(), 2, "{log}");
 }
+
+#[test]
+fn a_unit_of_another_user_has_its_own_home_root_and_probes() {
+    use std::os::unix::fs::PermissionsExt;
+    if !rustix::process::geteuid().is_root() {
+        // Only root can change users; the refusal for others is a test of the plugin.
+        return;
+    }
+    let host = Host::new();
+    let folder = host.home().path().parent().unwrap().to_owned();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    let keys = "readinessProbe: {timeoutSeconds: 9, check: {cmd: [sh, -c, 'test $(id -un) = nobody && test -e mine']}}";
+    let script = "echo $HOME $USER $LOGNAME $PATH; echo x > mine && exec sleep 600";
+    let unit = shell("main", keys, script) + "    user: nobody\n";
+    host.pod(WEB, "running", &unit);
+    let _daemon = host.daemon();
+    host.wait(WEB, "readiness", |status| status.readiness);
+    let expected = "/nonexistent nobody nobody /usr/local/bin:/usr/bin:/bin\n";
+    host.wait_for_line(WEB, "main", "stdout", expected);
+}
+
+#[test]
+fn a_port_that_another_program_holds_and_all_events_are_told() {
+    let host = Host::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let keys = format!("expose: [{{targetPort: 80, hostPort: {port}, maxConn: 1}}]");
+    host.pod(WEB, "running", &shell("main", &keys, "exit 3"));
+    let _daemon = host.daemon();
+    let told =
+        format!("main exited with 3 (host port {port} is in use on 127.0.0.1 by another program)");
+    host.wait(WEB, "the explanation", |status| status.message == told);
+    let log = fs::read_to_string(host.release(WEB).log_dir().join("web-1.0.0-stdout.log")).unwrap();
+    assert!(
+        log.contains(" start main\n") && log.contains(" main ended with 3 "),
+        "{log}"
+    );
+}

@@ -54,6 +54,10 @@ fn a_pod_answers_before_during_and_after_its_run() {
         (0, "main stderr oops\n".into())
     );
     assert_eq!(ask(&host, &["logs", "nobody"]).0, 1);
+    assert_eq!(
+        ask(&host, &["logs", "-p", "-d", "name"]),
+        (0, "web start main\n".into())
+    );
     daemon.stop().unwrap();
     assert_eq!(ask(&host, &["ps"]).1, "pod: web-1.0.0\nstatus: unknown\n");
     assert_eq!(ask(&host, &["readiness"]).0, 1);

@@ -228,12 +228,7 @@ pub(crate) async fn reached(
 
 /// Connects a client with a backend over one or two proxies.
 pub(crate) async fn path(hops: usize, send_proxy: bool) -> Path {
-    path_with(hops, send_proxy, UNHURRIED).await
-}
-
-/// The same, where the proxy of the client waits for other times.
-pub(crate) async fn path_with(hops: usize, send_proxy: bool, patience: Patience) -> Path {
-    let (near, far, backend) = reached(hops, send_proxy, patience).await;
+    let (near, far, backend) = reached(hops, send_proxy, UNHURRIED).await;
     let (client, server) = tokio::join!(near.connect(PORT), backend.accept());
     Path {
         client,

@@ -1,5 +1,5 @@
-//! Servers that answer before they have heard everything, and leave: the answer arrives, and a whole
-//! one can be told from one that was cut short.
+//! Sides that leave before they have heard everything: what they said arrives, and a whole answer
+//! can be told from one that was cut short.
 
 use std::io;
 
@@ -11,8 +11,8 @@ use crate::properties::soak;
 
 const ANSWER: &str = "413 too large";
 
-/// More than the sockets on the way hold, so that the client still talks when the server leaves.
-const QUESTION_BYTES: usize = 24 << 20;
+/// More than the sockets on the way hold, so that one side still talks when the other leaves.
+const LONG_BYTES: usize = 24 << 20;
 
 /// Answers after the first byte of the question, and leaves the rest of it unread.
 async fn answer_early(mut server: TcpStream, says_end: bool) {
@@ -25,7 +25,7 @@ async fn answer_early(mut server: TcpStream, says_end: bool) {
 
 /// Asks a long question; what was heard, and whether all went in order.
 async fn ask(mut client: TcpStream) -> (String, io::Result<()>) {
-    let question = vec![b'q'; QUESTION_BYTES];
+    let question = vec![b'q'; LONG_BYTES];
     let asked = async {
         client.write_all(&question).await?;
         client.shutdown().await
@@ -62,4 +62,30 @@ async fn a_whole_answer_ends_in_order() {
 async fn an_answer_cut_short_arrives_and_breaks_off() {
     check(1, false).await;
     check(2, false).await;
+}
+
+#[tokio::test]
+async fn what_a_client_said_before_it_left_arrives() {
+    for hops in [1, 2] {
+        let (near, _far, backend) = reached(hops, false, UNHURRIED).await;
+        for turn in 0..soak(20) {
+            let client = async {
+                let mut client = near.connect(PORT).await;
+                // It has heard something, and leaves while the server goes on talking.
+                client.read_u8().await.unwrap();
+                client.write_all(ANSWER.as_bytes()).await.unwrap();
+            };
+            let server = async {
+                let mut server = backend.accept().await;
+                let talked = server.write_all(&vec![b's'; LONG_BYTES]).await;
+                let mut heard = Vec::new();
+                // The client did not hear all, so it has to end in a reset, told here or before.
+                let end = server.read_to_end(&mut heard).await.map(drop);
+                (String::from_utf8(heard).unwrap(), talked.and(end))
+            };
+            let ((), (heard, end)) = within(async { tokio::join!(client, server) }).await;
+            assert_eq!(heard, ANSWER, "{hops} hops, turn {turn}: {end:?}");
+            assert!(end.is_err(), "{hops} hops, turn {turn}");
+        }
+    }
 }

@@ -1,125 +1,95 @@
 //! How connections end: by halves, all at once, or broken off; over one proxy and over two.
 
-use tokio::io::{AsyncWriteExt, Interest};
+use crate::cluster::UNHURRIED;
+use crate::play::Act::{BreaksOff, Ends, Hears, HearsAtLast, IsBrokenOff, IsTold, Leaves, Says};
+use crate::play::Step;
+use crate::play::Who::{Client, Server};
 
-use crate::cluster::{Path, break_off, breaks, hear, path, rest, say, within};
-
-const HOPS: [usize; 2] = [1, 2];
+async fn check(steps: &[Step]) {
+    crate::play::check(false, UNHURRIED, steps).await;
+}
 
 #[tokio::test]
 async fn what_is_said_arrives() {
-    for hops in HOPS {
-        let Path {
-            mut client,
-            mut server,
-            hosts: _hosts,
-        } = path(hops, false).await;
-        say(&mut client, "question").await;
-        hear(&mut server, "question").await;
-        say(&mut server, "answer").await;
-        hear(&mut client, "answer").await;
-    }
+    check(&[
+        (Client, Says("question")),
+        (Server, Hears("question")),
+        (Server, Says("answer")),
+        (Client, Hears("answer")),
+    ])
+    .await;
 }
 
 #[tokio::test]
 async fn a_client_that_has_said_all_is_still_answered() {
-    for hops in HOPS {
-        let Path {
-            mut client,
-            mut server,
-            hosts: _hosts,
-        } = path(hops, false).await;
-        say(&mut client, "question").await;
-        client.shutdown().await.unwrap();
-        assert_eq!(rest(&mut server).await, "question");
-        say(&mut server, "answer").await;
-        drop(server);
-        assert_eq!(rest(&mut client).await, "answer");
-    }
+    check(&[
+        (Client, Says("question")),
+        (Client, Ends),
+        (Server, HearsAtLast("question")),
+        (Server, Says("answer")),
+        (Server, Leaves),
+        (Client, HearsAtLast("answer")),
+    ])
+    .await;
 }
 
 #[tokio::test]
 async fn a_server_that_has_said_all_still_listens() {
-    for hops in HOPS {
-        let Path {
-            mut client,
-            mut server,
-            hosts: _hosts,
-        } = path(hops, false).await;
-        say(&mut server, "banner").await;
-        server.shutdown().await.unwrap();
-        assert_eq!(rest(&mut client).await, "banner");
-        say(&mut client, "question").await;
-        drop(client);
-        assert_eq!(rest(&mut server).await, "question");
-    }
+    check(&[
+        (Server, Says("banner")),
+        (Server, Ends),
+        (Client, HearsAtLast("banner")),
+        (Client, Says("question")),
+        (Client, Leaves),
+        (Server, HearsAtLast("question")),
+    ])
+    .await;
 }
 
 #[tokio::test]
 async fn a_server_speaks_first_and_is_not_held_back() {
-    for hops in HOPS {
-        let Path {
-            mut client,
-            mut server,
-            hosts: _hosts,
-        } = path(hops, false).await;
-        for line in ["220 ready\r\n", "second\r\n", "third\r\n"] {
-            say(&mut server, line).await;
-            hear(&mut client, line).await;
-        }
-        say(&mut client, "EHLO\r\n").await;
-        hear(&mut server, "EHLO\r\n").await;
-    }
+    check(&[
+        (Server, Says("220 ready\r\n")),
+        (Client, Hears("220 ready\r\n")),
+        (Server, Says("second\r\n")),
+        (Client, Hears("second\r\n")),
+        (Client, Says("EHLO\r\n")),
+        (Server, Hears("EHLO\r\n")),
+    ])
+    .await;
 }
 
 #[tokio::test]
 async fn a_client_that_breaks_off_breaks_the_server_off() {
-    for hops in HOPS {
-        let Path {
-            mut client,
-            mut server,
-            hosts: _hosts,
-        } = path(hops, false).await;
-        say(&mut client, "question").await;
-        hear(&mut server, "question").await;
-        break_off(client);
-        breaks(&mut server).await;
-    }
+    check(&[
+        (Client, Says("question")),
+        (Server, Hears("question")),
+        (Client, BreaksOff),
+        (Server, IsBrokenOff),
+    ])
+    .await;
 }
 
 #[tokio::test]
 async fn a_server_that_breaks_off_breaks_the_client_off() {
-    for hops in HOPS {
-        let Path {
-            mut client,
-            mut server,
-            hosts: _hosts,
-        } = path(hops, false).await;
-        say(&mut server, "half an ans").await;
-        hear(&mut client, "half an ans").await;
-        break_off(server);
-        breaks(&mut client).await;
-    }
+    check(&[
+        (Server, Says("half an ans")),
+        (Client, Hears("half an ans")),
+        (Server, BreaksOff),
+        (Client, IsBrokenOff),
+    ])
+    .await;
 }
 
 #[tokio::test]
 async fn breaking_off_is_noticed_after_the_last_word() {
-    for hops in HOPS {
-        let Path {
-            mut client,
-            mut server,
-            hosts: _hosts,
-        } = path(hops, false).await;
-        say(&mut client, "question").await;
-        client.shutdown().await.unwrap();
-        assert_eq!(rest(&mut server).await, "question");
-        break_off(client);
+    check(&[
+        (Client, Says("question")),
+        (Client, Ends),
+        (Server, HearsAtLast("question")),
+        (Client, BreaksOff),
         // The server says nothing, so only the proxy can tell it.
-        assert!(
-            within(server.ready(Interest::ERROR))
-                .await
-                .unwrap()
-                .is_error()
-        );
-    }
+        (Server, IsTold),
+    ])
+    .await;
 }

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use sns_proxy::Patience;
-use sns_proxy::header::Header;
-use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::cluster::{
-    Host, PORT, Path, UNHURRIED, address, break_off, hear, open_everywhere, path, path_with, rest,
-    say, within,
+    Host, PORT, UNHURRIED, address, break_off, hear, open_everywhere, rest, say, within,
 };
+use crate::play::Act::{Ends, Hears, HearsAtLast, Says};
+use crate::play::Who::{Client, Server};
+use crate::play::{check, made};
 
 const OWN: &str = "PROXY TCP4 203.0.113.7 198.51.100.2 50000 443\r\n";
 
@@ -21,88 +21,83 @@ const HURRIED: Patience = Patience {
     ..UNHURRIED
 };
 
-/// The header that a proxy has to make for a client.
-fn made(client: &TcpStream) -> String {
-    Header::of(client.local_addr().unwrap(), client.peer_addr().unwrap()).to_string()
-}
-
 #[tokio::test]
 async fn the_clients_own_header_is_kept_for_those_who_want_one() {
-    for hops in [1, 2] {
-        let Path {
-            mut client,
-            mut server,
-            hosts: _hosts,
-        } = path(hops, true).await;
-        say(&mut client, &format!("{OWN}hello")).await;
-        hear(&mut server, &format!("{OWN}hello")).await;
-    }
+    check(
+        true,
+        UNHURRIED,
+        &[
+            (Client, Says(OWN)),
+            (Client, Says("hello")),
+            (Server, Hears(OWN)),
+            (Server, Hears("hello")),
+        ],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_header_is_made_with_the_real_address_of_the_client() {
-    for hops in [1, 2] {
-        let Path {
-            mut client,
-            mut server,
-            hosts: _hosts,
-        } = path(hops, true).await;
-        say(&mut client, "hello").await;
-        hear(&mut server, &format!("{}hello", made(&client))).await;
-    }
+    check(
+        true,
+        UNHURRIED,
+        &[(Client, Says("hello")), (Server, Hears("{made}hello"))],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_header_is_made_for_a_client_that_says_nothing() {
-    for hops in [1, 2] {
-        let Path {
-            mut client,
-            mut server,
-            hosts: _hosts,
-        } = path_with(hops, true, HURRIED).await;
-        hear(&mut server, &made(&client)).await;
-        // Its own one comes too late and must not be taken for what the client has to say.
-        say(&mut client, &format!("{OWN}hello")).await;
-        hear(&mut server, "hello").await;
-    }
+    check(
+        true,
+        HURRIED,
+        &[
+            (Server, Hears("{made}")),
+            // Its own one comes too late and must not be taken for what the client has to say.
+            (
+                Client,
+                Says("PROXY TCP4 203.0.113.7 198.51.100.2 50000 443\r\nhello"),
+            ),
+            (Server, Hears("hello")),
+        ],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_header_is_made_for_a_client_that_only_ends() {
-    let Path {
-        mut client,
-        mut server,
-        hosts: _hosts,
-    } = path(1, true).await;
-    client.shutdown().await.unwrap();
-    assert_eq!(rest(&mut server).await, made(&client));
+    check(
+        true,
+        UNHURRIED,
+        &[(Client, Ends), (Server, HearsAtLast("{made}"))],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_header_is_stripped_for_those_who_want_none() {
-    for hops in [1, 2] {
-        let Path {
-            mut client,
-            mut server,
-            hosts: _hosts,
-        } = path(hops, false).await;
-        let (head, tail) = OWN.split_at(20);
-        say(&mut client, head).await;
-        say(&mut client, &format!("{tail}{OWN}hello")).await;
-        // Only the first one is a header.
-        hear(&mut server, &format!("{OWN}hello")).await;
-    }
+    check(
+        false,
+        UNHURRIED,
+        &[
+            (Client, Says("PROXY TCP4 203.0.113.7")),
+            (Client, Says(" 198.51.100.2 50000 443\r\n")),
+            // Only the first one is a header.
+            (Client, Says(OWN)),
+            (Server, Hears(OWN)),
+        ],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn what_only_looks_like_a_header_arrives() {
-    let Path {
-        mut client,
-        mut server,
-        hosts: _hosts,
-    } = path_with(1, false, HURRIED).await;
-    say(&mut client, "PROXY").await;
-    hear(&mut server, "PROXY").await;
+    check(
+        false,
+        HURRIED,
+        &[(Client, Says("PROXY")), (Server, Hears("PROXY"))],
+    )
+    .await;
 }
 
 /// The proxy of the original, as far as it can be told apart.

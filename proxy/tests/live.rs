@@ -136,39 +136,35 @@ async fn a_folder_that_comes_later_is_found() {
         .await;
 }
 
-#[tokio::test]
-async fn the_end_waits_for_open_connections() {
-    let Path {
-        mut client,
-        mut server,
-        mut hosts,
-    } = path(2, false).await;
-    let mut near = hosts.pop().unwrap();
-    near.configure("DRAIN 60");
+/// A connection whose client's proxy, the first of the hosts, gives it so many seconds when it ends.
+async fn ending(hops: usize, drain: u32) -> Path {
+    let mut path = path(hops, false).await;
+    path.hosts.reverse();
+    let near = path.hosts.first_mut().unwrap();
+    near.configure(&format!("DRAIN {drain}"));
     near.proxy.reload().await;
     near.said("is in force").await;
+    path
+}
+
+#[tokio::test]
+async fn the_end_waits_for_open_connections() {
+    let mut path = ending(2, 60).await;
+    let near = path.hosts.remove(0);
     let (ip, stopping) = (near.ip, tokio::spawn(near.proxy.stop()));
     while TcpStream::connect((ip, PORT)).await.is_ok() {}
     assert!(!stopping.is_finished());
-    say(&mut server, "last words").await;
-    drop(server);
-    hear(&mut client, "last words").await;
-    drop(client);
+    say(&mut path.server, "last words").await;
+    drop(path.server);
+    hear(&mut path.client, "last words").await;
+    drop(path.client);
     within(stopping).await.unwrap();
 }
 
 #[tokio::test]
 async fn the_end_does_not_wait_for_ever() {
-    let Path {
-        mut client,
-        mut server,
-        mut hosts,
-    } = path(1, false).await;
-    let mut near = hosts.pop().unwrap();
-    near.configure("DRAIN 0");
-    near.proxy.reload().await;
-    near.said("is in force").await;
-    within(near.proxy.stop()).await;
-    breaks(&mut client).await;
-    breaks(&mut server).await;
+    let mut path = ending(1, 0).await;
+    within(path.hosts.remove(0).proxy.stop()).await;
+    breaks(&mut path.client).await;
+    breaks(&mut path.server).await;
 }

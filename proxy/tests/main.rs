@@ -11,6 +11,7 @@ mod headers;
 mod hosts;
 mod limits;
 mod live;
+mod play;
 mod program;
 mod properties;
 mod stream;

@@ -36,9 +36,8 @@ impl Hands {
         start_count: u32,
         state: Vec<u8>,
     ) -> Result<Deed, Trouble> {
-        self.around
-            .log
-            .info(format_args!("{}: {}", self.id(), describe(&operation)));
+        let line = describe(&operation);
+        self.note(&line);
         let done = match &operation {
             Operation::Start(unit) => self.start(&spec, unit, start_count, state).await,
             Operation::Remove => self.remove(&spec, state).await,
@@ -48,12 +47,7 @@ impl Hands {
                 .map(|planned| self.deed(&planned)),
         };
         if let Err(trouble) = &done {
-            self.around.log.warn(format_args!(
-                "{}: {} failed: {}",
-                self.id(),
-                describe(&operation),
-                trouble.message
-            ));
+            self.note(&format!("{line} failed: {}", trouble.message));
         }
         done
     }

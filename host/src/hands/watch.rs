@@ -1,5 +1,7 @@
 //! Waiting for the end of a unit: on a descriptor of its shim, without looking again and again.
 
+use std::io::ErrorKind;
+use std::net::TcpListener;
 use std::time::Duration;
 
 use names::UnitName;
@@ -10,6 +12,7 @@ use tokio::time::sleep;
 use super::Hands;
 use crate::driver::End;
 use crate::process::ProcessId;
+use crate::scan::read_pod;
 use crate::shim::{RunFiles, RunRecord};
 
 /// The pause between two looks at a process that cannot be waited for.
@@ -32,7 +35,9 @@ impl Hands {
         let end = match exit {
             Some(exit) => End {
                 code: Some(exit.code),
-                why: exit.reason,
+                why: exit
+                    .reason
+                    .or_else(|| (exit.code != 0).then(|| self.port_in_use(&unit)).flatten()),
             },
             None => {
                 if let Some(record) = &record {
@@ -50,10 +55,20 @@ impl Hands {
             .iter()
             .map(|why| format!(" ({why})"))
             .collect::<String>();
-        self.around
-            .log
-            .info(format_args!("{}: {unit} {how}{why}", self.id()));
+        self.note(&format!("{unit} {how}{why}"));
         end
+    }
+
+    /// The host port of the unit that another program holds: nothing of the unit is left that could.
+    fn port_in_use(&self, unit: &UnitName) -> Option<String> {
+        let spec = read_pod(self.id(), &self.release().run_dir().join("pod")).ok()?;
+        let address = self.address_of(unit);
+        spec.unit(unit)?.expose.iter().find_map(|expose| {
+            let (ip, port) = (expose.host_interface.unwrap_or(address), expose.host_port?);
+            let tried = TcpListener::bind((ip, port.get()));
+            let is_taken = tried.is_err_and(|error| error.kind() == ErrorKind::AddrInUse);
+            is_taken.then(|| format!("host port {port} is in use on {ip} by another program"))
+        })
     }
 }
 

@@ -13,6 +13,9 @@ use super::{PodError, PodFile};
 pub struct LogsArgs {
     /// Only these units; all when none is named
     pub units: Vec<String>,
+    /// Show the log of the pod itself: what was done to it; without units only that
+    #[arg(short = 'p', long)]
+    pub daemon_process: bool,
     /// Show what was written since this Unix time; a negative number counts seconds back from now
     #[arg(
         short = 't',
@@ -42,7 +45,7 @@ pub struct LogsArgs {
 struct Line<'a> {
     second: u64,
     index: u64,
-    unit: &'a UnitName,
+    unit: &'a str,
     stream: &'a str,
     text: Vec<u8>,
 }
@@ -56,8 +59,11 @@ impl PodFile {
         let mut lines = Vec::new();
         for unit in self.units(args)? {
             for stream in &args.stream {
-                self.read_stream(unit, stream, &mut lines);
+                self.read_stream(Some(unit), stream, &mut lines);
             }
+        }
+        if args.daemon_process {
+            self.read_stream(None, "stdout", &mut lines);
         }
         let since = match u64::try_from(args.timestamp) {
             Ok(since) => since,
@@ -83,7 +89,7 @@ impl PodFile {
     fn units(&self, args: &LogsArgs) -> Result<Vec<&UnitName>, PodError> {
         let all = || self.pod.units.iter().map(|unit| &unit.name);
         if args.units.is_empty() {
-            return Ok(all().collect());
+            return Ok(all().filter(|_| !args.daemon_process).collect());
         }
         let find = |name: &String| {
             all()
@@ -100,11 +106,16 @@ impl PodFile {
         args.units.iter().map(find).collect()
     }
 
-    fn read_stream<'a>(&self, unit: &'a UnitName, stream: &'a str, lines: &mut Vec<Line<'a>>) {
-        let name = format!(
-            "{unit}-{}-{}-{stream}.log",
-            self.pod.pod, self.pod.pod_version
-        );
+    /// The log of a unit, or of the pod itself, which goes by the name of the pod.
+    fn read_stream<'a>(
+        &'a self,
+        unit: Option<&'a UnitName>,
+        stream: &'a str,
+        lines: &mut Vec<Line<'a>>,
+    ) {
+        let own = format!("{}-{}-{stream}.log", self.pod.pod, self.pod.pod_version);
+        let name = unit.map_or_else(|| own.clone(), |unit| format!("{unit}-{own}"));
+        let unit = unit.map_or(self.pod.pod.as_str(), UnitName::as_str);
         for file in files(&self.release.log_dir(), &name) {
             let Ok(content) = fs::read(file) else {
                 continue;
@@ -135,7 +146,7 @@ fn files(directory: &Path, name: &str) -> Vec<PathBuf> {
 }
 
 /// A line is `UNIXSECONDS INDEX text`; a torn one is left out.
-fn parse<'a>(line: &[u8], unit: &'a UnitName, stream: &'a str) -> Option<Line<'a>> {
+fn parse<'a>(line: &[u8], unit: &'a str, stream: &'a str) -> Option<Line<'a>> {
     let mut parts = line.splitn(3, |byte| *byte == b' ');
     let mut number = || std::str::from_utf8(parts.next()?).ok()?.parse().ok();
     let (second, index) = (number()?, number()?);

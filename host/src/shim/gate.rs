@@ -57,7 +57,7 @@ fn become_unit(spec: &ShimSpec, shim: Option<Pid>) -> Refusal {
         message,
     };
     if let Some(name) = &spec.user
-        && let Err(error) = user::become_user(Path::new("/etc"), name)
+        && let Err(error) = change_user(spec, name)
     {
         return refuse(format!("cannot run as user `{name}`: {error}"));
     }
@@ -98,6 +98,12 @@ fn become_unit(spec: &ShimSpec, shim: Option<Pid>) -> Refusal {
         code,
         message: format!("cannot execute {}: {error}", spec.program.display()),
     }
+}
+
+fn change_user(spec: &ShimSpec, name: &str) -> io::Result<()> {
+    let user = user::look_up(Path::new("/etc"), name)?;
+    user::give_root(&spec.release, &spec.unit, &user)?;
+    user::become_user(&user)
 }
 
 fn stdin(content: &[u8]) -> io::Result<Stdio> {

@@ -39,6 +39,11 @@ pub(super) fn pump(mut stream: impl Read, path: &Path, note: Option<&str>) {
     }
 }
 
+/// Writes one line, in the same form and with the same rotation as the output of a unit.
+pub(crate) fn append(path: &Path, line: &str, now: u64) {
+    Log::new(path).take(format!("{line}\n").as_bytes(), now);
+}
+
 struct Log {
     path: PathBuf,
     file: Option<(File, u64)>,

@@ -40,12 +40,7 @@ impl StepRunner {
         args: Vec<String>,
         options: &StepOptions,
     ) -> Result<Answer, StepError> {
-        self.check_user(options)?;
-        if options.user.is_some() {
-            return Err(StepError::Refused(format!(
-                "{id}: only units run as another user, commands do not yet"
-            )));
-        }
+        let user = self.user(program, options)?;
         let working_directory = self.working_directory(options);
         #[expect(
             clippy::disallowed_methods,
@@ -56,7 +51,7 @@ impl StepRunner {
         command
             .args(args)
             .env_clear()
-            .envs(Self::environment(options))
+            .envs(Self::environment(options, user.as_ref()))
             .current_dir(working_directory)
             .stdin(if options.stdin.is_empty() {
                 Stdio::null()
@@ -67,6 +62,10 @@ impl StepRunner {
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
+        if let Some(user) = user {
+            // With that it also leaves all groups of the daemon.
+            command.gid(user.gid).uid(user.uid);
+        }
         let child = command.spawn().map_err(|source| StepError::Start {
             program: program.to_owned(),
             source,

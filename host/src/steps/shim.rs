@@ -25,7 +25,7 @@ impl StepRunner {
         options: StepOptions,
         processes: &Processes,
     ) -> Result<(), StepError> {
-        self.check_user(&options)?;
+        let user = self.user(program, &options)?;
         let working_directory = self.working_directory(&options);
         let spec = ShimSpec {
             release: self.release.clone(),
@@ -37,7 +37,7 @@ impl StepRunner {
             address: processes.address,
             program: self.programs.find(program, &working_directory),
             args,
-            env: Self::environment(&options),
+            env: Self::environment(&options, user.as_ref()),
             working_directory,
             user: options.user,
             stdin: options.stdin,
