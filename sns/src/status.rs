@@ -25,14 +25,18 @@ pub(crate) enum Standing {
     Stale(Box<PodStatus>),
     /// Its host is not on this machine.
     Unreachable,
+    /// Its status cannot be read, for this reason. The other releases can be shown all the same.
+    Unreadable(String),
 }
 
 impl Standing {
     /// Reads it.
-    pub(crate) fn read(
-        release: &Selected,
-        environment: &Environment,
-    ) -> Result<Self, CommandError> {
+    pub(crate) fn read(release: &Selected, environment: &Environment) -> Self {
+        Self::try_read(release, environment)
+            .unwrap_or_else(|error| Self::Unreadable(error.to_string()))
+    }
+
+    fn try_read(release: &Selected, environment: &Environment) -> Result<Self, CommandError> {
         if !release.host.is_local() {
             return Ok(Self::Unreachable);
         }
@@ -56,7 +60,7 @@ impl Standing {
         match self {
             Self::Known(status) => status.status.as_str(),
             Self::NonExisting => "non-existing",
-            Self::Stale(_) | Self::Unreachable => "unknown",
+            Self::Stale(_) | Self::Unreachable | Self::Unreadable(_) => "unknown",
         }
     }
 
@@ -92,6 +96,7 @@ impl Standing {
             Self::NonExisting => "",
             Self::Stale(_) => "no daemon drives it",
             Self::Unreachable => "not on this machine",
+            Self::Unreadable(reason) => reason,
         }
     }
 

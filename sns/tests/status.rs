@@ -158,8 +158,10 @@ fn a_status_whose_driver_is_gone_is_not_believed() {
 }
 
 #[test]
-fn a_damaged_status_is_named() {
+fn a_damaged_status_hides_no_other() {
     let bench = compiled();
+    bench.attach("db", "laptop", &[("pod.yaml", PROGRAM), ("run.sh", RUN)]);
+    bench.ok(&["pod", "compile", "db"]);
     bench.write_home(
         "laptop",
         &format!("{RELEASE}/.pod.status"),
@@ -167,10 +169,46 @@ fn a_damaged_status_is_named() {
     );
     assert_snapshot!(bench.show(&["pod", "ps", "web"]), @r"
     $ sns pod ps web
-    | error: could not understand [HOSTS]/laptop/pods/web/release/1.0.0/.pod.status
-    |   because: .pod.status: found `dancing`, expected `status:` created, starting, running, exited or removed
-    [exit 4]
+    host: laptop
+    pod: web-1.0.0
+    status: unknown
+    message: could not understand [HOSTS]/laptop/pods/web/release/1.0.0/.pod.status: .pod.status: found `dancing`, expected `status:` created, starting, running, exited or removed
+    [exit 0]
     ");
+    assert_snapshot!(bench.show(&["cluster", "ps"]), @r"
+    $ sns cluster ps
+    HOST    POD  VERSION  WANTED   STATUS        READY  RESTARTS  MESSAGE
+    laptop  db   1.0.0    running  non-existing  no     0
+    laptop  web  1.0.0    running  unknown       no     0         could not understand [HOSTS]/laptop/pods/web/release/1.0.0/.pod.status: .pod.status: found `dancing`, expected `status:` created, starting, running, exited or removed
+    [exit 0]
+    ");
+    assert_eq!(bench.run(&["pod", "ps", "web", "-r", "-q"]).code, 1);
+}
+
+#[test]
+fn a_home_that_cannot_be_read_hides_no_other_host() {
+    let bench = compiled();
+    bench.add_host("desktop", "127.0.0.2");
+    bench.attach("web", "desktop", &[]);
+    bench.ok(&["pod", "compile", "web"]);
+    let home = bench.cluster.host_home("laptop");
+    std::fs::remove_dir_all(&home).unwrap();
+    // A loop of links cannot be read by anybody, not even by root.
+    std::os::unix::fs::symlink(&home, &home).unwrap();
+    let shown = bench.show(&["cluster", "ps"]);
+    assert!(
+        shown.contains("desktop  web  1.0.0    running  non-existing"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("laptop   web  1.0.0    running  unknown"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("could not read [HOSTS]/laptop/pods"),
+        "{shown}"
+    );
+    assert!(shown.ends_with("[exit 0]"), "{shown}");
 }
 
 #[test]

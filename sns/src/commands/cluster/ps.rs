@@ -42,7 +42,7 @@ pub(crate) fn run(context: &Context<'_>, args: &PsArgs) -> Result<(), CommandErr
     for release in pod::ls::all(&cluster)? {
         let row = Row {
             wanted: release.state()?,
-            standing: Standing::read(&release, context.environment)?,
+            standing: Standing::read(&release, context.environment),
             release,
         };
         if args.all || !row.is_gone() {

@@ -42,7 +42,7 @@ pub(crate) fn run(context: &Context<'_>, args: &PsArgs) -> Result<(), CommandErr
     let cluster = context.open()?;
     let mut replicas = Vec::new();
     for release in cluster.releases(&args.pod, VersionDefault::Latest)? {
-        let standing = Standing::read(&release, context.environment)?;
+        let standing = Standing::read(&release, context.environment);
         replicas.push((release, standing));
     }
     let (ready, total) = (
