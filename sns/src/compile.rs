@@ -2,6 +2,7 @@
 //! version. All hosts are compiled before the first folder appears, so a mistake leaves nothing behind.
 
 mod automatic_ports;
+mod inputs;
 mod release_files;
 mod resolve;
 mod revisions;
@@ -48,6 +49,8 @@ pub(crate) struct Outcome {
     pub(crate) compiled: Vec<Host>,
     /// The hosts that had this version already.
     pub(crate) existing: Vec<Host>,
+    /// Those of them whose release was compiled from another pod.yaml or other variables.
+    pub(crate) outdated: Vec<Host>,
     /// What was found wrong in the text, as JSON.
     pub(crate) diagnostics: Vec<serde_json::Value>,
 }
@@ -139,6 +142,11 @@ impl<'a> Compiler<'a> {
             .iter()
             .cloned()
             .partition(|host| host.dir.release(&release).path().exists());
+        outcome.outdated = existing
+            .iter()
+            .filter(|host| self.has_other_inputs(host))
+            .cloned()
+            .collect();
         outcome.existing = existing;
         if missing.is_empty() {
             return Ok(());

@@ -11,7 +11,9 @@ use names::{ClusterPort, HostName, HostPort, ReleaseId};
 
 pub(crate) use assign::{Assigner, OutOfPorts, is_automatic};
 pub(crate) use clash::{clashes, shared_cluster_ports};
-pub(crate) use remembered::{first_line, remembered_cluster_ports};
+pub(crate) use remembered::{
+    first_line, read_first_line, remembered_cluster_ports, without_first_line,
+};
 
 /// Where a host listens.
 #[derive(Debug, Clone, PartialEq, Eq)]

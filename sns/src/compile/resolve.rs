@@ -52,7 +52,6 @@ impl Compiler<'_> {
         let mut out_of_ports: Option<OutOfPorts> = None;
         let (vars, ports) = (&run.vars, &mut run.ports);
         let mut value = |variable: &str| match variables::source(&self.pod, variable) {
-            Source::PodVersion => Some(self.header.pod_version.to_string()),
             Source::AutomaticPort => match ports.port(&host.name, variable) {
                 Ok(port) => Some(port.to_string()),
                 Err(error) => {
@@ -60,10 +59,7 @@ impl Compiler<'_> {
                     Some(String::new())
                 }
             },
-            Source::ClusterVars { name, optional } => vars
-                .get(&name)
-                .map(str::to_owned)
-                .or_else(|| optional.then(String::new)),
+            source => self.value(vars, source),
         };
         let preprocessed = podspec::preprocess(&self.text, &mut value);
         match out_of_ports {

@@ -39,6 +39,13 @@ pub(crate) fn read_first_line(text: &str) -> Vec<(String, u16)> {
         .collect()
 }
 
+/// What follows the line that remembers ports; none when there is no such line.
+pub(crate) fn without_first_line(text: &str) -> Option<&str> {
+    text.strip_prefix(FIRST_LINE)?
+        .split_once('\n')
+        .map(|(_, rest)| rest)
+}
+
 /// Only the cluster ports among them.
 pub(crate) fn remembered_cluster_ports(text: &str) -> Vec<(String, u16)> {
     let mut ports = read_first_line(text);
@@ -70,6 +77,11 @@ mod tests {
             ports.into_iter().collect::<Vec<_>>()
         );
         assert_eq!(read_first_line(&first_line(&BTreeMap::new())), []);
+        assert_eq!(
+            without_first_line(&format!("{line}api: 1\n")),
+            Some("api: 1\n")
+        );
+        assert_eq!(without_first_line("api: 1\n"), None);
         assert_eq!(read_first_line("api: 1.0.0-beta2\n"), []);
     }
 }

@@ -76,7 +76,13 @@ fn tell(context: &Context<'_>, compiler: &Compiler<'_>, outcome: &Outcome) {
             .ui
             .done(&format!("{release} compiled for host {}", host.name));
     }
-    if outcome.compiled.is_empty() {
+    for host in &outcome.outdated {
+        context.ui.warning(&format!(
+            "{release}@{}: what is there was compiled from other inputs: pod.yaml or cluster-vars.env has changed",
+            host.name
+        ));
+    }
+    if outcome.compiled.is_empty() && outcome.outdated.is_empty() {
         context.ui.note(&format!(
             "pod {} was not compiled: nothing is new",
             release.pod
@@ -84,7 +90,15 @@ fn tell(context: &Context<'_>, compiler: &Compiler<'_>, outcome: &Outcome) {
         context
             .ui
             .hint("raise podVersion in its pod.yaml to compile what has changed");
-    } else {
+        return;
+    }
+    if !outcome.outdated.is_empty() {
+        context.ui.hint(&format!(
+            "raise podVersion in its pod.yaml; to replace this version, delete HOST/pods/{}/release/{} from the project, compile, commit, and sync with --pod-to-overwrite={release}",
+            release.pod, release.version
+        ));
+    }
+    if !outcome.compiled.is_empty() {
         context
             .ui
             .hint("bring it to the hosts: git add . && git commit; then sns cluster sync");
