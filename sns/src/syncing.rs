@@ -21,10 +21,10 @@ use crate::command_error::{CommandError, Kind};
 use crate::git::Repository;
 use crate::project::{Cluster, Host};
 
-pub(crate) use checks::{check_clean, check_ports};
-pub(crate) use log::write as write_log;
+pub(crate) use checks::{check_clean, check_overwrite, check_ports, missing_plugins};
+pub(crate) use log::SyncLog;
 pub(crate) use outcome::{Became, HostOutcome, change_lines};
-pub(crate) use session::{Request, diff, sync};
+pub(crate) use session::{Request, check_chains, diff, sync};
 
 /// One host that a sync works on.
 pub(crate) struct Target {

@@ -9,11 +9,13 @@
 mod bench;
 mod cluster_create;
 mod cluster_sync;
+mod cluster_sync_checks;
 mod completions;
 mod help;
 mod host;
 mod plugin;
 mod pod;
 mod pod_compile;
+mod pod_compile_again;
 mod pod_mistakes;
 mod status;

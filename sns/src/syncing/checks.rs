@@ -1,9 +1,13 @@
 //! What must be so before a sync touches any host.
 
+use names::{PodState, ReleaseId};
+
+use super::Source;
 use crate::command_error::CommandError;
 use crate::git::Repository;
 use crate::ports;
-use crate::project::Cluster;
+use crate::project::{Cluster, Selected};
+use crate::suggest::did_you_mean;
 
 /// Most changes that a refusal lists.
 const CHANGES_SHOWN_MAX: usize = 10;
@@ -46,6 +50,75 @@ pub(crate) fn check_clean(cluster: &Cluster<'_>) -> Result<(), CommandError> {
             .listing(changes)
             .hint("git add . && git commit"),
     )
+}
+
+/// Refuses to overwrite a release that no host has in the project: a slip of the finger would change nothing,
+/// in silence.
+pub(crate) fn check_overwrite(
+    source: &Source,
+    overwrite: &[ReleaseId],
+) -> Result<(), CommandError> {
+    let mut known: Vec<String> = releases(source)?
+        .iter()
+        .map(|release| release.id.to_string())
+        .collect();
+    known.sort();
+    known.dedup();
+    let unknown = overwrite
+        .iter()
+        .map(ReleaseId::to_string)
+        .find(|release| !known.contains(release));
+    let Some(unknown) = unknown else {
+        return Ok(());
+    };
+    let list = match known.is_empty() {
+        true => "none is compiled; `sns pod compile` does it".to_owned(),
+        false => known.join(", "),
+    };
+    Err(
+        CommandError::mistake(format!("there is no release {unknown}; releases: {list}"))
+            .hint_if(did_you_mean(&unknown, known.iter().map(String::as_str))),
+    )
+}
+
+/// What a daemon will miss: releases that should run and were compiled with a plugin that their host does not
+/// have any more.
+pub(crate) fn missing_plugins(source: &Source) -> Result<Vec<String>, CommandError> {
+    let mut missing = Vec::new();
+    for release in releases(source)? {
+        if release.state()? != PodState::Running {
+            continue;
+        }
+        let Some(pod) = release.compiled()? else {
+            continue;
+        };
+        let plugins = release.host.plugins()?;
+        if let Some(plugin) = pod
+            .plugin
+            .filter(|plugin| plugins.get(&plugin.id).is_none())
+        {
+            missing.push(format!(
+                "{release} needs plugin {} (runtime {}), which plugins.yaml of {} does not have",
+                plugin.id, pod.runtime, release.host.name
+            ));
+        }
+    }
+    Ok(missing)
+}
+
+/// Every release of the hosts that take part.
+fn releases(source: &Source) -> Result<Vec<Selected>, CommandError> {
+    let mut releases = Vec::new();
+    for target in &source.targets {
+        for id in target.host.releases()? {
+            releases.push(Selected {
+                dir: target.host.dir.release(&id),
+                host: target.host.clone(),
+                id,
+            });
+        }
+    }
+    Ok(releases)
 }
 
 fn is_sync_log(change: &str) -> bool {

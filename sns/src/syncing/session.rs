@@ -3,7 +3,8 @@
 
 use std::thread;
 
-use hostfiles::ClusterId;
+use hostfiles::{ClusterId, CommitChain};
+use simplenetes_sync::chain::relate;
 use simplenetes_sync::far::{FarError, Holder, Recovered, Staged, present};
 use simplenetes_sync::{Far, Options, Plan, plan};
 
@@ -45,8 +46,36 @@ pub(crate) fn diff(source: &Source, options: &Options) -> Result<Vec<HostOutcome
     Ok(outcomes)
 }
 
+/// What a sync would be refused for: hosts that know commits which the project does not have.
+pub(crate) fn check_chains(source: &Source) -> Vec<CommandError> {
+    let refusal = |target: &Target| {
+        let known = hostfiles::read_if_present::<CommitChain>(&target.home.commit_chain())
+            .map_err(FarError::UnknownCommits);
+        let allowed = known.and_then(|known| {
+            let relation = relate(&source.commits, &known.unwrap_or_default());
+            Ok(relation.allow(false)?)
+        });
+        allowed.err().map(|error| at(target, error))
+    };
+    source.targets.iter().filter_map(refusal).collect()
+}
+
 /// Syncs all hosts. An error means that no host was changed; after that each host has its own outcome.
 pub(crate) fn sync(
+    cluster: &Cluster<'_>,
+    source: &Source,
+    request: &Request,
+    ui: Option<&Ui>,
+) -> Result<Vec<HostOutcome>, CommandError> {
+    let outcomes = sync_all(cluster, source, request, ui);
+    // Refusals say so by their kind. One that was interrupted earlier may have been finished all the same.
+    outcomes.map_err(|error| match error.kind() {
+        Kind::Files => error.hint("this sync changed nothing on any host"),
+        _ => error,
+    })
+}
+
+fn sync_all(
     cluster: &Cluster<'_>,
     source: &Source,
     request: &Request,

@@ -3,7 +3,7 @@
 use clap::Args;
 use names::ReleaseId;
 
-use super::sync::{options, show_all};
+use super::sync::{options, show_all, warn_of_missing_plugins};
 use crate::command_error::CommandError;
 use crate::commands::Context;
 use crate::syncing::{self, Source};
@@ -29,8 +29,10 @@ pub(crate) fn run(context: &Context<'_>, args: &DiffArgs) -> Result<(), CommandE
     let cluster = context.open()?;
     cluster.warn_of_overlooked(context.ui)?;
     let source = Source::read(&cluster)?;
+    syncing::check_overwrite(&source, &args.pod_to_overwrite)?;
     let outcomes = syncing::diff(&source, &options(&args.pod_to_overwrite))?;
     show_all(context, &outcomes, args.json);
+    warn_of_missing_plugins(context, &source)?;
     // A sync would be refused now; the comparison is right all the same.
     for refusal in [
         syncing::check_ports(&cluster),
@@ -39,6 +41,7 @@ pub(crate) fn run(context: &Context<'_>, args: &DiffArgs) -> Result<(), CommandE
     ]
     .into_iter()
     .filter_map(Result::err)
+    .chain(syncing::check_chains(&source))
     {
         context
             .ui

@@ -6,7 +6,7 @@ use simplenetes_sync::Options;
 
 use crate::command_error::{CommandError, Kind};
 use crate::commands::Context;
-use crate::syncing::{self, Became, HostOutcome, Request, Source};
+use crate::syncing::{self, Became, HostOutcome, Request, Source, SyncLog};
 
 /// Make the hosts equal to the project
 ///
@@ -46,13 +46,22 @@ pub(crate) fn run(context: &Context<'_>, args: &SyncArgs) -> Result<(), CommandE
     let source = Source::read(&cluster)?;
     syncing::check_clean(&cluster)?;
     cluster.check_ignored()?;
+    syncing::check_overwrite(&source, &args.pod_to_overwrite)?;
+    warn_of_missing_plugins(context, &source)?;
     let request = Request {
         force: args.force,
         options: options(&args.pod_to_overwrite),
     };
     let progress = if args.quiet { None } else { Some(context.ui) };
-    let outcomes = syncing::sync(&cluster, &source, &request, progress)?;
-    let log = syncing::write_log(&cluster, source.chain.head().unwrap_or_default(), &outcomes);
+    let log = SyncLog::begin(&cluster, source.chain.head().unwrap_or_default())?;
+    let outcomes = match syncing::sync(&cluster, &source, &request, progress) {
+        Ok(outcomes) => outcomes,
+        Err(refused) => {
+            log.discard();
+            return Err(refused);
+        }
+    };
+    let log = log.finish(&outcomes);
     show_all(context, &outcomes, args.json);
     let log = log?;
     if !args.quiet {
@@ -66,6 +75,23 @@ pub(super) fn options(overwrite: &[ReleaseId]) -> Options {
     Options {
         overwrite: overwrite.iter().cloned().collect(),
     }
+}
+
+/// Warns of pods that their host could not run.
+pub(super) fn warn_of_missing_plugins(
+    context: &Context<'_>,
+    source: &Source,
+) -> Result<(), CommandError> {
+    let missing = syncing::missing_plugins(source)?;
+    missing
+        .iter()
+        .for_each(|warning| context.ui.warning(warning));
+    if !missing.is_empty() {
+        context.ui.hint(
+            "`sns host init HOST` installs the first-party plugins, `sns plugin install` others",
+        );
+    }
+    Ok(())
 }
 
 /// What became of every host, for people or for programs.
