@@ -82,6 +82,17 @@ impl Staged {
 
 /// Removes what a killed `sns` left in a directory. Nobody else may be staging there.
 pub(crate) fn sweep(directory: &Path) -> Result<(), CommandError> {
+    let [former, config] = STAGED_FORMERLY;
+    sweep_names(directory, &[STAGED, former, config])
+}
+
+/// The same for the root of a project, where only new versions stage and people have hidden directories of
+/// their own.
+pub(crate) fn sweep_root(directory: &Path) -> Result<(), CommandError> {
+    sweep_names(directory, &[STAGED])
+}
+
+fn sweep_names(directory: &Path, prefixes: &[&str]) -> Result<(), CommandError> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error)
@@ -97,10 +108,7 @@ pub(crate) fn sweep(directory: &Path) -> Result<(), CommandError> {
     for entry in entries {
         let entry = entry.map_err(|error| unswept(directory, error))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let is_left = name.starts_with(STAGED)
-            || STAGED_FORMERLY
-                .iter()
-                .any(|prefix| name.starts_with(prefix));
+        let is_left = prefixes.iter().any(|prefix| name.starts_with(prefix));
         if is_left && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             fs::remove_dir_all(entry.path()).map_err(|error| unswept(&entry.path(), error))?;
         }

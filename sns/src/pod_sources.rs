@@ -11,6 +11,7 @@ use crate::config_dirs;
 use crate::git::{self, Repository, Revision};
 use crate::project::Cluster;
 use crate::special_pods::{self, SpecialPod};
+use crate::suggest::did_you_mean;
 use crate::ui::Ui;
 
 /// The source of a pod.
@@ -179,11 +180,25 @@ fn fetch(link: &str, directory: &Path, ui: &Ui) -> Result<(), CommandError> {
 }
 
 fn no_source(pod: &PodName, directory: &Path) -> CommandError {
-    let known = special_pods::names();
-    let special = crate::suggest::did_you_mean(pod.as_str(), known.iter().copied());
+    let beside = directory.parent().map(directories_in).unwrap_or_default();
+    let special = special_pods::names();
+    let known = beside
+        .iter()
+        .map(String::as_str)
+        .chain(special.iter().copied());
+    let similar = did_you_mean(pod.as_str(), known);
     CommandError::mistake(format!("there is no pod at {}", directory.display()))
-        .hint_if(special)
+        .hint_if(similar)
         .hint("let it be cloned with --link=GITURL, or name the directory of your pods in PODPATH")
+}
+
+/// The names of the directories in a directory; none when it cannot be listed.
+fn directories_in(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
 }
 
 fn unreadable(path: &Path, error: std::io::Error) -> CommandError {

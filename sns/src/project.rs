@@ -9,6 +9,8 @@ mod overlooked;
 mod port_uses;
 mod select;
 
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use hostfiles::{ClusterId, ClusterVars, Project};
@@ -22,6 +24,10 @@ pub(crate) use host::{Host, home_path};
 pub(crate) use journal::log_line as journal_line;
 pub(crate) use lock::ProjectLock;
 pub(crate) use select::{Selected, VersionDefault};
+
+/// How to say which project is meant.
+const OTHER_PROJECT: &str =
+    "name its directory with --project or CLUSTERPATH, or make one with `sns cluster create`";
 
 /// An opened Cluster Project.
 pub(crate) struct Cluster<'a> {
@@ -42,7 +48,7 @@ impl<'a> Cluster<'a> {
         let files = match named.or(environment.cluster_path.as_deref()) {
             Some(directory) => at(&environment.current_dir.join(directory))?,
             None => Project::find(&environment.current_dir)
-                .map_err(|error| CommandError::mistake(error.to_string()))?,
+                .map_err(|_| outside(&environment.current_dir))?,
         };
         let id = hostfiles::read(&files.cluster_id())?;
         Ok(Self {
@@ -108,12 +114,19 @@ impl<'a> Cluster<'a> {
 
     /// The names of all hosts, sorted.
     pub(crate) fn host_names(&self) -> Result<Vec<HostName>, CommandError> {
-        self.files.hosts().map_err(|error| {
+        let failed = |error| {
             CommandError::files(
                 format!("could not list the hosts in {}", self.path().display()),
                 error,
             )
-        })
+        };
+        for entry in fs::read_dir(self.path()).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                check_readable(&entry.path())?;
+            }
+        }
+        self.files.hosts().map_err(failed)
     }
 
     /// The names of all pods that are attached anywhere, sorted.
@@ -128,6 +141,31 @@ impl<'a> Cluster<'a> {
     }
 }
 
+/// Nobody can tell whether a directory that cannot be entered is a host, so it must not pass for none.
+fn check_readable(directory: &Path) -> Result<(), CommandError> {
+    let name = directory.file_name().unwrap_or_default().to_string_lossy();
+    if name.parse::<HostName>().is_err() {
+        return Ok(());
+    }
+    match fs::metadata(directory.join("host.env")) {
+        Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Err(CommandError::files(
+                format!("could not read the host directory {}", directory.display()),
+                error,
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn outside(directory: &Path) -> CommandError {
+    CommandError::mistake(format!(
+        "{} is not inside a Cluster Project: no cluster-id.txt here or in a directory above",
+        directory.display()
+    ))
+    .hint(OTHER_PROJECT)
+}
+
 fn at(directory: &Path) -> Result<Project, CommandError> {
     let project = Project::new(directory);
     if project.cluster_id().is_file() {
@@ -137,7 +175,5 @@ fn at(directory: &Path) -> Result<Project, CommandError> {
         "{} is not a Cluster Project: it has no cluster-id.txt",
         directory.display()
     ))
-    .hint(
-        "name its directory with --project or CLUSTERPATH, or make one with `sns cluster create`",
-    ))
+    .hint(OTHER_PROJECT))
 }

@@ -398,10 +398,44 @@ fn a_detached_pod_is_hidden_and_kept() {
     assert_snapshot!(bench.show(&["host", "detach", "web@laptop"]), @r"
     $ sns host detach web@laptop
     | error: pod `web` is not attached to host laptop
-    | hint: attach it with `sns host attach web@laptop`
+    | hint: no pod is attached to any host
     [exit 3]
     ");
     bench.attach("web", "laptop", &[]);
+}
+
+#[test]
+fn names_that_do_not_exist_are_corrected() {
+    let bench = Bench::with_host();
+    bench.attach("web", "laptop", &[("pod.yaml", PROGRAM), ("run.sh", RUN)]);
+    assert_snapshot!(bench.show(&["host", "detach", "nosuch"]), @r"
+    $ sns host detach nosuch
+    | error: pod `nosuch` is not attached to any host that takes part
+    | hint: attached pods: web@laptop
+    [exit 3]
+    ");
+    assert_snapshot!(bench.show(&["host", "detach", "wbe@laptop"]), @r"
+    $ sns host detach wbe@laptop
+    | error: pod `wbe` is not attached to host laptop
+    | hint: did you mean `web`?
+    | hint: attached pods: web@laptop
+    [exit 3]
+    ");
+    for arguments in [
+        ["host", "attach", "wbe@laptop"],
+        ["host", "attach", "prxoy@laptop"],
+    ] {
+        let refused = bench.run(&arguments);
+        assert!(
+            refused.code == 3 && refused.stderr.contains("hint: did you mean `"),
+            "{refused}"
+        );
+    }
+    let refused = bench.run(&["host", "attach", "web@lapto"]);
+    assert!(
+        refused.stderr.contains("hint: did you mean `laptop`?"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -466,6 +500,46 @@ fn what_is_overlooked_is_said() {
         assert!(
             outcome.stderr.starts_with(warnings),
             "{arguments:?} {outcome}"
+        );
+    }
+}
+
+#[test]
+fn a_registration_that_fails_leaves_nothing_in_the_way_of_the_next() {
+    let bench = Bench::new();
+    let log = bench.read("log.txt");
+    let path = bench.cluster.project().join("log.txt");
+    // As on a full disk, one of the files cannot be written.
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    let register = ["host", "register", "h9", "--address=local"];
+    assert_eq!(bench.run(&register).code, 7);
+    assert!(!bench.cluster.project().join("h9").exists());
+    std::fs::remove_dir(&path).unwrap();
+    bench.write("log.txt", &log);
+    bench.ok(&register);
+    assert_eq!(bench.ok(&["host", "ls"]), "h9 active\n");
+
+    bench.write("half/host.state", "active\n");
+    let refused = bench.run(&["host", "register", "half", "--address=local"]);
+    assert_eq!(refused.code, 3, "{refused}");
+    assert!(refused.stderr.contains("it has no host.env"), "{refused}");
+}
+
+#[test]
+fn a_host_that_cannot_be_read_is_not_passed_over() {
+    let bench = Bench::with_host();
+    let env = bench.cluster.project().join("laptop/host.env");
+    std::fs::remove_file(&env).unwrap();
+    // A loop of links cannot be read by anybody, not even by root.
+    std::os::unix::fs::symlink(&env, &env).unwrap();
+    for command in [["host", "ls"], ["pod", "ls"]] {
+        let refused = bench.run(&command);
+        assert_eq!(refused.code, 7, "{refused}");
+        let stderr = bench.redact(&refused.stderr);
+        assert!(
+            stderr.contains("could not read the host directory [PROJECT]/laptop"),
+            "{stderr}"
         );
     }
 }

@@ -38,6 +38,7 @@ impl Cluster<'_> {
 
     /// Removes what a killed `sns` left, before git sees it.
     fn sweep(&self) -> Result<(), CommandError> {
+        directories::sweep_root(self.path())?;
         for name in self.host_names()? {
             let host = self.files.host(&name);
             for release in host.releases().unwrap_or_default() {

@@ -48,20 +48,48 @@ impl Cluster<'_> {
         pod: &PodName,
         named: Option<&HostName>,
     ) -> Result<Vec<Host>, CommandError> {
-        if let Some(name) = named {
-            let host = self.host(name)?;
-            if host.has(pod) {
-                return Ok(vec![host]);
-            }
-            return Err(self.not_attached(pod, Some(name))?);
+        let found = self.find_hosts(pod, named)?;
+        if !found.is_empty() {
+            return Ok(found);
         }
-        let mut hosts = self.hosts()?;
-        hosts.retain(|host| host.has(pod) && !host.is_disabled());
-        if hosts.is_empty() {
-            Err(self.not_attached(pod, None)?)
-        } else {
-            Ok(hosts)
+        let at = named.map_or("HOST", HostName::as_str);
+        let attach = format!("attach it with `sns host attach {pod}@{at}`");
+        Err(self.not_attached(pod, named)?.hint(attach))
+    }
+
+    /// The same for a pod that should not be attached any longer.
+    pub(crate) fn hosts_to_leave(
+        &self,
+        pod: &PodName,
+        named: Option<&HostName>,
+    ) -> Result<Vec<Host>, CommandError> {
+        let found = self.find_hosts(pod, named)?;
+        if !found.is_empty() {
+            return Ok(found);
         }
+        let mut attached = Vec::new();
+        for host in self.hosts()? {
+            let pods = host.attached()?;
+            attached.extend(pods.iter().map(|pod| format!("{pod}@{}", host.name)));
+        }
+        let list = match attached.is_empty() {
+            true => "no pod is attached to any host".to_owned(),
+            false => format!("attached pods: {}", attached.join(", ")),
+        };
+        Err(self.not_attached(pod, named)?.hint(list))
+    }
+
+    fn find_hosts(
+        &self,
+        pod: &PodName,
+        named: Option<&HostName>,
+    ) -> Result<Vec<Host>, CommandError> {
+        let mut hosts = match named {
+            Some(name) => vec![self.host(name)?],
+            None => self.hosts()?,
+        };
+        hosts.retain(|host| host.has(pod) && (named.is_some() || !host.is_disabled()));
+        Ok(hosts)
     }
 
     /// All releases of the project that a designation means. At least one.
@@ -108,16 +136,13 @@ impl Cluster<'_> {
             || "any host that takes part".to_owned(),
             |host| format!("host {host}"),
         );
-        let at = host.map_or("HOST", HostName::as_str);
         let error = CommandError::mistake(format!("pod `{pod}` is not attached to {place}"));
         let suggestion = if known.contains(pod) {
             None
         } else {
             did_you_mean(pod.as_str(), known.iter().map(PodName::as_str))
         };
-        Ok(error
-            .hint_if(suggestion)
-            .hint(format!("attach it with `sns host attach {pod}@{at}`")))
+        Ok(error.hint_if(suggestion))
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn run(context: &Context<'_>, args: &DetachArgs) -> Result<(), Comman
         ));
     }
     let cluster = context.open()?;
-    for host in cluster.hosts_of(&named.pod, named.host.as_ref())? {
+    for host in cluster.hosts_to_leave(&named.pod, named.host.as_ref())? {
         cluster.log_pod(
             &host,
             &named.pod,

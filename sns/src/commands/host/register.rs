@@ -1,7 +1,7 @@
 //! `sns host register HOST`.
 
-use std::fs;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use clap::Args;
 use hostfiles::{Format as _, HostEnv, HostState};
@@ -9,6 +9,7 @@ use names::HostName;
 
 use crate::command_error::{CommandError, Kind};
 use crate::commands::Context;
+use crate::directories::Staged;
 use crate::project::{Cluster, home_path};
 
 /// Add a host to the project; nothing is contacted
@@ -83,11 +84,14 @@ pub(crate) fn run(context: &Context<'_>, args: &RegisterArgs) -> Result<(), Comm
     let cluster = context.open()?;
     let directory = cluster.files.host(&args.host);
     if directory.path().exists() {
-        return Err(CommandError::mistake(format!(
-            "{} exists already",
-            directory.path().display()
-        ))
-        .hint("choose another name; to change a host, edit its host.env"));
+        let hint = match directory.host_env().exists() {
+            true => "choose another name; to change a host, edit its host.env",
+            false => {
+                "it is no host, since it has no host.env: move it away, or choose another name"
+            }
+        };
+        let shown = directory.path().display();
+        return Err(CommandError::mistake(format!("{shown} exists already")).hint(hint));
     }
     let (env, superuser) = if args.address == "local" {
         (local(args)?, None)
@@ -95,22 +99,16 @@ pub(crate) fn run(context: &Context<'_>, args: &RegisterArgs) -> Result<(), Comm
         remote(args)?
     };
     check_home_is_free(&cluster, &env)?;
-    fs::create_dir_all(directory.path()).map_err(|error| {
-        CommandError::files(
-            format!(
-                "could not make the directory {}",
-                directory.path().display()
-            ),
-            error,
-        )
-    })?;
-    // host.env comes last: it makes the directory a host.
-    hostfiles::write(&directory.host_state(), &HostState::Active)?;
+    let staged = Staged::begin(directory.path().to_owned())?;
+    let beside = |file: PathBuf| staged.path().join(file.file_name().unwrap_or_default());
+    hostfiles::write(&beside(directory.host_state()), &HostState::Active)?;
     if let Some(superuser) = superuser {
-        hostfiles::write(&directory.superuser_env(), &superuser)?;
+        hostfiles::write(&beside(directory.superuser_env()), &superuser)?;
     }
-    hostfiles::write(&directory.host_env(), &env)?;
+    hostfiles::write(&beside(directory.host_env()), &env)?;
+    // The line comes first: whoever is killed between the two leaves a line too much, never half a host.
     cluster.log(&format!("CREATE_HOST {}", args.host))?;
+    staged.publish()?;
     context.ui.done(&format!(
         "host {} registered at {}",
         args.host,
