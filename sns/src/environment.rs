@@ -2,6 +2,7 @@
 //! depends on anything that its arguments do not show.
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -16,8 +17,10 @@ pub(crate) struct Environment {
     pub(crate) current_dir: PathBuf,
     /// `HOME`; relative host homes lie below it.
     pub(crate) home: Option<PathBuf>,
-    /// `USER` or `LOGNAME`, for the logs of the project.
+    /// `USER` or `LOGNAME`, or the name that the system has for the user, for the logs of the project.
     pub(crate) user: String,
+    /// Who the variables of git say the user is.
+    pub(crate) git_names: GitNames,
     /// `CLUSTERPATH`.
     pub(crate) cluster_path: Option<PathBuf>,
     /// `PODPATH`.
@@ -32,6 +35,24 @@ pub(crate) struct Environment {
     pub(crate) now: Timestamp,
 }
 
+/// Names for commits, from git's own variables; each wins over git's configuration.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct GitNames {
+    /// `GIT_AUTHOR_NAME` and `GIT_AUTHOR_EMAIL`.
+    pub(crate) author: GitName,
+    /// `GIT_COMMITTER_NAME` and `GIT_COMMITTER_EMAIL`.
+    pub(crate) committer: GitName,
+}
+
+/// One of them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct GitName {
+    /// The name.
+    pub(crate) name: Option<String>,
+    /// The address.
+    pub(crate) email: Option<String>,
+}
+
 impl Environment {
     /// Reads it.
     pub(crate) fn read() -> Result<Self, CommandError> {
@@ -42,6 +63,10 @@ impl Environment {
             current_dir,
             home: path("HOME"),
             user: user(),
+            git_names: GitNames {
+                author: git_name("AUTHOR"),
+                committer: git_name("COMMITTER"),
+            },
             cluster_path: path("CLUSTERPATH"),
             pod_path: path("PODPATH"),
             plugins: path("SIMPLENETES_PLUGINS"),
@@ -76,14 +101,53 @@ fn path(name: &str) -> Option<PathBuf> {
     variable(name).map(PathBuf::from)
 }
 
+fn git_name(role: &str) -> GitName {
+    let text = |what: &str| {
+        let value = variable(&format!("GIT_{role}_{what}"))?;
+        Some(value.to_string_lossy().into_owned())
+    };
+    GitName {
+        name: text("NAME"),
+        email: text("EMAIL"),
+    }
+}
+
 /// The user's name as one word, since it becomes a field of a log line.
 fn user() -> String {
-    let name = variable("USER").or_else(|| variable("LOGNAME"));
-    let name = name.map(|name| {
+    let names = [variable("USER"), variable("LOGNAME")];
+    let words = names.into_iter().flatten().map(|name| {
         name.to_string_lossy()
             .split_whitespace()
             .collect::<String>()
     });
-    name.filter(|name| !name.is_empty())
-        .unwrap_or_else(|| "unknown".to_owned())
+    let mut words = words.filter(|word| !word.is_empty());
+    words.next().unwrap_or_else(|| {
+        let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+        user_of(rustix::process::getuid().as_raw(), &users)
+    })
+}
+
+/// The name that a text like `/etc/passwd` has for a user id; the number itself when it has none.
+fn user_of(uid: u32, users: &str) -> String {
+    let number = uid.to_string();
+    let found = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        (fields.nth(1) == Some(number.as_str())).then(|| name.to_owned())
+    });
+    found.unwrap_or_else(|| format!("uid-{uid}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_without_variables_has_the_name_of_the_system() {
+        let users = "root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1001::/home/web:/bin/sh\n";
+        let check = |uid, expected: &str| assert_eq!(user_of(uid, users), expected);
+        check(0, "root");
+        check(1000, "web");
+        check(1001, "uid-1001");
+    }
 }

@@ -91,7 +91,8 @@ fn outside_a_project_every_command_says_so() {
     let arguments = ["host", "ls"];
     assert_snapshot!(bench.shown(&arguments, &bench.run_in(&folder, &arguments)), @r"
     $ sns host ls
-    | error: [FOLDER] is not inside a Cluster Project: no cluster-id.txt here or in a directory above; change into one, or make one with `sns cluster create`
+    | error: [FOLDER] is not inside a Cluster Project: no cluster-id.txt here or in a directory above
+    | hint: name its directory with --project or CLUSTERPATH, or make one with `sns cluster create`
     [exit 3]
     ");
     let arguments = ["--project", "nowhere", "host", "ls"];
@@ -160,4 +161,25 @@ fn damaged_files_are_named_with_the_line() {
     |   because: cluster-id.txt: found `two words`, expected one word of printable ASCII, NAME-NUMBER, as in mycluster-12345
     [exit 4]
     ");
+}
+
+#[test]
+fn the_first_commit_carries_the_names_that_git_is_told() {
+    let bench = Bench::empty();
+    let mut command = bench.cluster.sns(&["cluster", "create", "named"]);
+    command
+        .current_dir(bench.cluster.folder())
+        .env("GIT_AUTHOR_NAME", "Ada")
+        .env("GIT_AUTHOR_EMAIL", "ada@example.com")
+        .env("GIT_COMMITTER_NAME", "Grace")
+        .env("GIT_COMMITTER_EMAIL", "grace@example.com");
+    let created = Outcome::of(&mut command).unwrap();
+    assert!(
+        created.code == 0 && !created.stderr.contains("warning"),
+        "{created}"
+    );
+    let mut log = bench.cluster.git(&["log", "--format=%an %ae %cn %ce"]);
+    log.current_dir(bench.cluster.folder().join("named"));
+    let log = Outcome::of(&mut log).unwrap().success().unwrap();
+    assert_eq!(log, "Ada ada@example.com Grace grace@example.com\n");
 }

@@ -38,7 +38,7 @@ pub(crate) fn run(context: &Context<'_>, args: &CreateArgs) -> Result<(), Comman
     check_place(&place)?;
     let staged = Staged::begin(place.clone())?;
     write_files(context, staged.path(), &id)?;
-    let author = git::create(staged.path(), &context.environment.user, "Initial")?;
+    let author = git::create(staged.path(), context.environment, "Initial")?;
     staged.publish()?;
     if author == Author::Account {
         context.ui.warning(
