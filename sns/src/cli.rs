@@ -35,7 +35,16 @@ Environment:
   SIMPLENETES_PLUGINS  where first-party plugins lie; default: plugins/ beside this program, then
                        /usr/lib/simplenetes/plugins
 
-Exit codes: see docs/EXIT_CODES.md."
+Exit codes:
+   0  done, and everything that was asked for is so
+   1  the answer is no: `sns pod ps -r -q` found no ready replica
+   2  the command line is wrong
+   3  it cannot be done as the project stands: an unknown host or pod, a port clash
+   4  a file that people write has mistakes
+   5  a safety check said no before anything was changed
+   6  a sync did not give every host what the project wants
+   7  a file or directory could not be read or written
+  70  a mistake in sns or in a plugin"
 )]
 pub(crate) struct Cli {
     /// The Cluster Project; default: CLUSTERPATH, or found upwards from the current directory

@@ -355,6 +355,16 @@ mod tests {
     }
 
     #[test]
+    fn the_help_has_every_code() {
+        use clap::CommandFactory as _;
+        let help = crate::cli::Cli::command().render_long_help().to_string();
+        for kind in Kind::ALL {
+            let row = format!("\n{:>4}  ", kind.exit_code());
+            assert!(help.contains(&row), "{row} is missing");
+        }
+    }
+
+    #[test]
     fn every_kind_has_its_own_code() {
         let mut codes: Vec<u8> = Kind::ALL.iter().map(|kind| kind.exit_code()).collect();
         codes.dedup();

@@ -3,6 +3,9 @@
 
 use podspec::{Diagnostic, Severity};
 
+/// Most characters of a line that are shown, without the marks where it is cut.
+const EXCERPT_CHARS_MAX: usize = 100;
+
 /// The lines that show one diagnostic of the file with this name and text.
 pub(crate) fn lines(file: &str, text: &str, diagnostic: &Diagnostic) -> Vec<String> {
     let word = match diagnostic.severity {
@@ -52,7 +55,7 @@ pub(crate) fn json(file: &str, diagnostic: &Diagnostic) -> serde_json::Value {
 fn excerpt(text: &str, line: u32, column: u32) -> Option<[String; 2]> {
     let index = usize::try_from(line).ok()?.checked_sub(1)?;
     let before_caret = usize::try_from(column).ok()?.saturating_sub(1);
-    let source = text.lines().nth(index)?;
+    let (source, before_caret) = cut(text.lines().nth(index)?, before_caret);
     let indent: String = source
         .chars()
         .chain(std::iter::repeat(' '))
@@ -65,6 +68,27 @@ fn excerpt(text: &str, line: u32, column: u32) -> Option<[String; 2]> {
         format!("  {number} | {source}"),
         format!("  {margin} | {indent}^"),
     ])
+}
+
+/// The part of a long line around the character `at`, and where that character is in the part.
+fn cut(line: &str, at: usize) -> (String, usize) {
+    let length = line.chars().count();
+    if length <= EXCERPT_CHARS_MAX {
+        return (line.to_owned(), at);
+    }
+    let start = at
+        .min(length)
+        .saturating_sub(EXCERPT_CHARS_MAX / 2)
+        .min(length - EXCERPT_CHARS_MAX);
+    let part: String = line.chars().skip(start).take(EXCERPT_CHARS_MAX).collect();
+    let before = if start > 0 { "…" } else { "" };
+    let after = if start + EXCERPT_CHARS_MAX < length {
+        "…"
+    } else {
+        ""
+    };
+    let shift = start - before.chars().count();
+    (format!("{before}{part}{after}"), at - shift)
 }
 
 #[cfg(test)]
@@ -109,5 +133,19 @@ mod tests {
             lines("pod.yaml", "a\n", &diagnostic),
             ["pod.yaml:9:1: warning: odd"]
         );
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_the_caret() {
+        let long: String = ('a'..='z').cycle().take(100_000).collect();
+        for column in [1, 30, 50_000, 99_999, 100_000, 100_001] {
+            let [line, caret] = excerpt(&long, 1, column).unwrap();
+            assert!(line.chars().count() < 120, "{column}: {line}");
+            let below = line.chars().nth(caret.chars().count() - 1);
+            let expected = long.chars().nth(column as usize - 1);
+            assert_eq!(below, expected, "{column}");
+        }
+        let short = "b".repeat(EXCERPT_CHARS_MAX);
+        assert_eq!(excerpt(&short, 1, 1).unwrap()[0], format!("  1 | {short}"));
     }
 }
