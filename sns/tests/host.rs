@@ -431,6 +431,12 @@ fn names_that_do_not_exist_are_corrected() {
             "{refused}"
         );
     }
+    assert_snapshot!(bench.show(&["host", "ls", "--pod=wbe"]), @r"
+    $ sns host ls --pod=wbe
+    | warning: pod `wbe` is not attached to any host
+    | hint: did you mean `web`?
+    [exit 0]
+    ");
     let refused = bench.run(&["host", "attach", "web@lapto"]);
     assert!(
         refused.stderr.contains("hint: did you mean `laptop`?"),

@@ -17,7 +17,7 @@ fn what_exists_is_compared_with_what_would_be_compiled() {
     assert_snapshot!(bench.show(&["pod", "compile", "web"]), @r"
     $ sns pod compile web
     | web:1.0.0@laptop exists already and was left as it is
-    | warning: web:1.0.0@laptop: what is there was compiled from other inputs: pod.yaml or cluster-vars.env has changed
+    | warning: web:1.0.0@laptop: what is there was compiled from other inputs: the pod or cluster-vars.env has changed
     | hint: raise podVersion in its pod.yaml; to replace this version, delete HOST/pods/web/release/1.0.0 from the project, compile, commit, and sync with --pod-to-overwrite=web:1.0.0
     [exit 0]
     ");
@@ -36,4 +36,13 @@ fn other_values_of_variables_are_other_inputs() {
         let again = bench.run(&["pod", "compile", "web"]);
         assert_eq!(again.stderr.contains("other inputs"), is_told, "{again}");
     }
+}
+
+#[test]
+fn another_program_is_another_input() {
+    let bench = Bench::with_program();
+    bench.ok(&["pod", "compile", "web"]);
+    bench.change_pod("web", "run.sh", "#!/bin/sh\nexit 1\n");
+    let again = bench.run(&["pod", "compile", "web"]);
+    assert!(again.stderr.contains("other inputs"), "{again}");
 }

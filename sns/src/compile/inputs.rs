@@ -4,7 +4,8 @@
 
 use std::fs;
 
-use hostfiles::ClusterVars;
+use hostfiles::{ClusterVars, ReleaseDir};
+use podspec::{Preprocessed, Shape};
 
 use super::Compiler;
 use crate::ports;
@@ -12,10 +13,11 @@ use crate::project::Host;
 use crate::variables::{self, Source};
 
 impl Compiler<'_> {
-    /// True when the pod.yaml or the variables of the cluster are others than those of the release that a host
+    /// True when the pod.yaml, its program or the variables of the cluster are others than those of the release that a host
     /// has. A release that does not keep its text, or of which that cannot be told, counts as unchanged.
     pub(super) fn has_other_inputs(&self, host: &Host) -> bool {
-        let kept = fs::read_to_string(host.dir.release(&self.release()).source());
+        let files = host.dir.release(&self.release());
+        let kept = fs::read_to_string(files.source());
         let (Ok(kept), Ok(vars)) = (kept, self.cluster.vars()) else {
             return false;
         };
@@ -28,8 +30,22 @@ impl Compiler<'_> {
             }
             source => self.value(&vars, source),
         };
-        let now = podspec::preprocess(&self.text, &mut value).text;
-        ports::without_first_line(&kept).is_some_and(|text| text != now)
+        let now = podspec::preprocess(&self.text, &mut value);
+        let has_other_text = ports::without_first_line(&kept).is_some_and(|text| text != now.text);
+        has_other_text || self.has_other_program(&now, &files)
+    }
+
+    /// The same for the file of a foreign program.
+    fn has_other_program(&self, now: &Preprocessed, files: &ReleaseDir) -> bool {
+        if self.header.runtime != Shape::EXECUTABLE {
+            return false;
+        }
+        let draft = podspec::parse(now, &self.pod, &Shape::executable()).ok();
+        let program = draft.and_then(|draft| self.program(&draft).ok());
+        let kept = fs::read(files.pod()).ok();
+        program
+            .zip(kept)
+            .is_some_and(|(program, kept)| program != kept)
     }
 
     /// The value of a variable that is no automatic port.

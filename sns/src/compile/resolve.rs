@@ -138,7 +138,7 @@ impl Compiler<'_> {
     }
 
     /// The file that is the pod.
-    fn program(&self, draft: &Draft) -> Result<Vec<u8>, CommandError> {
+    pub(super) fn program(&self, draft: &Draft) -> Result<Vec<u8>, CommandError> {
         let path = draft.executable().unwrap_or_default();
         self.source.file(path)
     }

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::command_error::CommandError;
 use crate::commands::Context;
+use crate::suggest::did_you_mean;
 
 /// List the hosts of the project with their states
 #[derive(Debug, Args)]
@@ -43,6 +44,9 @@ pub(crate) fn run(context: &Context<'_>, args: &LsArgs) -> Result<(), CommandErr
         None => args.all || !host.is_disabled(),
     });
     hosts.retain(|host| args.pod.as_ref().is_none_or(|pod| host.has(pod)));
+    if let Some(pod) = &args.pod {
+        warn_of_unknown(context, pod, &cluster.attached_pods()?);
+    }
     if !args.json {
         hosts
             .iter()
@@ -62,4 +66,17 @@ pub(crate) fn run(context: &Context<'_>, args: &LsArgs) -> Result<(), CommandErr
     }
     context.ui.json(&list.into());
     Ok(())
+}
+
+/// An empty list is a true answer, but perhaps not to what was meant.
+fn warn_of_unknown(context: &Context<'_>, pod: &PodName, attached: &[PodName]) {
+    if attached.contains(pod) {
+        return;
+    }
+    context
+        .ui
+        .warning(&format!("pod `{pod}` is not attached to any host"));
+    if let Some(hint) = did_you_mean(pod.as_str(), attached.iter().map(PodName::as_str)) {
+        context.ui.hint(&hint);
+    }
 }

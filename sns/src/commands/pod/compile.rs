@@ -78,7 +78,7 @@ fn tell(context: &Context<'_>, compiler: &Compiler<'_>, outcome: &Outcome) {
     }
     for host in &outcome.outdated {
         context.ui.warning(&format!(
-            "{release}@{}: what is there was compiled from other inputs: pod.yaml or cluster-vars.env has changed",
+            "{release}@{}: what is there was compiled from other inputs: the pod or cluster-vars.env has changed",
             host.name
         ));
     }
