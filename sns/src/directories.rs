@@ -197,6 +197,9 @@ mod tests {
         for name in names {
             fs::create_dir_all(root.path().join(name).join("conf")).unwrap();
         }
+        sweep_root(root.path()).unwrap();
+        assert!(!root.path().join(".staged.a1B2c3").exists());
+        assert!(root.path().join(".config.x").exists());
         sweep(root.path()).unwrap();
         sweep(&root.path().join("nowhere")).unwrap();
         let mut left: Vec<String> = fs::read_dir(root.path())
