@@ -14,7 +14,7 @@ const MAGNETS: [&str; 4] = ["util", "common", "helpers", "misc"];
 
 /// Reports files that nobody compiles, packages with several test binaries, and refused names.
 pub(crate) fn check(tree: &Tree) -> Vec<Problem> {
-    let reached = reached(tree);
+    let reached = tree.reached();
     let mut problems = Vec::new();
     for (path, _) in tree.rust() {
         if !reached.contains_key(path) {
@@ -54,8 +54,8 @@ fn refused_name(path: &str) -> Option<Problem> {
     ))
 }
 
-/// All compiled files; true for those that are compiled for tests only.
-pub(crate) fn reached(tree: &Tree) -> BTreeMap<String, bool> {
+/// What [`Tree::reached`] keeps.
+pub(super) fn reached(tree: &Tree) -> BTreeMap<String, bool> {
     let mut reached = BTreeMap::new();
     for manifest in tree.manifests() {
         for root in roots(tree, &manifest) {
@@ -70,9 +70,8 @@ pub(crate) fn reached(tree: &Tree) -> BTreeMap<String, bool> {
 
 /// The files of shipped code: compiled, and not for tests only.
 pub(crate) fn shipped(tree: &Tree) -> impl Iterator<Item = (&str, &str)> {
-    let reached = reached(tree);
     tree.rust()
-        .filter(move |(path, _)| reached.get(*path) == Some(&false))
+        .filter(|(path, _)| tree.reached().get(*path) == Some(&false))
 }
 
 /// The crate roots that Cargo finds by itself, apart from the tests.

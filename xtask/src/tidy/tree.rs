@@ -1,5 +1,6 @@
 //! The sources that tidy looks at: every text file that git tracks or would track.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -11,6 +12,8 @@ use crate::program::Program;
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
     files: BTreeMap<String, String>,
+    /// Found once for all checks: it parses every file.
+    reached: OnceCell<BTreeMap<String, bool>>,
 }
 
 /// One package manifest.
@@ -62,18 +65,19 @@ impl Tree {
                 files.insert(name.to_owned(), text);
             }
         }
-        Ok(Self { files })
+        Ok(Self::from(files))
     }
 
     /// A small tree for a test.
     #[cfg(test)]
     pub(crate) fn of(files: &[(&str, &str)]) -> Self {
-        let owned = files
-            .iter()
-            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
-        Self {
-            files: owned.collect(),
-        }
+        let owned = |(path, text): &(&str, &str)| ((*path).to_owned(), (*text).to_owned());
+        Self::from(files.iter().map(owned).collect::<BTreeMap<_, _>>())
+    }
+
+    /// All compiled files; true for those that are compiled for tests only.
+    pub(super) fn reached(&self) -> &BTreeMap<String, bool> {
+        self.reached.get_or_init(|| super::modules::reached(self))
     }
 
     /// The text of a file.
@@ -103,6 +107,15 @@ impl Tree {
                 table: text.parse().ok()?,
             })
         })
+    }
+}
+
+impl From<BTreeMap<String, String>> for Tree {
+    fn from(files: BTreeMap<String, String>) -> Self {
+        Self {
+            files,
+            reached: OnceCell::new(),
+        }
     }
 }
 
