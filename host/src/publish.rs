@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hostfiles::{PortMapping, PortMappings, write};
 use names::ReleaseId;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::log::{Log, one_line};
@@ -22,6 +22,8 @@ const FIRST_LOOK_MAX: Duration = Duration::from_secs(10);
 
 /// After so long without news the file is looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// Nobody waits longer for a write: a disk that hangs must not keep a unit from being stopped.
+const WRITTEN_MAX: Duration = Duration::from_secs(2);
 /// A write that failed, for a full disk perhaps, is tried again after so long.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
 
@@ -32,6 +34,8 @@ pub enum Message {
     Set(ReleaseId, Vec<PortMapping>),
     /// The file has changed: it should be looked at.
     Look,
+    /// To be answered when all that was said before stands in the file, or could not be written.
+    Written(oneshot::Sender<()>),
 }
 
 /// Where drivers say which ports lead to their release.
@@ -54,6 +58,16 @@ impl Routes {
         let _ = self.sender.send(Message::Set(id, mappings)).await;
     }
 
+    /// Waits until all that was said before stands in the file: from then on the proxy is told not to
+    /// dial what is about to be stopped. It waits two seconds at most.
+    pub async fn written(&self) {
+        let (sender, receiver) = oneshot::channel();
+        if self.sender.send(Message::Written(sender)).await.is_ok() {
+            // Neither a late nor a lost answer may keep a unit from being stopped.
+            let _ = timeout(WRITTEN_MAX, receiver).await;
+        }
+    }
+
     /// Says that the file may not be what was written.
     pub async fn look(&self) {
         let _ = self.sender.send(Message::Look).await;
@@ -69,12 +83,14 @@ pub async fn run(
     log: Log,
 ) {
     let mut routes = BTreeMap::new();
+    let mut waiting = Vec::new();
     let deadline = Instant::now() + FIRST_LOOK_MAX;
     while !expected.is_empty() {
         match timeout_at(deadline, messages.recv()).await {
             Err(_) => break,
             Ok(None) => return,
             Ok(Some(Message::Look)) => {}
+            Ok(Some(Message::Written(sender))) => waiting.push(sender),
             Ok(Some(Message::Set(id, mappings))) => {
                 expected.remove(&id);
                 routes.insert(id, mappings);
@@ -86,14 +102,20 @@ pub async fn run(
             Ok(()) => LOOK_AGAIN,
             Err(Failed) => TRY_AGAIN,
         };
+        for sender in waiting.drain(..) {
+            // Whoever has stopped waiting does not want to know.
+            let _ = sender.send(());
+        }
         let mut news = match timeout(pause, messages.recv()).await {
             Err(_) => continue,
             Ok(None) => return,
             Ok(message) => message,
         };
         while let Some(message) = news {
-            if let Message::Set(id, mappings) = message {
-                routes.insert(id, mappings);
+            match message {
+                Message::Set(id, mappings) => drop(routes.insert(id, mappings)),
+                Message::Written(sender) => waiting.push(sender),
+                Message::Look => {}
             }
             news = messages.try_recv().ok();
         }
@@ -180,6 +202,30 @@ mod tests {
             std::fs::read_to_string(&path).unwrap(),
             "61000:30000:10:false\n"
         );
+    }
+
+    #[tokio::test]
+    async fn what_was_withdrawn_is_gone_before_a_stop_begins() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("portmappings.conf");
+        let (routes, messages) = Routes::channel();
+        let log = Log::new(Level::Error);
+        let expected = BTreeSet::from([id("a:1.0.0"), id("b:1.0.0")]);
+        let writer = tokio::spawn(run(path.clone(), messages, expected, log));
+        let read = || std::fs::read_to_string(&path).unwrap();
+        let mapping = |text: &str| vec![text.parse::<PortMapping>().unwrap()];
+        let [first, second] = ["61000:30000:10:false", "61001:30001:10:false"];
+        routes.set(id("a:1.0.0"), mapping(first)).await;
+        // The writer still waits for the other release; then both are written together.
+        let ((), ()) = tokio::join!(routes.written(), async {
+            routes.set(id("b:1.0.0"), mapping(second)).await;
+        });
+        assert_eq!(read(), format!("{first}\n{second}\n"));
+        routes.set(id("a:1.0.0"), Vec::new()).await;
+        routes.written().await;
+        assert_eq!(read(), format!("{second}\n"));
+        drop(routes);
+        writer.await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

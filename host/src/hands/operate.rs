@@ -38,6 +38,10 @@ impl Hands {
     ) -> Result<Deed, Trouble> {
         let line = describe(&operation);
         self.note(&line);
+        if let Operation::Stop(..) = operation {
+            // No proxy should dial a unit that has been asked to end.
+            self.routes.written().await;
+        }
         let done = match &operation {
             Operation::Start(unit) => self.start(&spec, unit, start_count, state).await,
             Operation::Remove => self.remove(&spec, state).await,
