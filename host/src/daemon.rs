@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::hands::{OwnAddress, Surroundings};
 use crate::home::Home;
+use crate::lock::Role;
 use crate::log::{Log, one_line};
 use crate::plugins::{self, Kinds, Plugins};
 use crate::publish::{self, Routes};
@@ -94,6 +95,7 @@ impl Daemon {
             address: address_seen,
             owner: home.owner.to_string(),
             log,
+            role: Role::Daemon,
         };
         let mut daemon = Self {
             home: home.files.clone(),

@@ -107,7 +107,13 @@ impl<W: World> Driver<W> {
 
     /// Drives the release until the daemon ends, or until it is gone and nothing of it is left.
     pub async fn run(mut self) {
-        self.adopt().await;
+        let mut shutdown = self.orders.shutdown.clone();
+        let found = tokio::select! {
+            // Finding waits for the lock of the release, which may last: nothing is begun yet.
+            _ = shutdown.wait_for(|ends| *ends) => return,
+            found = self.world.find() => found,
+        };
+        self.adopt(&found);
         self.learn_desired();
         loop {
             let (begun, wake_at) = self.act();

@@ -3,6 +3,7 @@
 //! It decides nothing. What it did is answered; when it should be done is the planner's.
 
 mod find;
+mod hold;
 mod note;
 mod operate;
 mod request;
@@ -22,6 +23,7 @@ use tokio::sync::watch as channel;
 
 use crate::driver::{Deed, End, Found, Paper, Work, World};
 use crate::life::{Operation, ProbeError, ProbeKind, Trouble};
+use crate::lock::Role;
 use crate::log::Log;
 use crate::plugins::Kinds;
 use crate::probe;
@@ -50,6 +52,8 @@ pub struct Surroundings {
     pub owner: String,
     /// Where the daemon says what it does.
     pub log: Log,
+    /// As what releases are driven here.
+    pub role: Role,
 }
 
 /// The hands on one release.

@@ -14,6 +14,7 @@ pub mod driver;
 pub mod hands;
 pub mod home;
 pub mod life;
+pub mod lock;
 pub mod log;
 pub mod open_files;
 pub mod plan;

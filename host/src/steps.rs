@@ -17,6 +17,7 @@ use names::{ReleaseId, SignalName, UnitName};
 use rustix::process::{Signal, kill_process_group, pidfd_send_signal};
 use simplenetes_plugin::{Answer, Step, StepOptions};
 
+use crate::lock::Hold;
 use crate::open_files::OpenFiles;
 use crate::process::ProcessId;
 use crate::shim::{User, look_up};
@@ -141,6 +142,8 @@ pub struct StepRunner {
     pub owner_is_root: bool,
     /// The limit of open files that units get.
     pub open_files: OpenFiles,
+    /// The lock of the release, which lasts until the last step has ended.
+    pub hold: Hold,
 }
 
 /// What a step needs to know of the units.

@@ -13,6 +13,7 @@ use super::Settings;
 use crate::driver::{Driver, Orders};
 use crate::hands::{Hands, Surroundings};
 use crate::home::Home;
+use crate::lock::Hold;
 use crate::open_files::OpenFiles;
 use crate::publish::Routes;
 use crate::scan::{Desired, DesiredRelease};
@@ -115,6 +116,7 @@ impl Fleet {
             programs: self.programs.clone(),
             owner_is_root: self.owner_is_root,
             open_files: self.open_files.clone(),
+            hold: Hold::default(),
         };
         let hands = Hands::new(runner, self.around.clone(), self.routes.clone());
         let driver = Driver::new(id.clone(), hands, orders, self.clock);

@@ -8,8 +8,7 @@ use super::{Driver, Found, Survivor, World};
 use crate::life::{EndReason, Event, Life, Operation, Phase, StopReason, Trouble};
 
 impl<W: World> Driver<W> {
-    pub(super) async fn adopt(&mut self) {
-        let found = self.world.find().await;
+    pub(super) fn adopt(&mut self, found: &Found) {
         self.memory = found.memory.clone();
         self.configs = found.memory.configs.clone();
         if let Some(spec) = &found.spec {
@@ -18,7 +17,7 @@ impl<W: World> Driver<W> {
             self.spec = Some(std::sync::Arc::clone(spec));
         }
         self.life.removed = !found.remains;
-        self.place_units(&found);
+        self.place_units(found);
         let running: Vec<_> = found.running.keys().cloned().collect();
         for unit in running {
             self.watch_end(unit);

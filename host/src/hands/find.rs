@@ -33,6 +33,7 @@ pub(super) enum Unit {
 
 impl Hands {
     pub(super) async fn find_all(self) -> Found {
+        self.hold().await;
         let run = self.release().run_dir();
         let mut found = Found {
             remains: run.exists(),

@@ -36,6 +36,8 @@ impl Hands {
         start_count: u32,
         state: Vec<u8>,
     ) -> Result<Deed, Trouble> {
+        // The directory of the release may have been replaced, and with it the lock.
+        self.hold().await;
         let line = describe(&operation);
         self.note(&line);
         if let Operation::Stop(..) = operation {

@@ -166,6 +166,7 @@ mod tests {
             ),
             owner_is_root: false,
             open_files: OpenFiles::raise(),
+            hold: crate::lock::Hold::default(),
         }
     }
 

@@ -1,0 +1,66 @@
+//! Holding the lock of the release: nothing is found or done in it before.
+
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use super::Hands;
+use crate::lock::{Attempt, Holder, ReleaseLock, Role};
+use crate::log::one_line;
+
+/// A lock that cannot be taken, because the file system refuses, is tried again after so long.
+const TRY_AGAIN: Duration = Duration::from_secs(2);
+
+impl Hands {
+    /// Takes the lock, if it is not held where others see it, and waits while somebody else has it. A
+    /// release that is gone has none, and gets none: its directory should not come back for that.
+    pub(super) async fn hold(&self) {
+        while !self.runner.hold.is_in_place() && self.is_there() {
+            match self.take_lock().await {
+                Ok(lock) => self.runner.hold.keep(lock),
+                Err(error) if error.kind() == ErrorKind::NotFound => return,
+                Err(error) => {
+                    let lock = self.release().lock();
+                    self.around.log.warn(format_args!(
+                        "{}: cannot take the lock {}: {}",
+                        self.id(),
+                        lock.display(),
+                        one_line(&error)
+                    ));
+                    tokio::time::sleep(TRY_AGAIN).await;
+                }
+            }
+        }
+    }
+
+    /// True while there is something to drive.
+    fn is_there(&self) -> bool {
+        let release = self.release();
+        release.pod().exists() || release.state().exists() || release.run_dir().exists()
+    }
+
+    async fn take_lock(&self) -> io::Result<ReleaseLock> {
+        let role = self.around.role;
+        match ReleaseLock::try_take(self.release(), role)? {
+            Attempt::Taken(lock) => return Ok(lock),
+            Attempt::Held(holder) => self.around.log.info(format_args!(
+                "{}: waits for {}",
+                self.id(),
+                describe(holder.as_ref())
+            )),
+        }
+        ReleaseLock::take(self.release(), role).await
+    }
+}
+
+fn describe(holder: Option<&Holder>) -> String {
+    match holder {
+        None => "the end of a step that a driver before has begun".to_owned(),
+        Some(Holder { process, role, .. }) => {
+            let name = match role {
+                Role::Daemon => "another daemon",
+                Role::Keep => "the resident driver of `./pod run`",
+            };
+            format!("{name} (pid {}), which drives it", process.pid)
+        }
+    }
+}
