@@ -55,12 +55,19 @@ pub(crate) enum Command {
         #[arg(num_args = 0..)]
         about: Vec<String>,
     },
-    /// The process that becomes a unit; started by a shim only
+    /// The parent of one step of an operation; started by the daemon only
     #[command(hide = true)]
-    ShimGate {
-        /// The process of the shim
-        shim: u32,
-        /// As for the shim
+    Step {
+        /// Pod, version and step, for those who look at the list of processes
+        #[arg(num_args = 0..)]
+        about: Vec<String>,
+    },
+    /// The process that becomes a unit or a step; started by their parents only
+    #[command(hide = true)]
+    Gate {
+        /// The process of the parent
+        parent: u32,
+        /// As for the parent
         #[arg(num_args = 0..)]
         about: Vec<String>,
     },

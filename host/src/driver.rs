@@ -72,6 +72,10 @@ pub struct Driver<W> {
     /// The configs as the units know them.
     configs: BTreeMap<VolumeName, String>,
     memory: Memory,
+    /// What the steps of operations write last.
+    lines: watch::Receiver<String>,
+    /// What the operation that is under way wrote last.
+    progress: Option<String>,
     told: Option<Paper>,
     /// When what was told last should be told again, because it may not stand on the disk.
     doubt: Option<u64>,
@@ -84,6 +88,8 @@ impl<W: World> Driver<W> {
         let (sender, inbox) = mpsc::channel(INBOX_MAX);
         Self {
             id,
+            lines: world.lines(),
+            progress: None,
             world: Arc::new(world),
             orders,
             clock,
@@ -140,6 +146,7 @@ impl<W: World> Driver<W> {
         let Some(desired) = desired else {
             return self.apply(Event::Wanted(PodState::Removed));
         };
+        let before = self.life.wanted;
         self.change_spec(&desired);
         let replaced = self.spec.is_some()
             && self.spec.as_ref() != desired.pod.as_ref().ok()
@@ -150,6 +157,9 @@ impl<W: World> Driver<W> {
             Ok(state) => self.apply(Event::Wanted(state)),
             // What cannot be read changes nothing.
             Err(_) => {}
+        }
+        if self.life.wanted != before && self.life.operation.is_some() {
+            self.world.cancel();
         }
         self.learn_configs(desired.configs);
     }
@@ -223,6 +233,10 @@ impl<W: World> Driver<W> {
                 // The pod may wait for this to be replaced by another.
                 self.learn_desired();
             }
+            Wake::Line => {
+                let line = self.lines.borrow_and_update().clone();
+                self.progress = self.life.operation.as_ref().map(|_| line);
+            }
             Wake::Look => self.doubt_after(wake::LOOK_AFTER_MS),
             Wake::Timer | Wake::Shutdown => {}
         }
@@ -230,6 +244,7 @@ impl<W: World> Driver<W> {
 
     fn operation_done(&mut self, outcome: Result<Deed, Trouble>) {
         let operation = self.life.operation.clone();
+        self.progress = None;
         let (outcome, survivors) = match outcome {
             Ok(deed) => {
                 if let Some(state) = deed.state {

@@ -170,6 +170,14 @@ impl World for Hands {
         )
     }
 
+    fn lines(&self) -> channel::Receiver<String> {
+        self.runner.told().lines()
+    }
+
+    fn cancel(&self) {
+        self.runner.told().cancel();
+    }
+
     fn probe(
         &self,
         spec: Arc<CompiledPod>,

@@ -10,7 +10,9 @@
 //! `steps`, `shim`, `probe` and `publish`. A daemon that ends or is killed leaves every pod running.
 
 pub mod daemon;
+mod descendants;
 pub mod driver;
+pub mod gate;
 pub mod hands;
 pub mod home;
 pub mod life;
@@ -26,6 +28,7 @@ pub mod publish;
 pub mod runtime;
 pub mod scan;
 pub mod shim;
+pub mod step;
 pub mod steps;
 pub mod system;
 pub mod watch;

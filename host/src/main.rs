@@ -11,7 +11,7 @@ use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
 use simplenetesd::daemon::{self, Settings};
 use simplenetesd::log::{Level, Log};
-use simplenetesd::{shim, system};
+use simplenetesd::{gate, shim, step, system};
 
 const FAILURE: u8 = 1;
 const WRONG_COMMAND_LINE: u8 = 2;
@@ -31,9 +31,13 @@ fn main() -> ExitCode {
             ..
         } => shim::run().map(|()| 0).map_err(Into::into),
         Cli {
-            command: Some(Command::ShimGate { shim, .. }),
+            command: Some(Command::Step { .. }),
             ..
-        } => Ok(shim::run_gate(shim)),
+        } => step::run().map(|()| 0).map_err(Into::into),
+        Cli {
+            command: Some(Command::Gate { parent, .. }),
+            ..
+        } => Ok(gate::run(parent)),
         Cli {
             command: Some(Command::Pod { verb: None, .. }),
             ..

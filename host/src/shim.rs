@@ -11,34 +11,29 @@
 //! driver ◀─answer─ shim: pumps, waits, sweeps, run/UNIT.exit
 //! ```
 
-mod gate;
 mod log;
 mod record;
 mod spec;
-mod sweep;
-mod user;
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::Shutdown;
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, BufRead, BufReader};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
+use crate::descendants;
+use crate::gate::{Gate, Refusal};
 use crate::process::{ProcessId, boot_id};
 use crate::system::since_epoch;
 
-pub use gate::run as run_gate;
 pub(crate) use log::append as append_to_log;
 pub use record::{ExitRecord, RunFiles, RunRecord};
 pub use spec::{Answer, ShimSpec};
-pub(crate) use user::{User, look_up};
 
 /// After the process has ended and its descendants are killed, the streams get so long to run dry.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
@@ -114,7 +109,7 @@ struct Unit {
     child: Child,
     streams: [(&'static str, io::PipeReader); 2],
     /// Why the program could not be executed; the process has ended by itself then.
-    refusal: Option<String>,
+    refusal: Option<Refusal>,
     /// Held until this process ends.
     _lock: File,
 }
@@ -126,17 +121,17 @@ impl Unit {
         fs::create_dir_all(spec.release.run_dir()).map_err(prepare("make the directory `run`"))?;
         fs::create_dir_all(spec.release.log_dir()).map_err(prepare("make the directory `log`"))?;
         let lock = lock(&files, spec)?;
-        sweep::adopt_orphans().map_err(prepare("become the parent of orphans"))?;
+        descendants::adopt_orphans().map_err(prepare("become the parent of orphans"))?;
         files
             .forget()
             .map_err(prepare("remove the records of the last run"))?;
         let (stdout, stdout_end) = io::pipe().map_err(prepare("make a pipe"))?;
         let (stderr, stderr_end) = io::pipe().map_err(prepare("make a pipe"))?;
-        let (mut go, theirs) = UnixStream::pair().map_err(prepare("make a socket"))?;
-        let child = spawn_gate(spec, theirs.into(), stdout_end, stderr_end)
+        let about = [spec.id.to_string(), spec.unit.to_string()];
+        let mut gate = Gate::start(&about, stdout_end.into(), stderr_end.into())
             .map_err(prepare("start a process"))?;
-        let process =
-            ProcessId::of(child.id()).map_err(prepare("read the start time of the process"))?;
+        let process = ProcessId::of(gate.child.id())
+            .map_err(prepare("read the start time of the process"))?;
         let unfinished = Unfinished(Some(process));
         let record = RunRecord {
             process,
@@ -148,12 +143,14 @@ impl Unit {
             address: spec.address,
         };
         files.write_run(&record).map_err(ShimError::Record)?;
-        let refusal = let_go(&mut go, spec).map_err(prepare("hand the program over"))?;
+        let refusal = gate
+            .let_go(&spec.launch)
+            .map_err(prepare("hand the program over"))?;
         unfinished.keep();
         Ok(Self {
             files,
             process,
-            child,
+            child: gate.child,
             streams: [("stdout", stdout), ("stderr", stderr)],
             refusal,
             _lock: lock,
@@ -165,7 +162,8 @@ impl Unit {
         let (finished, pumps) = mpsc::channel();
         for (stream, reader) in self.streams {
             let path = spec.log_file(stream);
-            let note = self.refusal.clone().filter(|_| stream == "stderr");
+            let refusal = self.refusal.as_ref().filter(|_| stream == "stderr");
+            let note = refusal.map(|refusal| refusal.message.clone());
             let finished = finished.clone();
             thread::spawn(move || {
                 log::pump(reader, &path, note.as_deref());
@@ -173,8 +171,8 @@ impl Unit {
             });
         }
         drop(finished);
-        let code = sweep::wait_for(self.child.id());
-        sweep::end_the_rest(self.process);
+        let code = descendants::wait_for(self.child.id());
+        descendants::end_the_rest(self.process);
         // No value is ever sent: the channel closes when both streams have run dry.
         let _: Result<(), _> = pumps.recv_timeout(DRAIN_MAX);
         let ended_ms = u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX);
@@ -182,7 +180,7 @@ impl Unit {
             code,
             ended_ms,
             start_count: spec.start_count,
-            reason: self.refusal,
+            reason: self.refusal.map(|refusal| refusal.message),
         };
         self.files.write_exit(&exit).map_err(ShimError::Record)
     }
@@ -216,38 +214,4 @@ fn lock(files: &RunFiles, spec: &ShimSpec) -> Result<File, ShimError> {
         Ok(()) => Ok(lock),
         Err(_) => Err(ShimError::Locked(spec.unit.to_string())),
     }
-}
-
-/// Starts the process that will become the unit. It runs our own program until it is let go, and gets
-/// no variable of the unit's environment before it has become the unit's user.
-fn spawn_gate(
-    spec: &ShimSpec,
-    channel: OwnedFd,
-    stdout: io::PipeWriter,
-    stderr: io::PipeWriter,
-) -> io::Result<Child> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the shim is where a unit's process is started"
-    )]
-    std::process::Command::new("/proc/self/exe")
-        .args(["shim-gate", &std::process::id().to_string()])
-        .args([spec.id.to_string(), spec.unit.to_string()])
-        .env_clear()
-        .stdin(Stdio::from(channel))
-        .stdout(stdout)
-        .stderr(stderr)
-        .process_group(0)
-        .spawn()
-}
-
-/// Tells the gate what to execute and waits until it has. The gate's end closes when the program is
-/// executed; what it says before that is why it could not.
-fn let_go(gate: &mut UnixStream, spec: &ShimSpec) -> io::Result<Option<String>> {
-    serde_json::to_writer(&mut *gate, spec)?;
-    gate.flush()?;
-    gate.shutdown(Shutdown::Write)?;
-    let mut refusal = String::new();
-    gate.read_to_string(&mut refusal)?;
-    Ok(Some(refusal).filter(|text| !text.is_empty()))
 }

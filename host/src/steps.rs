@@ -6,6 +6,8 @@ mod command;
 mod confined;
 mod lookup;
 mod shim;
+mod signal;
+mod told;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,16 +15,17 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use hostfiles::ReleaseDir;
-use names::{ReleaseId, SignalName, UnitName};
-use rustix::process::{Signal, kill_process_group, pidfd_send_signal};
+use names::{ReleaseId, UnitName};
 use simplenetes_plugin::{Answer, Step, StepOptions};
 
+use crate::gate::{Launch, User, look_up};
 use crate::lock::Hold;
 use crate::open_files::OpenFiles;
 use crate::process::ProcessId;
-use crate::shim::{User, look_up};
 
 pub use lookup::Programs;
+use signal::send_signal;
+pub use told::Told;
 
 /// Variables that belong to a user, of which another one must not know.
 const PERSONAL: [&str; 6] = [
@@ -69,13 +72,31 @@ pub enum StepError {
         /// The last line that it wrote to standard error.
         said: String,
     },
-    /// A command did not end in time.
-    #[error("{id}: no end after {after_ms} ms")]
+    /// A command did not end in time; it was ended, with all that it had started.
+    #[error("{id}: no end after {after_ms} ms{}", tail(.said))]
     Deadline {
         /// The name of the step.
         id: String,
         /// How long it had.
         after_ms: u64,
+        /// The last line that it wrote.
+        said: String,
+    },
+    /// A command wrote nothing for too long; it was ended, with all that it had started.
+    #[error("{id}: no output for {after_ms} ms{}", tail(.said))]
+    Silent {
+        /// The name of the step.
+        id: String,
+        /// How long it was silent.
+        after_ms: u64,
+        /// The last line that it wrote.
+        said: String,
+    },
+    /// A download was ended because something else is wanted now.
+    #[error("{id}: cancelled, something else is wanted now")]
+    Cancelled {
+        /// The name of the step.
+        id: String,
     },
     /// The shim of a unit could not start it.
     #[error("unit {unit} could not be started: {message}")]
@@ -122,9 +143,13 @@ impl StepError {
     pub fn is_answer(&self) -> bool {
         use io::ErrorKind::{NotFound, PermissionDenied};
         match self {
-            Self::Status { .. } | Self::Deadline { .. } => true,
+            Self::Status { .. } | Self::Deadline { .. } | Self::Silent { .. } => true,
             Self::Start { source, .. } => matches!(source.kind(), NotFound | PermissionDenied),
-            Self::Path { .. } | Self::Shim { .. } | Self::Signal { .. } | Self::Refused(_) => false,
+            Self::Cancelled { .. }
+            | Self::Path { .. }
+            | Self::Shim { .. }
+            | Self::Signal { .. }
+            | Self::Refused(_) => false,
         }
     }
 }
@@ -142,8 +167,10 @@ pub struct StepRunner {
     pub owner_is_root: bool,
     /// The limit of open files that units get.
     pub open_files: OpenFiles,
-    /// The lock of the release, which lasts until the last step has ended.
+    /// The lock of the release, once it is taken: steps hold it as long as they run.
     pub hold: Hold,
+    /// What is told about a step while it runs.
+    told: Told,
 }
 
 /// What a step needs to know of the units.
@@ -158,6 +185,32 @@ pub struct Processes {
 }
 
 impl StepRunner {
+    /// A runner for the release in this directory, whose lock is not taken yet.
+    #[must_use]
+    pub fn new(
+        id: ReleaseId,
+        release: ReleaseDir,
+        programs: Programs,
+        owner_is_root: bool,
+        open_files: OpenFiles,
+    ) -> Self {
+        Self {
+            id,
+            release,
+            programs,
+            owner_is_root,
+            open_files,
+            hold: Hold::default(),
+            told: Told::default(),
+        }
+    }
+
+    /// What goes between the driver and the step that is under way.
+    #[must_use]
+    pub fn told(&self) -> &Told {
+        &self.told
+    }
+
     /// Runs one step to its end. Commands and looks give what they wrote.
     ///
     /// # Errors
@@ -222,6 +275,29 @@ impl StepRunner {
         }
     }
 
+    /// The program of a step with everything resolved. A unit that becomes another user gets its
+    /// directory below `root/`.
+    fn launch(
+        &self,
+        program: &str,
+        args: Vec<String>,
+        options: StepOptions,
+        unit: Option<&UnitName>,
+    ) -> Result<Launch, StepError> {
+        let user = self.user(program, &options)?;
+        let working_directory = self.working_directory(&options);
+        let release = self.release.path().to_owned();
+        Ok(Launch {
+            program: self.programs.find(program, &working_directory),
+            args,
+            env: Self::environment(&options, user.as_ref()),
+            working_directory,
+            root: user.and(unit).map(|unit| (release, unit.clone())),
+            user: options.user,
+            stdin: options.stdin,
+        })
+    }
+
     fn working_directory(&self, options: &StepOptions) -> PathBuf {
         match &options.working_directory {
             // An absolute path stands as it is: the pod declares it.
@@ -271,97 +347,5 @@ impl StepRunner {
             ));
         }
         Ok(())
-    }
-}
-
-/// Sends a signal through a descriptor of the process, so that it cannot reach another one. A unit
-/// that does not run is left alone. `KILL` goes to everything in the unit's process group.
-fn send_signal(unit: &str, name: &str, processes: &Processes) -> Result<(), StepError> {
-    let failed = |source| StepError::Signal {
-        unit: unit.to_owned(),
-        signal: name.to_owned(),
-        source,
-    };
-    let signal = name
-        .parse::<SignalName>()
-        .map(signal_of)
-        .map_err(|_| StepError::Refused(format!("there is no signal `{name}`")))?;
-    let process = unit
-        .parse()
-        .ok()
-        .and_then(|unit: UnitName| processes.running.get(&unit).copied());
-    let Some((process, descriptor)) =
-        process.and_then(|process| Some((process, process.open().transpose()?)))
-    else {
-        return Ok(());
-    };
-    let descriptor = descriptor.map_err(failed)?;
-    if signal == Signal::KILL
-        && let Some(group) = process.as_pid()
-    {
-        // The process is alive, or not yet collected, as long as the descriptor says so: its group is its own.
-        let _ = kill_process_group(group, signal);
-    }
-    match pidfd_send_signal(descriptor, signal) {
-        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-        Err(error) => Err(failed(error.into())),
-    }
-}
-
-/// The signal of that name on this machine.
-fn signal_of(name: SignalName) -> Signal {
-    match name {
-        SignalName::Hup => Signal::HUP,
-        SignalName::Int => Signal::INT,
-        SignalName::Quit => Signal::QUIT,
-        SignalName::Ill => Signal::ILL,
-        SignalName::Trap => Signal::TRAP,
-        SignalName::Abrt => Signal::ABORT,
-        SignalName::Bus => Signal::BUS,
-        SignalName::Fpe => Signal::FPE,
-        SignalName::Kill => Signal::KILL,
-        SignalName::Usr1 => Signal::USR1,
-        SignalName::Segv => Signal::SEGV,
-        SignalName::Usr2 => Signal::USR2,
-        SignalName::Pipe => Signal::PIPE,
-        SignalName::Alrm => Signal::ALARM,
-        SignalName::Term => Signal::TERM,
-        SignalName::Chld => Signal::CHILD,
-        SignalName::Cont => Signal::CONT,
-        SignalName::Stop => Signal::STOP,
-        SignalName::Tstp => Signal::TSTP,
-        SignalName::Ttin => Signal::TTIN,
-        SignalName::Ttou => Signal::TTOU,
-        SignalName::Urg => Signal::URG,
-        SignalName::Xcpu => Signal::XCPU,
-        SignalName::Xfsz => Signal::XFSZ,
-        SignalName::Vtalrm => Signal::VTALARM,
-        SignalName::Prof => Signal::PROF,
-        SignalName::Winch => Signal::WINCH,
-        SignalName::Io => Signal::IO,
-        SignalName::Pwr => Signal::POWER,
-        SignalName::Sys => Signal::SYS,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn every_signal_that_a_pod_may_name_is_one_of_its_own() {
-        let numbers = SignalName::ALL.iter().map(|&name| signal_of(name).as_raw());
-        assert_eq!(
-            numbers.collect::<BTreeSet<_>>().len(),
-            SignalName::ALL.len()
-        );
-        let number = |name: &str| signal_of(name.parse().unwrap()).as_raw();
-        assert_eq!(
-            ["HUP", "INT", "KILL", "TERM"].map(number),
-            [1, 2, 9, 15],
-            "the numbers that POSIX fixes"
-        );
     }
 }

@@ -11,5 +11,6 @@ mod host;
 mod lifecycle;
 mod plugins;
 mod refusals;
+mod steps;
 mod survivors;
 mod verbs;

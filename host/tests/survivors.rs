@@ -21,10 +21,16 @@ fn request(host: &Host, script: &str) -> String {
     fs::create_dir_all(release.path()).unwrap();
     serde_json::json!({
         "release": release.path(), "id": WEB, "unit": "main", "startCount": 1,
-        "program": "/bin/sh", "args": ["-c", script], "env": [["PATH", "/usr/bin:/bin"]],
-        "workingDirectory": "/", "user": null, "stdin": [],
+        "launch": launch(script),
     })
     .to_string()
+}
+
+fn launch(script: &str) -> serde_json::Value {
+    serde_json::json!({
+        "program": "/bin/sh", "args": ["-c", script], "env": [["PATH", "/usr/bin:/bin"]],
+        "workingDirectory": "/", "user": null, "root": null, "stdin": [],
+    })
 }
 
 /// A shim whose daemon was killed before it could write down anything.
@@ -124,15 +130,18 @@ fn a_program_is_never_started_without_its_shim() {
     let host = Host::new();
     let (mut ours, theirs) = UnixStream::pair().unwrap();
     // The shim that it should be the child of is not its parent.
-    let mut command = host.command(&["shim-gate", "1"]);
+    let mut command = host.command(&["gate", "1"]);
     command.stdin(OwnedFd::from(theirs));
     let mut gate = command.spawn().unwrap();
     drop(command);
-    write!(ours, "{}", request(&host, "exec sleep 600")).unwrap();
+    write!(ours, "{}", launch("exec sleep 600")).unwrap();
     ours.shutdown(Shutdown::Write).unwrap();
     let mut refusal = String::new();
     ours.read_to_string(&mut refusal).unwrap();
-    assert_eq!(refusal, "the shim of the unit has ended");
+    assert!(
+        refusal.contains("the parent of the program has ended"),
+        "{refusal}"
+    );
     assert_eq!(gate.wait().unwrap().code(), Some(126));
 }
 

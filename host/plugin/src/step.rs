@@ -99,8 +99,11 @@ pub struct StepOptions {
     pub inherit: Vec<String>,
     /// Where it starts: relative to the release directory, or an absolute path the pod declares.
     pub working_directory: Option<String>,
-    /// After so many milliseconds it and its whole process group are ended.
+    /// After so many milliseconds it is ended, with everything that it has started.
     pub timeout_ms: Option<u64>,
+    /// After so many milliseconds without a byte of output it is ended likewise: for downloads, which
+    /// take their time. A change of what is wanted ends a step that has this at once.
+    pub silence_ms: Option<u64>,
     /// The user to run as; only where the host home belongs to root.
     pub user: Option<String>,
     /// What it reads from standard input; nothing when empty.

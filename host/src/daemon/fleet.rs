@@ -13,7 +13,6 @@ use super::Settings;
 use crate::driver::{Driver, Orders};
 use crate::hands::{Hands, Surroundings};
 use crate::home::Home;
-use crate::lock::Hold;
 use crate::open_files::OpenFiles;
 use crate::publish::Routes;
 use crate::scan::{Desired, DesiredRelease};
@@ -110,14 +109,13 @@ impl Fleet {
             surroundings: self.surroundings.subscribe(),
             shutdown: self.shutdown.subscribe(),
         };
-        let runner = StepRunner {
-            id: id.clone(),
-            release: self.home.release(&id),
-            programs: self.programs.clone(),
-            owner_is_root: self.owner_is_root,
-            open_files: self.open_files.clone(),
-            hold: Hold::default(),
-        };
+        let runner = StepRunner::new(
+            id.clone(),
+            self.home.release(&id),
+            self.programs.clone(),
+            self.owner_is_root,
+            self.open_files.clone(),
+        );
         let hands = Hands::new(runner, self.around.clone(), self.routes.clone());
         let driver = Driver::new(id.clone(), hands, orders, self.clock);
         self.orders.insert(id.clone(), order);

@@ -36,6 +36,11 @@ struct State {
     /// How much was told before an operation began, by its line.
     told_before: BTreeMap<String, usize>,
     is_disk_full: bool,
+    /// What steps write.
+    lines: watch::Sender<String>,
+    /// Operations that do not end before they are told to, by their line.
+    slow: BTreeSet<String>,
+    let_end: Arc<Notify>,
 }
 
 /// The world, shared with the test.
@@ -78,6 +83,13 @@ impl World for Fake {
                 ..Deed::default()
             }));
         }
+        if state.slow.remove(&line) {
+            let let_end = Arc::clone(&state.let_end);
+            return Box::pin(async move {
+                let_end.notified().await;
+                Ok(Deed::default())
+            });
+        }
         if let Some(trouble) = state.troubles.get(&line) {
             return done(Err(trouble.clone()));
         }
@@ -103,6 +115,14 @@ impl World for Fake {
         }
         let trouble = self.0.lock().unwrap().probes.get(kind.as_str()).cloned();
         done(trouble.map_or(Ok(()), |why| Err(ProbeError::Failed(why))))
+    }
+
+    fn lines(&self) -> watch::Receiver<String> {
+        self.0.lock().unwrap().lines.subscribe()
+    }
+
+    fn cancel(&self) {
+        self.0.lock().unwrap().asked.push("cancel".to_owned());
     }
 
     fn ended(&self, unit: UnitName, _: u32) -> Work<End> {
@@ -278,6 +298,21 @@ impl Prepare<'_> {
                 },
             ),
         };
+    }
+
+    /// The operation does not end before [`Self::let_end`].
+    pub(super) fn slow(&self, operation: &str) {
+        self.0.0.lock().unwrap().slow.insert(operation.to_owned());
+    }
+
+    pub(super) fn let_end(&self) {
+        self.0.0.lock().unwrap().let_end.notify_one();
+    }
+
+    /// The step that is under way writes this.
+    pub(super) fn line(&self, line: &str) {
+        let state = self.0.0.lock().unwrap();
+        state.lines.send_replace(line.to_owned());
     }
 
     pub(super) fn disk_full(&self, is_full: bool) {

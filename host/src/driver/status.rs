@@ -67,7 +67,8 @@ impl<W: World> Driver<W> {
                 .as_ref()
                 .is_some_and(|told: &String| told.contains(why))
         });
-        let lines: Vec<String> = [problem, from_kind, from_life]
+        let from_step = self.progress.clone().filter(|line| !line.is_empty());
+        let lines: Vec<String> = [problem, from_kind, from_life, from_step]
             .into_iter()
             .flatten()
             .collect();

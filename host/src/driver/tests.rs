@@ -250,3 +250,20 @@ async fn a_status_that_was_damaged_or_could_not_be_written_is_written_again() {
     stage.pass(20_000).await;
     assert_eq!(stage.told_count(), last);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_step_says_is_shown_and_a_download_is_cancelled_when_something_else_is_wanted() {
+    let stage = Stage::new(pod("  restart: always"), |world| world.slow("start main"));
+    stage.pass(10).await;
+    stage.prepare().line("layer 1 of 3");
+    stage.pass(10).await;
+    assert!(stage.status().message.ends_with("layer 1 of 3"));
+    assert_eq!(stage.asked(), "start main");
+    stage.change(|desired| desired.state = Ok(PodState::Stopped));
+    stage.pass(10).await;
+    assert_eq!(stage.asked(), "cancel");
+    stage.prepare().let_end();
+    stage.pass(10).await;
+    assert_eq!(stage.asked(), "stop main");
+    assert!(!stage.status().message.contains("layer"));
+}

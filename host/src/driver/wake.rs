@@ -24,6 +24,8 @@ pub enum Wake {
     Surroundings,
     /// The operation that was under way has ended.
     OperationDone(Result<Deed, Trouble>),
+    /// The operation that is under way has something to say.
+    Line,
     /// A probe has ended.
     ProbeDone {
         /// The unit.
@@ -75,6 +77,7 @@ impl<W: World> Driver<W> {
                 Wake::Surroundings
             }
             () = orders.look.notified() => Wake::Look,
+            Ok(()) = self.lines.changed() => Wake::Line,
             () = timer => Wake::Timer,
         }
     }

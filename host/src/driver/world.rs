@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hostfiles::{PodStatus, PortMapping};
 use names::UnitName;
 use podspec::CompiledPod;
+use tokio::sync::watch;
 
 use super::Memory;
 use crate::life::{Operation, ProbeError, ProbeKind, Trouble};
@@ -81,6 +82,10 @@ pub trait World: Send + Sync + 'static {
         start_count: u32,
         state: Vec<u8>,
     ) -> Work<Result<Deed, Trouble>>;
+    /// What the steps of operations write last, line by line.
+    fn lines(&self) -> watch::Receiver<String>;
+    /// Ends the download that is under way, if there is one: something else is wanted now.
+    fn cancel(&self);
     /// Runs a probe within its time.
     fn probe(
         &self,

@@ -8,7 +8,9 @@ use hostfiles::ReleaseDir;
 use names::{ReleaseId, UnitName};
 use serde::{Deserialize, Serialize};
 
-/// What a shim should start. Everything is resolved: no relative path, no look-up is left.
+use crate::gate::Launch;
+
+/// What a shim should start.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ShimSpec {
@@ -23,18 +25,8 @@ pub struct ShimSpec {
     pub start_count: u32,
     /// The address that its ports are bound to.
     pub address: Option<IpAddr>,
-    /// The program, absolute unless it was found nowhere.
-    pub program: PathBuf,
-    /// Its arguments.
-    pub args: Vec<String>,
-    /// Its whole environment.
-    pub env: Vec<(String, String)>,
-    /// Where it starts, absolute.
-    pub working_directory: PathBuf,
-    /// The user to become.
-    pub user: Option<String>,
-    /// What it reads from standard input; nothing when empty.
-    pub stdin: Vec<u8>,
+    /// What the unit executes.
+    pub launch: Launch,
 }
 
 impl ShimSpec {

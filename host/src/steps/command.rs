@@ -1,33 +1,42 @@
-//! Commands and looks: a program that runs to its end, with a deadline.
+//! Commands and looks: a program that runs to its end below a runner of its own (`simplenetesd step`),
+//! which enforces the deadline and outlives the daemon.
 
-use std::os::unix::process::ExitStatusExt;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::Pid;
 use simplenetes_plugin::{Answer, StepOptions};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::Child;
+use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::timeout;
 
 use super::{StepError, StepRunner};
+use crate::process::ProcessId;
+use crate::step::{Ending, Frame, StepSpec, read_frame};
 
 /// How long a command has that names no time of its own.
 const TIMEOUT_DEFAULT_MS: u64 = 60_000;
-/// No command may have more: nothing else can happen to its release meanwhile.
+/// No command may have more: nothing else can happen to its release meanwhile. One that names only how
+/// long it may be silent goes on as long as it has something to say.
 const TIMEOUT_MAX_MS: u64 = 600_000;
-/// How much of the standard output is kept.
-const STDOUT_BYTES_MAX: u64 = 4 << 20;
-/// How much of the standard error is kept.
-const STDERR_BYTES_MAX: u64 = 64 << 10;
+/// A runner enforces its deadlines itself; one that says nothing for so long after them is given up.
+const RUNNER_GRACE: Duration = Duration::from_secs(30);
 
-/// Ends the process group of a command that is not waited for any more, for whatever reason.
-struct Group(Option<Pid>);
+/// The way to a runner. One that is not waited for any more ends what it runs; when the daemon is killed
+/// instead, nobody says so, and the step goes on to its end.
+struct Runner {
+    frames: BufReader<OwnedReadHalf>,
+    wishes: OwnedWriteHalf,
+    process: Option<ProcessId>,
+}
 
-impl Drop for Group {
+impl Drop for Runner {
     fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
+        // It fails only when the runner has ended.
+        let _ = self.wishes.try_write(b"c");
     }
 }
 
@@ -40,249 +49,156 @@ impl StepRunner {
         args: Vec<String>,
         options: &StepOptions,
     ) -> Result<Answer, StepError> {
-        let user = self.user(program, options)?;
-        let working_directory = self.working_directory(options);
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "this is where the commands of steps are started"
-        )]
-        let mut command =
-            tokio::process::Command::new(self.programs.find(program, &working_directory));
-        command
-            .args(args)
-            .env_clear()
-            .envs(Self::environment(options, user.as_ref()))
-            .current_dir(working_directory)
-            .stdin(if options.stdin.is_empty() {
-                Stdio::null()
-            } else {
-                Stdio::piped()
-            })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
-        if let Some(user) = user {
-            // With that it also leaves all groups of the daemon.
-            command.gid(user.gid).uid(user.uid);
-        }
-        let child = command.spawn().map_err(|source| StepError::Start {
+        let failed = |source| StepError::Start {
             program: program.to_owned(),
             source,
-        })?;
-        let after_ms = time_limit_ms(options);
-        let ended = tokio::time::timeout(
-            Duration::from_millis(after_ms),
-            wait(child, options.stdin.clone()),
-        )
-        .await;
-        ended
-            .map_err(|_| StepError::Deadline {
-                id: id.to_owned(),
-                after_ms,
-            })?
-            .map_err(|source| StepError::Start {
-                program: program.to_owned(),
-                source,
-            })
-    }
-}
-
-fn time_limit_ms(options: &StepOptions) -> u64 {
-    options
-        .timeout_ms
-        .unwrap_or(TIMEOUT_DEFAULT_MS)
-        .min(TIMEOUT_MAX_MS)
-}
-
-async fn wait(mut child: Child, stdin: Vec<u8>) -> std::io::Result<Answer> {
-    let group = Group(
-        child
-            .id()
-            .and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)),
-    );
-    let (mut input, output, errors) =
-        (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let feed = async {
-        if let Some(mut input) = input.take() {
-            // A program that does not read its input to the end is no mistake.
-            let _ = input.write_all(&stdin).await;
-        }
-    };
-    let streams = async {
-        tokio::join!(
-            feed,
-            head(output, STDOUT_BYTES_MAX),
-            head(errors, STDERR_BYTES_MAX)
-        )
-    };
-    let ended = async {
-        let status = child.wait().await;
-        // A descendant that keeps the streams open would be waited for otherwise.
-        drop(group);
-        status
-    };
-    let ((), stdout, stderr);
-    let status;
-    (status, ((), stdout, stderr)) = tokio::join!(ended, streams);
-    let status = status?;
-    let exit = status
-        .code()
-        .unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
-    Ok(Answer {
-        exit,
-        stdout,
-        stderr,
-    })
-}
-
-/// The beginning of a stream; the rest is read and dropped, so that the program can end.
-async fn head(stream: Option<impl AsyncRead + Unpin>, bytes_max: u64) -> Vec<u8> {
-    let mut kept = Vec::new();
-    if let Some(mut stream) = stream {
-        let _ = (&mut stream).take(bytes_max).read_to_end(&mut kept).await;
-        let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
-    }
-    kept
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::open_files::OpenFiles;
-    use crate::process::ProcessId;
-    use crate::steps::{Processes, Programs};
-    use hostfiles::ReleaseDir;
-    use simplenetes_plugin::Step;
-
-    fn runner(folder: &tempfile::TempDir) -> StepRunner {
-        StepRunner {
-            id: "web:1.0.0".parse().unwrap(),
-            release: ReleaseDir::new(folder.path()),
-            programs: Programs::new(
-                "/nowhere/simplenetesd".as_ref(),
-                "/bin/false".into(),
-                "/usr/bin:/bin".as_ref(),
-            ),
-            owner_is_root: false,
-            open_files: OpenFiles::raise(),
-            hold: crate::lock::Hold::default(),
-        }
-    }
-
-    async fn run(script: &str, options: StepOptions) -> Result<Option<Answer>, StepError> {
-        let folder = tempfile::tempdir().unwrap();
-        let args = vec![
-            "-c".to_owned(),
-            script.replace("FOLDER", folder.path().to_str().unwrap()),
-        ];
-        let step = Step::Command {
-            id: "check".into(),
-            program: "sh".into(),
-            args,
-            options,
         };
-        runner(&folder).run(step, &Processes::default()).await
-    }
-
-    #[tokio::test]
-    async fn a_command_gets_what_the_step_names_and_nothing_else() {
-        let options = StepOptions {
-            env: vec![("NAME".into(), "value".into())],
-            stdin: b"input".to_vec(),
-            ..StepOptions::default()
+        let is_download = options.silence_ms.is_some();
+        let spec = StepSpec {
+            about: vec![self.id.to_string(), id.to_owned()],
+            launch: self.launch(program, args, options.clone(), None)?,
+            total_ms: total_ms(options),
+            silence_ms: options.silence_ms,
         };
-        let answer = run(
-            "cat; echo \" $NAME ${HOME:-none}\"; test \"$PWD\" = FOLDER",
-            options,
-        )
-        .await
-        .unwrap()
-        .unwrap();
-        assert_eq!(
-            String::from_utf8(answer.stdout).unwrap(),
-            "input value none\n"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_failure_is_told_with_the_last_line() {
-        let error = run(
-            "echo first >&2; echo last >&2; exit 3",
-            StepOptions::default(),
-        )
-        .await
-        .unwrap_err();
-        assert_eq!(error.to_string(), "check: ended with 3: last");
-        let error = run("kill -9 $$", StepOptions::default()).await.unwrap_err();
-        assert_eq!(error.to_string(), "check: ended with 137");
-    }
-
-    #[tokio::test]
-    async fn the_deadline_ends_the_whole_group() {
-        let folder = tempfile::tempdir().unwrap();
-        let script = "sleep 600 & echo $! > child.new; mv child.new child; wait";
-        // The deadline passes only after the child was noted, however slow the machine is.
-        let mut timeout_ms = 500;
-        let child: u32 = loop {
-            let options = StepOptions {
-                timeout_ms: Some(timeout_ms),
-                ..StepOptions::default()
-            };
-            let step = Step::Command {
-                id: "check".into(),
-                program: "sh".into(),
-                args: vec!["-c".to_owned(), script.to_owned()],
-                options,
-            };
-            let error = runner(&folder)
-                .run(step, &Processes::default())
-                .await
-                .unwrap_err();
-            assert_eq!(
-                error.to_string(),
-                format!("check: no end after {timeout_ms} ms")
-            );
-            match std::fs::read_to_string(folder.path().join("child")) {
-                Ok(text) => break text.trim().parse().unwrap(),
-                Err(_) => timeout_ms *= 2,
+        let mut runner = self.start_runner(&spec).await.map_err(failed)?;
+        let ended = self.follow(&mut runner, &spec);
+        let frame = tokio::select! {
+            frame = ended => frame,
+            () = self.told.cancelled(), if is_download => {
+                return Err(StepError::Cancelled { id: id.to_owned() });
             }
-            assert!(
-                timeout_ms < 60_000,
-                "the shell has not come to its first line"
-            );
         };
-        let ended =
-            || {
-                Ok(ProcessId::of(child)
-                    .map_or(Some(()), |process| (!process.is_alive()).then_some(())))
-            };
-        testkit::wait_until("the end of the child", Duration::from_secs(60), ended).unwrap();
+        match frame.map_err(failed)? {
+            Some(frame) => answer(frame, id, program, &spec),
+            // Its program has ended with it; what that has started is in the session of the runner.
+            None => {
+                if let Some(process) = runner.process {
+                    end_session(process);
+                }
+                Err(failed(io::Error::other("its runner was killed")))
+            }
+        }
     }
 
-    #[test]
-    fn no_time_limit_is_without_limit() {
-        let limit = |timeout_ms| {
-            time_limit_ms(&StepOptions {
-                timeout_ms,
-                ..StepOptions::default()
-            })
-        };
-        assert_eq!(limit(None), TIMEOUT_DEFAULT_MS);
-        assert_eq!(limit(Some(1)), 1);
-        assert_eq!(limit(Some(u64::MAX)), TIMEOUT_MAX_MS);
+    async fn start_runner(&self, spec: &StepSpec) -> io::Result<Runner> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        // The lock is held until the runner has ended, whatever becomes of the daemon.
+        let lock = self.hold.duplicate()?.map_or_else(Stdio::null, Stdio::from);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is where the runners of steps are started"
+        )]
+        let mut command = tokio::process::Command::new(&self.programs.daemon);
+        let child = command
+            .arg("step")
+            // Only for those who look at the list of processes.
+            .args(&spec.about)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(lock)
+            .stderr(Stdio::null())
+            .spawn()?;
+        // The runner waits for its request, and starts nothing before.
+        let pid = child.id();
+        if let Some(pid) = pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)) {
+            self.open_files.give(pid);
+        }
+        let process = pid.and_then(|pid| ProcessId::of(pid).ok());
+        // The command holds the runner's end of the socket and the lock until it is dropped. The runtime
+        // collects the runner when it ends.
+        drop((command, child));
+        let (frames, mut wishes) = UnixStream::from_std(ours)?.into_split();
+        let mut line = serde_json::to_vec(spec)?;
+        line.push(b'\n');
+        wishes.write_all(&line).await?;
+        Ok(Runner {
+            frames: BufReader::new(frames),
+            wishes,
+            process,
+        })
     }
 
-    #[tokio::test]
-    async fn another_user_is_refused() {
-        let options = StepOptions {
-            user: Some("root".into()),
-            ..StepOptions::default()
-        };
-        let error = run("true", options).await.unwrap_err();
-        assert!(
-            error.is_final() && error.to_string().contains("belongs to root"),
-            "{error}"
-        );
+    /// The last frame of the runner; none when it was killed.
+    async fn follow(&self, runner: &mut Runner, spec: &StepSpec) -> io::Result<Option<Frame>> {
+        let patience = spec.total_ms.into_iter().chain(spec.silence_ms).max();
+        let patience = Duration::from_millis(patience.unwrap_or_default()) + RUNNER_GRACE;
+        loop {
+            let frame = timeout(patience, read_frame(&mut runner.frames)).await;
+            match frame {
+                Ok(Ok(Some(Frame::Line(line)))) => self.told.line(line),
+                Ok(frame) => return frame,
+                Err(_) => return Err(io::Error::other("its runner does not answer")),
+            }
+        }
     }
+}
+
+/// Milliseconds that the command has in all.
+fn total_ms(options: &StepOptions) -> Option<u64> {
+    match (options.timeout_ms, options.silence_ms) {
+        (None, Some(_)) => None,
+        (Some(ms), Some(_)) => Some(ms),
+        (named, None) => Some(named.unwrap_or(TIMEOUT_DEFAULT_MS).min(TIMEOUT_MAX_MS)),
+    }
+}
+
+fn answer(frame: Frame, id: &str, program: &str, spec: &StepSpec) -> Result<Answer, StepError> {
+    let id = || id.to_owned();
+    match frame {
+        Frame::End {
+            ending: Ending::Exited(exit),
+            stdout,
+            stderr,
+            ..
+        } => Ok(Answer {
+            exit,
+            stdout,
+            stderr,
+        }),
+        Frame::End {
+            ending: Ending::Cancelled,
+            ..
+        } => Err(StepError::Cancelled { id: id() }),
+        Frame::End {
+            ending: Ending::Silent,
+            last_line,
+            ..
+        } => Err(StepError::Silent {
+            id: id(),
+            after_ms: spec.silence_ms.unwrap_or_default(),
+            said: last_line,
+        }),
+        Frame::End {
+            ending: Ending::Late,
+            last_line,
+            ..
+        } => Err(StepError::Deadline {
+            id: id(),
+            after_ms: spec.total_ms.unwrap_or_default(),
+            said: last_line,
+        }),
+        Frame::NotStarted {
+            message,
+            is_not_found,
+        } => Err(StepError::Start {
+            program: program.to_owned(),
+            source: io::Error::new(
+                if is_not_found {
+                    io::ErrorKind::NotFound
+                } else {
+                    io::ErrorKind::PermissionDenied
+                },
+                message,
+            ),
+        }),
+        Frame::Line(_) => Err(StepError::Refused("a line is no end".into())),
+    }
+}
+
+/// Ends what is left of the session that a runner led.
+fn end_session(runner: ProcessId) {
+    let left = runner.session_without_leader();
+    left.into_iter().for_each(ProcessId::kill);
 }

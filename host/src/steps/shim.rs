@@ -25,22 +25,16 @@ impl StepRunner {
         options: StepOptions,
         processes: &Processes,
     ) -> Result<(), StepError> {
-        let user = self.user(program, &options)?;
-        let working_directory = self.working_directory(&options);
+        let name = unit
+            .parse()
+            .map_err(|error| StepError::Refused(format!("{error}")))?;
         let spec = ShimSpec {
+            launch: self.launch(program, args, options, Some(&name))?,
             release: self.release.clone(),
             id: self.id.clone(),
-            unit: unit
-                .parse()
-                .map_err(|error| StepError::Refused(format!("{error}")))?,
+            unit: name,
             start_count: processes.start_count,
             address: processes.address,
-            program: self.programs.find(program, &working_directory),
-            args,
-            env: Self::environment(&options, user.as_ref()),
-            working_directory,
-            user: options.user,
-            stdin: options.stdin,
         };
         let failed = |message: String| StepError::Shim {
             unit: unit.to_owned(),

@@ -45,6 +45,11 @@ impl HostOptions for CallState {
         Ok(())
     }
 
+    fn silence(&mut self, options: OptionsHandle, milliseconds: u64) -> Result<()> {
+        self.table.get_mut(&options)?.0.silence_ms = Some(milliseconds);
+        Ok(())
+    }
+
     fn user(&mut self, options: OptionsHandle, name: String) -> Result<()> {
         self.spend(name.len())?;
         self.table.get_mut(&options)?.0.user = Some(name);

@@ -1,4 +1,4 @@
-//! Waiting for the process of a unit, and ending whatever it leaves behind.
+//! Waiting for the process of a unit or step, and ending whatever it leaves behind.
 
 use std::thread;
 use std::time::Duration;
@@ -16,13 +16,13 @@ const SWEEPS_MAX: u32 = 200;
 const SWEEP_PAUSE: Duration = Duration::from_millis(10);
 
 /// Makes this process the parent of every descendant whose own parent ends.
-pub(super) fn adopt_orphans() -> std::io::Result<()> {
+pub(crate) fn adopt_orphans() -> std::io::Result<()> {
     Ok(set_child_subreaper(Some(getpid()))?)
 }
 
 /// Waits for the end of this child, collecting orphans meanwhile. The status is 128 + signal number
 /// when a signal ended it.
-pub(super) fn wait_for(child: u32) -> i32 {
+pub(crate) fn wait_for(child: u32) -> i32 {
     loop {
         match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if u32::try_from(pid.as_raw_nonzero().get()) == Ok(child) => {
@@ -36,11 +36,8 @@ pub(super) fn wait_for(child: u32) -> i32 {
 }
 
 /// Kills the process group and then every process that has become ours, until none is left.
-pub(super) fn end_the_rest(process: ProcessId) {
-    if let Some(group) = process.as_pid() {
-        let _ = kill_process_group(group, Signal::KILL);
-    }
-    let me = std::process::id();
+pub(crate) fn end_the_rest(process: ProcessId) {
+    end_group(process);
     for _ in 0..SWEEPS_MAX {
         loop {
             match wait(WaitOptions::NOHANG) {
@@ -50,12 +47,26 @@ pub(super) fn end_the_rest(process: ProcessId) {
                 Err(_) => return,
             }
         }
-        for orphan in children_of(me)
-            .into_iter()
-            .filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?))
-        {
-            let _ = kill_process(orphan, Signal::KILL);
-        }
+        end_children();
         thread::sleep(SWEEP_PAUSE);
+    }
+}
+
+/// Kills what is in the process group of this process, which must not have been collected yet.
+pub(crate) fn end_group(process: ProcessId) {
+    if let Some(group) = process.as_pid() {
+        // It fails when nobody is left there.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
+/// Kills the children of this process, among them every descendant whose own parent has ended.
+pub(crate) fn end_children() {
+    let children = children_of(std::process::id());
+    for child in children
+        .into_iter()
+        .filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?))
+    {
+        let _ = kill_process(child, Signal::KILL);
     }
 }

@@ -1,0 +1,123 @@
+//! What is kept of an output stream: its head and its tail, so that neither the beginning of an answer
+//! nor the reason of a failure is lost, and the last line for people.
+
+use std::collections::VecDeque;
+
+/// How much of the standard output is kept at its beginning.
+pub(super) const STDOUT_BYTES_MAX: usize = 4 << 20;
+/// How much of the standard error is kept at its beginning.
+pub(super) const STDERR_BYTES_MAX: usize = 48 << 10;
+/// How much is kept of the end of a longer stream.
+const TAIL_BYTES_MAX: usize = 16 << 10;
+/// How much of a line is shown.
+const LINE_CHARS_MAX: usize = 200;
+
+/// One stream.
+#[derive(Debug)]
+pub(super) struct Output {
+    head: Vec<u8>,
+    head_bytes_max: usize,
+    tail: VecDeque<u8>,
+    left_out: u64,
+    partial: Vec<u8>,
+    line: String,
+}
+
+impl Output {
+    pub(super) fn new(head_bytes_max: usize) -> Self {
+        Self {
+            head: Vec::new(),
+            head_bytes_max,
+            tail: VecDeque::new(),
+            left_out: 0,
+            partial: Vec::new(),
+            line: String::new(),
+        }
+    }
+
+    pub(super) fn take(&mut self, bytes: &[u8]) {
+        let room = self.head_bytes_max.saturating_sub(self.head.len());
+        let (head, rest) = bytes.split_at(room.min(bytes.len()));
+        self.head.extend_from_slice(head);
+        self.tail.extend(rest);
+        let surplus = self.tail.len().saturating_sub(TAIL_BYTES_MAX);
+        self.tail.drain(..surplus);
+        self.left_out += surplus as u64;
+        self.follow(bytes);
+    }
+
+    /// A progress bar ends its lines with a carriage return.
+    fn follow(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            if matches!(byte, b'\n' | b'\r') {
+                let line = shown(&self.partial);
+                if !line.is_empty() {
+                    self.line = line;
+                }
+                self.partial.clear();
+            } else if self.partial.len() < 4 * LINE_CHARS_MAX {
+                self.partial.push(*byte);
+            }
+        }
+    }
+
+    /// The last line that ended and was not empty.
+    pub(super) fn last_line(&self) -> &str {
+        &self.line
+    }
+
+    /// Head and tail; what was left out between them is said there.
+    pub(super) fn into_kept(self) -> Vec<u8> {
+        let mut kept = self.head;
+        if self.left_out > 0 {
+            kept.extend_from_slice(format!("\n[{} bytes left out]\n", self.left_out).as_bytes());
+        }
+        kept.extend(self.tail);
+        kept
+    }
+}
+
+/// The line without what would disturb a terminal or a file of lines.
+fn shown(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let clean = text.trim().chars().filter(|letter| !letter.is_control());
+    clean.take(LINE_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn head_and_tail_of_a_long_stream_are_kept() {
+        let mut output = Output::new(4);
+        output.take(b"ab");
+        output.take(b"cdef");
+        assert_eq!(output.left_out, 0);
+        output.take(&vec![b'x'; TAIL_BYTES_MAX]);
+        let kept = output.into_kept();
+        assert!(kept.starts_with(b"abcd\n[2 bytes left out]\nxxx"));
+        assert_eq!(
+            kept.len(),
+            TAIL_BYTES_MAX + "abcd\n[2 bytes left out]\n".len()
+        );
+    }
+
+    #[test]
+    fn the_last_line_is_what_a_terminal_would_show() {
+        let mut output = Output::new(1);
+        for (bytes, expected) in [
+            (&b"one\ntw"[..], "one"),
+            (b"o\r\n", "two"),
+            (b" 10 %\r 20 %\r", "20 %"),
+            (b"\x1b[31mred\n", "[31mred"),
+            (b"\xff\n", "\u{fffd}"),
+        ] {
+            output.take(bytes);
+            assert_eq!(output.last_line(), expected);
+        }
+        output.take(&vec![b'y'; 5_000]);
+        output.take(b"\n");
+        assert_eq!(output.last_line().len(), LINE_CHARS_MAX);
+    }
+}

@@ -1,0 +1,267 @@
+//! Commands below their runners: what they get, how they end, and that they outlive the daemon alone.
+
+use std::fs;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use hostfiles::ReleaseDir;
+use simplenetes_plugin::{Answer, Step, StepOptions};
+use simplenetesd::lock::{Attempt, ReleaseLock, Role};
+use simplenetesd::open_files::OpenFiles;
+use simplenetesd::steps::{Processes, Programs, StepError, StepRunner};
+use testkit::wait_until;
+
+use crate::host::{Host, is_alive, is_running, kill, shell};
+
+const WEB: &str = "web:1.0.0";
+const LIMIT: Duration = Duration::from_secs(60);
+/// Leaves session and process group, notes its number in `child` and stays.
+const ESCAPE: &str =
+    "setsid sh -c '(echo $$ > child.new; mv child.new child; exec sleep 600) &' & wait; sleep 600";
+
+fn runner(folder: &Path) -> StepRunner {
+    StepRunner::new(
+        WEB.parse().unwrap(),
+        ReleaseDir::new(folder),
+        Programs::new(
+            "/nowhere/simplenetesd".as_ref(),
+            env!("CARGO_BIN_EXE_simplenetesd").into(),
+            "/usr/bin:/bin".as_ref(),
+        ),
+        false,
+        OpenFiles::raise(),
+    )
+}
+
+fn command(script: &str, options: StepOptions) -> Step {
+    Step::Command {
+        id: "check".into(),
+        program: "sh".into(),
+        args: vec!["-c".to_owned(), script.to_owned()],
+        options,
+    }
+}
+
+async fn run_in(
+    folder: &Path,
+    script: &str,
+    options: StepOptions,
+) -> Result<Option<Answer>, StepError> {
+    let step = command(script, options);
+    runner(folder).run(step, &Processes::default()).await
+}
+
+async fn run(script: &str, options: StepOptions) -> Result<Option<Answer>, StepError> {
+    let folder = tempfile::tempdir().unwrap();
+    run_in(folder.path(), script, options).await
+}
+
+fn noted(folder: &Path) -> Option<u32> {
+    let text = fs::read_to_string(folder.join("child")).ok()?;
+    Some(text.trim().parse().unwrap())
+}
+
+fn wait_for_end(pid: u32) {
+    let ended = || Ok((!is_alive(pid)).then_some(()));
+    wait_until("the end of the child", LIMIT, ended).unwrap();
+}
+
+#[tokio::test]
+async fn a_command_gets_what_the_step_names_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = StepOptions {
+        env: vec![("NAME".into(), "value".into())],
+        stdin: b"input".to_vec(),
+        ..StepOptions::default()
+    };
+    let script = "cat; echo \" $NAME ${HOME:-none}\"; pwd; ls -l /proc/self/fd | grep -e socket: -e pod.lock; true";
+    let answer = run_in(folder.path(), script, options)
+        .await
+        .unwrap()
+        .unwrap();
+    // Neither the lock nor the way to the driver.
+    let expected = format!("input value none\n{}\n", folder.path().display());
+    assert_eq!(String::from_utf8(answer.stdout).unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_failure_is_told_with_the_last_line() {
+    let options = StepOptions::default;
+    let error = run("echo first >&2; echo last >&2; exit 3", options()).await;
+    assert_eq!(error.unwrap_err().to_string(), "check: ended with 3: last");
+    let error = run("kill -9 $$", options()).await;
+    assert_eq!(error.unwrap_err().to_string(), "check: ended with 137");
+    let step = Step::Command {
+        id: "check".into(),
+        program: "/nowhere/program".into(),
+        args: Vec::new(),
+        options: options(),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let error = runner(folder.path())
+        .run(step, &Processes::default())
+        .await
+        .unwrap_err();
+    assert!(error.is_answer(), "{error}");
+    assert_eq!(error.to_string(), "cannot start `/nowhere/program`");
+}
+
+#[tokio::test]
+async fn a_deadline_ends_every_descendant() {
+    // The deadline passes only after the child was noted, however slow the machine is.
+    let mut after_ms = 500;
+    let child = loop {
+        let folder = tempfile::tempdir().unwrap();
+        let options = StepOptions {
+            timeout_ms: Some(after_ms),
+            ..StepOptions::default()
+        };
+        let error = run_in(folder.path(), ESCAPE, options).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("check: no end after {after_ms} ms")
+        );
+        if let Some(child) = noted(folder.path()) {
+            break child;
+        }
+        after_ms *= 2;
+        assert!(
+            after_ms < 60_000,
+            "the shell does not come to its first line"
+        );
+    };
+    assert!(!is_alive(child), "it left the session and was not ended");
+}
+
+#[tokio::test]
+async fn silence_ends_a_download_and_talk_does_not() {
+    let silence = |milliseconds| StepOptions {
+        silence_ms: Some(milliseconds),
+        ..StepOptions::default()
+    };
+    let error = run("echo 10 %; sleep 600", silence(300)).await.unwrap_err();
+    let told = [
+        "check: no output for 300 ms: 10 %",
+        "check: no output for 300 ms",
+    ];
+    assert!(told.contains(&error.to_string().as_str()), "{error}");
+    let talk = "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.1; done";
+    let answer = run(talk, silence(20_000)).await.unwrap().unwrap();
+    assert_eq!(answer.exit, 0);
+}
+
+#[tokio::test]
+async fn a_download_is_ended_when_something_else_is_wanted_and_a_command_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let runner = runner(folder.path());
+    let silence = StepOptions {
+        silence_ms: Some(600_000),
+        ..StepOptions::default()
+    };
+    let mut lines = runner.told().lines();
+    let step = command("while :; do echo layer; sleep 0.1; done", silence);
+    let processes = Processes::default();
+    let (ended, ()) = tokio::join!(runner.run(step, &processes), async {
+        lines.wait_for(|line| line == "layer").await.unwrap();
+        runner.told().cancel();
+    });
+    let error = ended.unwrap_err();
+    assert!(matches!(error, StepError::Cancelled { .. }), "{error}");
+    let step = command("touch begun; sleep 0.2", StepOptions::default());
+    let begun = async {
+        while !folder.path().join("begun").exists() {
+            tokio::task::yield_now().await;
+        }
+        runner.told().cancel();
+    };
+    let (ended, ()) = tokio::join!(runner.run(step, &processes), begun);
+    ended.unwrap();
+}
+
+#[tokio::test]
+async fn a_step_that_nobody_waits_for_is_ended_with_all_it_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let work = run_in(folder.path(), ESCAPE, StepOptions::default());
+    let noted_child = async {
+        loop {
+            if let Some(child) = noted(folder.path()) {
+                return child;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let child = tokio::select! {
+        ended = work => panic!("{ended:?}"),
+        child = noted_child => child,
+    };
+    wait_for_end(child);
+}
+
+#[test]
+fn a_step_outlives_its_driver_and_holds_the_lock_until_it_has_ended() {
+    let host = Host::new();
+    let release = host.release(WEB);
+    fs::create_dir_all(release.path()).unwrap();
+    let Attempt::Taken(lock) = ReleaseLock::try_take(&release, Role::Daemon).unwrap() else {
+        panic!("nobody has the lock");
+    };
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let mut command = host.command(&["step"]);
+    command
+        .stdin(OwnedFd::from(theirs))
+        .stdout(Stdio::from(lock.duplicate().unwrap()));
+    let mut step = command.spawn().unwrap();
+    drop(command);
+    let script = "touch begun; while [ ! -e go ]; do sleep 0.01; done; touch done";
+    let request = serde_json::json!({
+        "about": [WEB], "totalMs": 60_000, "silenceMs": null,
+        "launch": {
+            "program": "/bin/sh", "args": ["-c", script], "env": [["PATH", "/usr/bin:/bin"]],
+            "workingDirectory": release.path(), "user": null, "root": null, "stdin": [],
+        },
+    });
+    writeln!(ours, "{request}").unwrap();
+    let there = |name: &str| Ok(release.path().join(name).exists().then_some(()));
+    wait_until("the program to run", LIMIT, || there("begun")).unwrap();
+    // The driver is gone now, and with it its end of the socket.
+    drop((ours, lock));
+    let is_held = || {
+        matches!(
+            ReleaseLock::try_take(&release, Role::Keep),
+            Ok(Attempt::Held(_))
+        )
+    };
+    assert!(is_held(), "nobody holds the lock while the step runs");
+    fs::write(release.path().join("go"), "").unwrap();
+    assert!(step.wait().unwrap().success());
+    there("done").unwrap().unwrap();
+    assert!(!is_held());
+}
+
+#[test]
+fn a_restarted_daemon_waits_for_the_step_of_the_one_before() {
+    let host = Host::new();
+    // Says so when two of it run at once.
+    let probe = "mkdir busy || echo two at once >> trouble\ntouch begun\nuntil [ -e go ]\ndo sleep 0.01\ndone\nrmdir busy";
+    let probe = serde_json::to_string(&["sh", "-c", probe]).unwrap();
+    let keys = format!("startupProbe: {{timeoutSeconds: 60, check: {{cmd: {probe}}}}}");
+    host.pod(WEB, "running", &shell("main", &keys, "exec sleep 600"));
+    let root = host.release(WEB).path().join("root/main");
+    let mut daemon = host.daemon();
+    let there = || Ok(root.join("begun").exists().then_some(()));
+    wait_until("the probe to run", LIMIT, there).unwrap();
+    kill(daemon.id());
+    let ended = || Ok((!daemon.is_running()?).then_some(()));
+    wait_until("the end of the daemon", LIMIT, ended).unwrap();
+    let release = host.release(WEB);
+    let attempt = ReleaseLock::try_take(&release, Role::Keep).unwrap();
+    assert!(matches!(attempt, Attempt::Held(None)), "{attempt:?}");
+    let _next = host.daemon();
+    fs::write(root.join("go"), "").unwrap();
+    host.wait(WEB, "the pod to run", is_running);
+    assert!(!root.join("trouble").exists(), "two probes ran at once");
+}
