@@ -1,7 +1,7 @@
 //! `.pod.status`: what has become of a release, written by its driver, read by `ps`, `readiness` and sync.
 //!
 //! `key: value` lines in the original's order, then one list item per unit below `containers:`, whatever
-//! kind the units are of. `message` and the `pid` of a unit are ours. Unknown keys are skipped, because
+//! kind the units are of. `message`, `action`, `actionResult` and the `pid` of a unit are ours. Unknown keys are skipped, because
 //! programs of several versions read the file; a value never spans lines.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::fmt;
 
 use names::HostPort;
 
-use crate::{Format, FormatError};
+use crate::{Format, FormatError, PodVerb};
 
 /// Where a release stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,8 +78,50 @@ pub struct PodStatus {
     pub readiness: bool,
     /// What a person should know, in one line; empty when there is nothing.
     pub message: String,
+    /// The last request by hand, and what has become of it.
+    pub action: Option<ActionStatus>,
     /// Its units, in their order.
     pub units: Vec<UnitStatus>,
+}
+
+/// What has become of a request by hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActionStatus {
+    /// The id of the request; `-` when it had none.
+    pub id: String,
+    /// What was asked for.
+    pub verb: PodVerb,
+    /// None while it is under way; an error is a line for people.
+    pub outcome: Option<Result<(), String>>,
+}
+
+impl ActionStatus {
+    /// The words in the file for a request that succeeded, and before the reason of one that failed.
+    const DONE: &'static str = "done";
+    const FAILED: &'static str = "failed";
+
+    /// A verb that is not known here was asked of another version, and says nothing.
+    fn parse(action: &str, result: &str) -> Option<Self> {
+        let (id, verb) = action.split_once(' ')?;
+        let outcome = match result.strip_prefix(Self::FAILED) {
+            Some(why) => Some(Err(why.trim().to_owned())),
+            None => (result == Self::DONE).then_some(Ok(())),
+        };
+        Some(Self {
+            id: id.to_owned(),
+            verb: PodVerb::parse(verb.trim())?,
+            outcome,
+        })
+    }
+
+    fn print(&self, lines: &mut Printer) {
+        lines.line("action", &format!("{} {}", self.id, self.verb));
+        match &self.outcome {
+            None => {}
+            Some(Ok(())) => lines.line("actionResult", Self::DONE),
+            Some(Err(why)) => lines.line("actionResult", &format!("{} {why}", Self::FAILED)),
+        }
+    }
 }
 
 /// What has become of one unit: a container, a process.
@@ -136,6 +178,7 @@ impl Format for PodStatus {
             pid: head.number("pid")?,
             readiness: head.text("readiness") == "1",
             message: head.text("message"),
+            action: ActionStatus::parse(&head.text("action"), &head.text("actionResult")),
             units: sections
                 .map(|section| section.unit())
                 .collect::<Result<_, _>>()?,
@@ -156,6 +199,9 @@ impl Format for PodStatus {
         lines.line("readiness", if self.readiness { "1" } else { "0" });
         if !self.message.is_empty() {
             lines.line("message", &self.message);
+        }
+        if let Some(action) = &self.action {
+            action.print(&mut lines);
         }
         lines.line("containers", "");
         for unit in &self.units {

@@ -61,6 +61,7 @@ fn each_format_says_what_is_wrong() {
         "pod.action, line 1: found `dance`, expected one of download",
     );
     check::<PodAction>("rerun ../x", "pod.action, line 1: found `../x`");
+    check::<PodAction>("stop\nid a b\n", "pod.action, line 2: found `id a b`");
 }
 
 #[test]

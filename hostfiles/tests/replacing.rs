@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use hostfiles::{ReplaceStep, replace};
+use hostfiles::{Placed, PodAction, PodVerb, ReplaceStep, read, replace};
 
 fn listing(directory: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(directory)
@@ -98,4 +98,17 @@ fn a_directory_that_takes_no_files_is_named() {
         error.to_string().ends_with("/proc/self/hosts.conf"),
         "{error}"
     );
+}
+
+#[test]
+fn a_request_never_takes_the_place_of_one_that_was_not_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("pod.action");
+    let request = |verb| PodAction::new(verb).place(&path).unwrap();
+    assert_eq!(request(PodVerb::Stop), Placed::Yes);
+    assert_eq!(request(PodVerb::Run), Placed::Busy);
+    assert_eq!(read::<PodAction>(&path).unwrap().verb, PodVerb::Stop);
+    assert_eq!(listing(directory.path()), ["pod.action"]);
+    fs::remove_file(&path).unwrap();
+    assert_eq!(request(PodVerb::Run), Placed::Yes);
 }

@@ -3,9 +3,10 @@
 use std::fmt::Debug;
 
 use hostfiles::{
-    ClusterId, ClusterPorts, ClusterVars, CommitChain, ConfigChecksum, Format, HostEnv, HostState,
-    IngressAction, IngressBlock, IngressConf, IngressProtocol, PluginEntry, PluginsYaml, PodAction,
-    PodPhase, PodStatus, PodVerb, PortMapping, PortMappings, Routers, UnitStatus,
+    ActionStatus, ClusterId, ClusterPorts, ClusterVars, CommitChain, ConfigChecksum, Format,
+    HostEnv, HostState, IngressAction, IngressBlock, IngressConf, IngressProtocol, PluginEntry,
+    PluginsYaml, PodAction, PodPhase, PodStatus, PodVerb, PortMapping, PortMappings, Routers,
+    UnitStatus,
 };
 use names::{ClusterPort, HostPort, PodState};
 use proptest::collection::vec;
@@ -157,9 +158,22 @@ fn status() -> impl Strategy<Value = PodStatus> {
         any::<bool>(),
         "([!-~][ -~]{0,20}[!-~])?",
     );
+    let action = (
+        "[a-z0-9-]{1,20}",
+        select(PodVerb::ALL.to_vec()),
+        option::of(prop_oneof![
+            Just(Ok(())),
+            "([!-~][ -~]{0,20}[!-~])?".prop_map(Err),
+        ]),
+    );
+    let action = option::of(action)
+        .prop_map(|action| action.map(|(id, verb, outcome)| ActionStatus { id, verb, outcome }));
+    let rest = (rest, action);
     (vec(host_port(), 0..3), times, rest, vec(unit(), 0..4)).prop_map(
-        |(host_ports, (created, started, updated), (status, pid, readiness, message), units)| {
+        |(host_ports, (created, started, updated), (rest, action), units)| {
+            let (status, pid, readiness, message) = rest;
             PodStatus {
+                action,
                 pod: "web-1.0.0".to_owned(),
                 pod_version: "1.0.0".to_owned(),
                 host_ports,
@@ -231,6 +245,7 @@ proptest! {
         id in "[!-~]{1,40}",
         checksum in "[0-9a-f]{64}",
         units in vec("[a-z][a-z0-9_]{0,8}", 0..4),
+        token in option::of("[a-z0-9_-]{1,64}"),
     ) {
         same(&ClusterPorts::merged(mappings.iter().map(|mapping| mapping.cluster_port)));
         same(&PortMappings(mappings));
@@ -238,7 +253,7 @@ proptest! {
         same(&CommitChain::new(hashes).unwrap());
         same(&id.parse::<ClusterId>().unwrap());
         same(&checksum.parse::<ConfigChecksum>().unwrap());
-        same(&PodAction { verb: PodVerb::Rerun, words: units });
+        same(&PodAction { verb: PodVerb::Rerun, words: units, id: token });
     }
 
     #[test]

@@ -88,6 +88,7 @@ impl<W: World> Driver<W> {
             pid: Some(std::process::id()),
             readiness: ready,
             message: lines.join("; "),
+            action: None,
             units: spec.iter().flat_map(|spec| self.units(spec)).collect(),
         };
         let routes = desired
