@@ -27,6 +27,8 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 
+use crate::process::{Marker, ProcessId};
+
 pub(crate) use user::{User, look_up};
 
 const NOT_FOUND: u8 = 127;
@@ -172,6 +174,9 @@ fn execute(launch: &Launch, parent: Option<Pid>) -> Refusal {
             launch.working_directory.display()
         ));
     }
+    let marker = parent
+        .and_then(|pid| ProcessId::of(pid.as_raw_nonzero().get().unsigned_abs()).ok())
+        .and_then(|process| Marker::of(process).ok());
     let stdin = match stdin(&launch.stdin) {
         Ok(stdin) => stdin,
         Err(error) => return refuse(format!("cannot prepare standard input: {error}")),
@@ -184,6 +189,7 @@ fn execute(launch: &Launch, parent: Option<Pid>) -> Refusal {
         .args(&launch.args)
         .env_clear()
         .envs(launch.env.iter().map(|(name, value)| (name, value)))
+        .envs(marker.as_ref().map(Marker::variable))
         .stdin(stdin)
         .exec();
     let code = if error.kind() == io::ErrorKind::NotFound {

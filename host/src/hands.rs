@@ -6,6 +6,7 @@ mod find;
 mod hold;
 mod note;
 mod operate;
+mod pipes;
 mod request;
 mod survivors;
 mod tell;

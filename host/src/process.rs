@@ -4,12 +4,16 @@
 //! someone else. Signals go through a pidfd that was opened before the start time was compared, so
 //! they can never reach another process.
 
+mod marker;
+
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
+
+pub use marker::Marker;
 
 /// One process, for as long as the machine runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,7 +17,7 @@ mod spec;
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::process::Child;
 use std::sync::mpsc;
@@ -31,8 +31,9 @@ use crate::gate::{Gate, Refusal};
 use crate::process::{ProcessId, boot_id};
 use crate::system::since_epoch;
 
-pub(crate) use log::append as append_to_log;
+pub(crate) use log::{append as append_to_log, pump};
 pub use record::{ExitRecord, RunFiles, RunRecord};
+pub(crate) use spec::log_file;
 pub use spec::{Answer, ShimSpec};
 
 /// After the process has ended and its descendants are killed, the streams get so long to run dry.
@@ -141,6 +142,7 @@ impl Unit {
             started_ms: u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX),
             start_count: spec.start_count,
             address: spec.address,
+            streams: Some([stdout.as_raw_fd(), stderr.as_raw_fd()]),
         };
         files.write_run(&record).map_err(ShimError::Record)?;
         let refusal = gate

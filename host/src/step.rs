@@ -17,9 +17,11 @@ mod frame;
 mod output;
 mod wait;
 
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::descendants;
 use crate::gate::{Gate, Launch};
-use crate::process::ProcessId;
+use crate::process::{Marker, ProcessId};
 
 pub use frame::{Ending, Frame, read_frame};
 use output::Output;
@@ -54,6 +56,8 @@ pub struct StepSpec {
     pub total_ms: Option<u64>,
     /// Milliseconds without a new byte of output after which it is ended.
     pub silence_ms: Option<u64>,
+    /// The directory in which it is noted that the step runs; one that is not there is not made.
+    pub run_dir: PathBuf,
 }
 
 /// What happens to a step.
@@ -88,13 +92,55 @@ pub fn run() -> io::Result<()> {
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let spec: StepSpec = serde_json::from_str(&line)?;
+    let note = Note::write(&spec.run_dir);
     let frame = match Step::start(&spec, reader) {
         Ok(step) => step.accompany(&spec, &mut driver),
         Err(refused) => refused,
     };
+    drop(note);
     // A driver that is gone does not want to know.
     let _ = frame.send(&mut driver);
     Ok(())
+}
+
+/// Ends what the steps have left whose runner was killed together with its driver. Only for those who hold
+/// the lock of the release: no runner lives then.
+pub(crate) fn end_strays(run_dir: &Path) {
+    let entries = fs::read_dir(run_dir).into_iter().flatten().flatten();
+    for entry in entries {
+        if let Some(marker) = entry.file_name().to_str().and_then(Marker::parse) {
+            marker.end_all();
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Ends what a runner has left that was killed.
+pub(crate) fn end_stray(runner: ProcessId, run_dir: &Path) {
+    let left = runner.session_without_leader();
+    left.into_iter().for_each(ProcessId::kill);
+    if let Ok(marker) = Marker::of(runner) {
+        marker.end_all();
+        let _ = fs::remove_file(run_dir.join(marker.file_name()));
+    }
+}
+
+/// An empty file by whose name everything is found that a step has left when its runner was killed.
+struct Note(PathBuf);
+
+impl Note {
+    fn write(run_dir: &Path) -> Option<Self> {
+        let marker = Marker::of(ProcessId::of(std::process::id()).ok()?).ok()?;
+        let path = run_dir.join(marker.file_name());
+        File::create(&path).ok().map(|_| Self(path))
+    }
+}
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        // One that stays names nobody, and goes the next time.
+        let _ = fs::remove_file(&self.0);
+    }
 }
 
 /// A step whose program runs.

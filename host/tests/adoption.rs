@@ -4,7 +4,7 @@ use std::fs;
 
 use hostfiles::PodPhase;
 
-use crate::host::{Host, is_alive, is_running, kill, pid, shell};
+use crate::host::{Host, is_alive, is_running, kill, pid, shell, stop};
 
 const WEB: &str = "web:1.0.0";
 
@@ -99,13 +99,22 @@ fn a_pod_that_was_stopped_by_one_daemon_is_started_by_the_next() {
 #[test]
 fn a_shim_that_is_killed_takes_its_unit_with_it_and_the_unit_is_started_again() {
     let host = Host::new();
+    // The second one leaves group and session of its unit.
+    let script = "setsid sh -c 'setsid sh -c \"echo \\$\\$ > child.new; mv child.new child; exec sleep 600\" &' & exec sleep 600";
     host.pod(
         WEB,
         "running",
-        &shell("main", "restart: on-failure", "exec sleep 600"),
+        &shell("main", "restart: on-failure", script),
     );
     let _daemon = host.daemon();
     let first = host.wait(WEB, "the pod to run", is_running);
+    let noted = host.release(WEB).path().join("root/main/child");
+    let child = || Ok(fs::read_to_string(&noted).ok());
+    let child: u32 = testkit::wait_until("the child", std::time::Duration::from_secs(60), child)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
     let record = fs::read(host.release(WEB).run_dir().join("main.json")).unwrap();
     let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
     kill(u32::try_from(record["shim"]["pid"].as_u64().unwrap()).unwrap());
@@ -117,4 +126,28 @@ fn a_shim_that_is_killed_takes_its_unit_with_it_and_the_unit_is_started_again() 
         !is_alive(pid(&first)),
         "the unit of the killed shim still runs"
     );
+    assert!(!is_alive(child), "what had left the session still runs");
+}
+
+#[test]
+fn what_a_unit_had_written_is_not_lost_with_its_shim() {
+    let host = Host::new();
+    let script =
+        "echo first; until test -e go; do sleep 0.01; done; echo last; touch done; exec sleep 600";
+    host.pod(WEB, "running", &shell("main", "restart: never", script));
+    let _daemon = host.daemon();
+    host.wait(WEB, "the pod to run", is_running);
+    host.wait_for_line(WEB, "main", "stdout", "first");
+    let record = fs::read(host.release(WEB).run_dir().join("main.json")).unwrap();
+    let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+    let shim = u32::try_from(record["shim"]["pid"].as_u64().unwrap()).unwrap();
+    // A shim that stands still reads nothing: what is written now lies in the pipe when it is killed.
+    stop(shim);
+    let root = host.release(WEB).path().join("root/main");
+    fs::write(root.join("go"), "").unwrap();
+    let limit = std::time::Duration::from_secs(60);
+    let done = || Ok(root.join("done").exists().then_some(()));
+    testkit::wait_until("the unit to write", limit, done).unwrap();
+    kill(shim);
+    host.wait_for_line(WEB, "main", "stdout", "last");
 }

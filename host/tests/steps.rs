@@ -19,9 +19,8 @@ use crate::host::{Host, is_alive, is_running, kill, shell};
 
 const WEB: &str = "web:1.0.0";
 const LIMIT: Duration = Duration::from_secs(60);
-/// Leaves session and process group, notes its number in `child` and stays.
-const ESCAPE: &str =
-    "setsid sh -c '(echo $$ > child.new; mv child.new child; exec sleep 600) &' & wait; sleep 600";
+/// Leaves session and process group twice over, notes its number in `child` and stays.
+const ESCAPE: &str = "setsid sh -c 'setsid sh -c \"echo \\$\\$ > child.new; mv child.new child; exec sleep 600\" &' & wait; sleep 600";
 
 fn runner(folder: &Path) -> StepRunner {
     StepRunner::new(
@@ -201,6 +200,54 @@ async fn a_step_that_nobody_waits_for_is_ended_with_all_it_started() {
     wait_for_end(child);
 }
 
+#[tokio::test]
+async fn what_a_killed_runner_leaves_is_ended_also_outside_its_session() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("run")).unwrap();
+    let script = format!("echo $PPID > runner.new; mv runner.new runner; {ESCAPE}");
+    let work = run_in(folder.path(), &script, StepOptions::default());
+    let murder = async {
+        loop {
+            if let Some(child) = noted(folder.path()) {
+                let runner = fs::read_to_string(folder.path().join("runner")).unwrap();
+                kill(runner.trim().parse().unwrap());
+                return child;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let (ended, child) = tokio::join!(work, murder);
+    assert!(!ended.unwrap_err().is_answer());
+    assert!(!is_alive(child), "it outlived its runner");
+    assert_eq!(fs::read_dir(folder.path().join("run")).unwrap().count(), 0);
+}
+
+#[test]
+fn what_a_step_leaves_whose_daemon_and_runner_were_killed_is_ended_by_the_next() {
+    let host = Host::new();
+    let escape = format!("echo $PPID > runner.new; mv runner.new runner; {ESCAPE}");
+    // A semicolon would end the key of the unit.
+    let probe = serde_json::to_string(&["sh", "-c", &escape.replace(';', "\n")]).unwrap();
+    let keys = format!("startupProbe: {{timeoutSeconds: 60, check: {{cmd: {probe}}}}}");
+    host.pod(WEB, "running", &shell("main", &keys, "exec sleep 600"));
+    let root = host.release(WEB).path().join("root/main");
+    let mut daemon = host.daemon();
+    let child = wait_until("the child of the probe", LIMIT, || Ok(noted(&root))).unwrap();
+    let runner = fs::read_to_string(root.join("runner")).unwrap();
+    kill(daemon.id());
+    kill(runner.trim().parse().unwrap());
+    let ended = || Ok((!daemon.is_running()?).then_some(()));
+    wait_until("the end of the daemon", LIMIT, ended).unwrap();
+    assert!(is_alive(child));
+    fs::remove_file(root.join("child")).unwrap();
+    let _next = host.daemon();
+    // The next daemon probes again, when nothing is left of the probe before.
+    wait_until("the next probe", LIMIT, || Ok(noted(&root))).unwrap();
+    assert!(!is_alive(child), "it outlived daemon and runner");
+    host.state(WEB, "stopped");
+    host.wait(WEB, "the stop", |status| status.units[0].status == "exited");
+}
+
 #[test]
 fn a_step_outlives_its_driver_and_holds_the_lock_until_it_has_ended() {
     let host = Host::new();
@@ -218,7 +265,7 @@ fn a_step_outlives_its_driver_and_holds_the_lock_until_it_has_ended() {
     drop(command);
     let script = "touch begun; while [ ! -e go ]; do sleep 0.01; done; touch done";
     let request = serde_json::json!({
-        "about": [WEB], "totalMs": 60_000, "silenceMs": null,
+        "about": [WEB], "totalMs": 60_000, "silenceMs": null, "runDir": release.run_dir(),
         "launch": {
             "program": "/bin/sh", "args": ["-c", script], "env": [["PATH", "/usr/bin:/bin"]],
             "workingDirectory": release.path(), "user": null, "root": null, "stdin": [],

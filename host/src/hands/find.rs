@@ -11,9 +11,10 @@ use rustix::io::Errno;
 
 use super::Hands;
 use crate::driver::{End, Found, Memory};
-use crate::process::{ProcessId, boot_id};
+use crate::process::{Marker, ProcessId, boot_id};
 use crate::scan::read_pod;
 use crate::shim::{RunFiles, RunRecord};
+use crate::step;
 
 /// A shim that holds its lock but has not recorded anything yet gets so long to do it: ten seconds, more
 /// than it needs at most to end what its unit left behind and to let the streams run dry.
@@ -35,6 +36,9 @@ impl Hands {
     pub(super) async fn find_all(self) -> Found {
         self.hold().await;
         let run = self.release().run_dir();
+        let strays = run.clone();
+        // No runner lives any more, or the lock would be held; one that was killed may have left something.
+        let _ = tokio::task::spawn_blocking(move || step::end_strays(&strays)).await;
         let mut found = Found {
             remains: run.exists(),
             ..Found::default()
@@ -109,12 +113,16 @@ impl Hands {
     }
 }
 
-/// Everything that a shim starts is in its session, unless it has left that on purpose.
+/// Everything that a shim starts is in its session or, if it has left that, carries the shim's marker.
 fn orphans(record: &RunRecord) -> Vec<ProcessId> {
     let mut left = record.shim.session_without_leader();
-    if record.process.is_alive() && !left.contains(&record.process) {
-        left.push(record.process);
-    }
+    left.extend(record.process.is_alive().then_some(record.process));
+    left.extend(
+        Marker::of(record.shim)
+            .iter()
+            .flat_map(Marker::processes)
+            .collect::<Vec<_>>(),
+    );
     left
 }
 

@@ -25,7 +25,9 @@ impl Hands {
         let record = read_record(&files)
             .await
             .filter(|record| record.start_count == start_count);
+        let mut pipes = None;
         if let Some(record) = &record {
+            pipes = Some(self.pipes(record, &unit));
             wait_for_end(record.shim).await;
         }
         self.set_running(&unit, None);
@@ -42,6 +44,9 @@ impl Hands {
             None => {
                 if let Some(record) = &record {
                     self.end_orphans(&unit, record).await;
+                    if let Some(pipes) = pipes {
+                        pipes.save().await;
+                    }
                 }
                 End::default()
             }

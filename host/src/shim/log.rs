@@ -2,7 +2,8 @@
 //! the index counts the lines of one second from 0 (format of the original).
 //!
 //! A file that has reached its size is renamed with the time behind its name, and only the newest of
-//! those are kept. A unit never waits for a disk that is full: what cannot be written is dropped.
+//! those are kept. A unit never waits for a disk that is full: what cannot be written is dropped, and the
+//! next line that can be written is preceded by one that says how many were not.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -19,7 +20,7 @@ const ROTATED_MAX: usize = 5;
 const LINE_BYTES_MAX: usize = 65_536;
 
 /// Writes everything that comes out of `stream` until it ends, with `note` as the last line.
-pub(super) fn pump(mut stream: impl Read, path: &Path, note: Option<&str>) {
+pub(crate) fn pump(mut stream: impl Read, path: &Path, note: Option<&str>) {
     let mut log = Log::new(path);
     let mut chunk = vec![0; LINE_BYTES_MAX];
     loop {
@@ -52,6 +53,10 @@ struct Log {
     /// A line that has not ended yet.
     partial: Vec<u8>,
     file_bytes_max: u64,
+    /// Lines that could not be written since the last one that could.
+    dropped: u64,
+    /// Lines that were stamped and are about to be written.
+    fresh: u64,
 }
 
 impl Log {
@@ -63,12 +68,15 @@ impl Log {
             last,
             partial: Vec::new(),
             file_bytes_max: FILE_BYTES_MAX,
+            dropped: 0,
+            fresh: 0,
         }
     }
 
     /// Takes bytes of the stream and writes the lines that are complete, all with one call.
     fn take(&mut self, bytes: &[u8], now: u64) {
         let mut out = Vec::with_capacity(bytes.len() + 64);
+        self.tell_dropped(&mut out, now);
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             self.partial.extend_from_slice(piece);
             if self.partial.ends_with(b"\n") || self.partial.len() >= LINE_BYTES_MAX {
@@ -94,6 +102,7 @@ impl Log {
             self.last
         };
         self.last = (second, index + 1);
+        self.fresh += 1;
         out.extend_from_slice(format!("{second} {index} ").as_bytes());
         let text = self.partial.strip_suffix(b"\n").unwrap_or(&self.partial);
         out.extend_from_slice(text);
@@ -124,12 +133,31 @@ impl Log {
                 self.file = open(&self.path).ok();
             }
         }
-        if let Some((file, length)) = &mut self.file {
-            match file.write_all(out) {
-                Ok(()) => *length += out.len() as u64,
-                // It may have been cut short: the file is looked at when it is opened again.
-                Err(_) => self.file = None,
+        let written = match &mut self.file {
+            Some((file, length)) => {
+                *length += out.len() as u64;
+                file.write_all(out).is_ok()
             }
+            None => false,
+        };
+        if written {
+            self.dropped = 0;
+        } else {
+            // It may have been cut short: the file is looked at when it is opened again.
+            self.file = None;
+            self.dropped += self.fresh;
+        }
+        self.fresh = 0;
+    }
+
+    /// Says how many lines could not be written, before the next one is tried.
+    fn tell_dropped(&mut self, out: &mut Vec<u8>, now: u64) {
+        if self.dropped > 0 {
+            let partial = std::mem::take(&mut self.partial);
+            self.partial = format!("[{} lines could not be written]\n", self.dropped).into_bytes();
+            self.line(out, now);
+            self.fresh = 0;
+            self.partial = partial;
         }
     }
 
@@ -249,6 +277,20 @@ mod tests {
         hostfiles::replace(&path, b"100 0 one\n100 1 tw", 0o600).unwrap();
         Log::new(&path).take(b"three\n", 100);
         assert_eq!(text(&path), "100 0 one\n100 1 tw\n100 1 three\n");
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_counted_where_it_would_stand() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log/main.log");
+        let mut log = Log::new(&path);
+        log.take(b"one\ntwo\n", 100);
+        log.take(b"three\n", 100);
+        fs::create_dir(folder.path().join("log")).unwrap();
+        log.take(b"four\n", 101);
+        log.take(b"five\n", 101);
+        let expected = "101 0 [3 lines could not be written]\n101 1 four\n101 2 five\n";
+        assert_eq!(text(&path), expected);
     }
 
     #[test]

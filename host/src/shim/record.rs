@@ -28,6 +28,10 @@ pub struct RunRecord {
     /// The address that its ports are bound to; none in a record of an earlier version.
     #[serde(default)]
     pub address: Option<IpAddr>,
+    /// The descriptors at which the shim reads standard output and standard error; none in a record of an
+    /// earlier version.
+    #[serde(default)]
+    pub streams: Option<[i32; 2]>,
 }
 
 /// `run/UNIT.exit`: how the process of the unit ended.

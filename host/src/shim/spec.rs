@@ -33,11 +33,19 @@ impl ShimSpec {
     /// The log file of one of the streams `stdout` and `stderr`.
     #[must_use]
     pub fn log_file(&self, stream: &str) -> PathBuf {
-        let Self { unit, id, .. } = self;
-        self.release
-            .log_dir()
-            .join(format!("{unit}-{}-{}-{stream}.log", id.pod, id.version))
+        log_file(&self.release, &self.id, &self.unit, stream)
     }
+}
+
+/// The log file of one stream of a unit.
+pub(crate) fn log_file(
+    release: &ReleaseDir,
+    id: &ReleaseId,
+    unit: &UnitName,
+    stream: &str,
+) -> PathBuf {
+    let name = format!("{unit}-{}-{}-{stream}.log", id.pod, id.version);
+    release.log_dir().join(name)
 }
 
 /// What became of a request.

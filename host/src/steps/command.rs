@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::{StepError, StepRunner};
 use crate::process::ProcessId;
-use crate::step::{Ending, Frame, StepSpec, read_frame};
+use crate::step::{Ending, Frame, StepSpec, end_stray, read_frame};
 
 /// How long a command has that names no time of its own.
 const TIMEOUT_DEFAULT_MS: u64 = 60_000;
@@ -59,6 +59,7 @@ impl StepRunner {
             launch: self.launch(program, args, options.clone(), None)?,
             total_ms: total_ms(options),
             silence_ms: options.silence_ms,
+            run_dir: self.release.run_dir(),
         };
         let mut runner = self.start_runner(&spec).await.map_err(failed)?;
         let ended = self.follow(&mut runner, &spec);
@@ -70,10 +71,12 @@ impl StepRunner {
         };
         match frame.map_err(failed)? {
             Some(frame) => answer(frame, id, program, &spec),
-            // Its program has ended with it; what that has started is in the session of the runner.
             None => {
                 if let Some(process) = runner.process {
-                    end_session(process);
+                    let run_dir = spec.run_dir;
+                    let end = move || end_stray(process, &run_dir);
+                    // It is waited for: nothing should be done beside what is left of a step.
+                    let _ = tokio::task::spawn_blocking(end).await;
                 }
                 Err(failed(io::Error::other("its runner was killed")))
             }
@@ -195,10 +198,4 @@ fn answer(frame: Frame, id: &str, program: &str, spec: &StepSpec) -> Result<Answ
         }),
         Frame::Line(_) => Err(StepError::Refused("a line is no end".into())),
     }
-}
-
-/// Ends what is left of the session that a runner led.
-fn end_session(runner: ProcessId) {
-    let left = runner.session_without_leader();
-    left.into_iter().for_each(ProcessId::kill);
 }
