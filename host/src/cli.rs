@@ -1,8 +1,11 @@
 //! The command line.
 
+pub(crate) mod machine;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use machine::{GateArgs, MachineArgs};
 
 use simplenetesd::pod::{self, logs::LogsArgs};
 
@@ -11,12 +14,17 @@ use simplenetesd::pod::{self, logs::LogsArgs};
 /// It runs in the foreground, as the user that the host home belongs to, and is woken by changes of
 /// the files: which pods should run stands in pods/POD/release/VERSION/pod.state. Ended with SIGTERM
 /// or Ctrl-C, it leaves every pod running and finds them again when it is started the next time.
+///
+/// Without HOSTHOME it must be root, finds all host homes of the machine and serves each by a process
+/// that has no other rights than the owner of the home; SIGHUP makes it look again.
 #[derive(Debug, Parser)]
 #[command(name = "simplenetesd", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, after_long_help = EXAMPLES)]
 pub(crate) struct Cli {
     /// The host home to serve: a directory with `cluster-id.txt` and `pods/`, made by `sns host init`
-    #[arg(value_name = "HOSTHOME", required = true)]
+    #[arg(value_name = "HOSTHOME")]
     pub(crate) home: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) machine: MachineArgs,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
@@ -24,6 +32,8 @@ pub(crate) struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   simplenetesd ~/my-cluster                       serve this host home until Ctrl-C
+  simplenetesd                                    as root: serve all host homes in /home/*/* and /root/*
+  simplenetesd systemd-unit                       the unit file for that
   simplenetesd pod pods/web/release/1.0.0/pod ps  the state of one pod; the file is executable, so
   pods/web/release/1.0.0/pod ps                   this is the same
 
@@ -31,7 +41,8 @@ Environment:
   SNS_LOG_LEVEL        error, warn, info (default) or debug
   SIMPLENETES_PLUGINS  where first-party plugins lie; default: plugins/ beside this program, then
                        /usr/lib/simplenetes/plugins
-  SNS_RESCAN_SECONDS   after so long without a change everything is read again (default 60)
+  SNS_RESCAN_SECONDS   after so long without a change everything is read again (default 60;
+                       for new host homes 10)
   XDG_CACHE_HOME       where translated plugins are kept, in simplenetes/ (default ~/.cache)
 
 Exit status:
@@ -70,6 +81,15 @@ pub(crate) enum Command {
         /// As for the parent
         #[arg(num_args = 0..)]
         about: Vec<String>,
+    },
+    /// The process that becomes the worker of a host home; started by root's daemon only
+    #[command(hide = true)]
+    WorkerGate(GateArgs),
+    /// Prints the systemd unit file that starts this program for all host homes of the machine
+    SystemdUnit {
+        /// The unit file of a user, for this host home alone
+        #[arg(long, value_name = "HOSTHOME")]
+        user: Option<PathBuf>,
     },
 }
 

@@ -24,7 +24,9 @@ use crate::lock::Role;
 use crate::log::{Log, one_line};
 use crate::plugins::{self, Kinds, Plugins};
 use crate::publish::{self, Routes};
+use crate::ramdisk::Ramdisks;
 use crate::scan::Scanner;
+use crate::systemd::Notifier;
 use crate::watch::{Changes, Watch};
 
 use fleet::Fleet;
@@ -47,6 +49,8 @@ pub async fn run(path: &Path, settings: Settings, log: Log) -> Result<()> {
     let mut hup = signal(SignalKind::hangup())?;
     let mut daemon = Daemon::start(&home, settings, log).await?;
     log.info(format_args!("serving {}", home.files.path().display()));
+    let notifier = Notifier::from_environment();
+    notifier.ready(&format!("serving {}", home.files.path().display()));
     loop {
         tokio::select! {
             changes = daemon.watch.changes() => daemon.take(changes).await,
@@ -57,6 +61,7 @@ pub async fn run(path: &Path, settings: Settings, log: Log) -> Result<()> {
         }
     }
     log.info("ending; pods are left running");
+    notifier.stopping();
     if tokio::time::timeout(END_MAX, daemon.fleet.end())
         .await
         .is_err()
@@ -94,6 +99,10 @@ impl Daemon {
             kinds: kinds_seen,
             address: address_seen,
             owner: home.owner.to_string(),
+            ramdisks: match &settings.ramdisks {
+                Some(ramdisks) => ramdisks.clone(),
+                None => Ramdisks::own(&home.files)?,
+            },
             log,
             role: Role::Daemon,
         };

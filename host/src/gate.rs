@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::process::{Marker, ProcessId};
 
-pub(crate) use user::{User, look_up};
+pub(crate) use user::{User, become_user, look_up, look_up_id};
 
 const NOT_FOUND: u8 = 127;
 const NOT_EXECUTABLE: u8 = 126;
@@ -208,7 +208,7 @@ fn change_user(launch: &Launch, name: &str) -> io::Result<()> {
     if let Some((release, unit)) = &launch.root {
         user::give_root(&ReleaseDir::new(release), unit, &user)?;
     }
-    user::become_user(&user)
+    become_user(&user)
 }
 
 fn stdin(content: &[u8]) -> io::Result<Stdio> {

@@ -30,6 +30,7 @@ use crate::plugins::Kinds;
 use crate::probe;
 use crate::process::ProcessId;
 use crate::publish::Routes;
+use crate::ramdisk::Ramdisks;
 use crate::shim::RunFiles;
 use crate::steps::StepRunner;
 
@@ -51,6 +52,8 @@ pub struct Surroundings {
     pub address: channel::Receiver<OwnAddress>,
     /// The name of the user that the host home belongs to.
     pub owner: String,
+    /// Where ramdisks come from.
+    pub ramdisks: Ramdisks,
     /// Where the daemon says what it does.
     pub log: Log,
     /// As what releases are driven here.

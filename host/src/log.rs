@@ -1,6 +1,7 @@
 //! What the daemon says about itself: plain lines on standard error, `[INFO] web:1.0.0: …`.
 //!
-//! The level comes from `SNS_LOG_LEVEL` (error, warn, info, debug); colour only on a terminal. The
+//! In the journal of systemd a line begins with its priority, as sd-daemon(3) describes, and without a
+//! name of the level. The level comes from `SNS_LOG_LEVEL` (error, warn, info, debug); colour only on a terminal. The
 //! output of units goes elsewhere (`shim::log`).
 
 use std::fmt;
@@ -40,6 +41,16 @@ impl Level {
         }
     }
 
+    /// The priority that the journal of systemd knows.
+    fn priority(self) -> u8 {
+        match self {
+            Self::Error => 3,
+            Self::Warn => 4,
+            Self::Info => 6,
+            Self::Debug => 7,
+        }
+    }
+
     fn tag(self) -> (&'static str, &'static str) {
         match self {
             Self::Error => ("[ERROR]", "\x1b[31m"),
@@ -54,7 +65,43 @@ impl Level {
 #[derive(Debug, Clone, Copy)]
 pub struct Log {
     level: Level,
-    colour: bool,
+    style: Style,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Style {
+    Plain,
+    Colour,
+    Journal,
+}
+
+impl Style {
+    fn of_stderr() -> Self {
+        if io::stderr().is_terminal() {
+            return Self::Colour;
+        }
+        let stream = std::env::var("JOURNAL_STREAM").ok();
+        let stderr = rustix::fs::fstat(io::stderr()).ok();
+        // Whoever redirects standard error leaves the variable as it is.
+        match (stream, stderr) {
+            (Some(stream), Some(stderr))
+                if stream == format!("{}:{}", stderr.st_dev, stderr.st_ino) =>
+            {
+                Self::Journal
+            }
+            _ => Self::Plain,
+        }
+    }
+
+    fn line(self, level: Level, text: &str) -> String {
+        let (tag, colour) = level.tag();
+        match self {
+            Self::Plain => format!("{tag} {text}\n"),
+            Self::Colour => format!("{colour}{tag}\x1b[0m {text}\n"),
+            // A second line would have no priority.
+            Self::Journal => format!("<{}>{}\n", level.priority(), text.replace('\n', " ")),
+        }
+    }
 }
 
 impl Log {
@@ -63,7 +110,7 @@ impl Log {
     pub fn new(level: Level) -> Self {
         Self {
             level,
-            colour: io::stderr().is_terminal(),
+            style: Style::of_stderr(),
         }
     }
 
@@ -72,12 +119,7 @@ impl Log {
         if level > self.level {
             return;
         }
-        let (tag, colour) = level.tag();
-        let line = if self.colour {
-            format!("{colour}{tag}\x1b[0m {text}\n")
-        } else {
-            format!("{tag} {text}\n")
-        };
+        let line = self.style.line(level, &text.to_string());
         let _ = io::stderr().lock().write_all(line.as_bytes());
     }
 
@@ -126,5 +168,13 @@ mod tests {
         assert_eq!(Level::parse(None), Level::Info);
         assert!(Level::is_known("Warn") && !Level::is_known("loud"));
         assert!(Level::Error < Level::Debug);
+    }
+
+    #[test]
+    fn a_line_in_each_style() {
+        let check = |style: Style, expected| assert_eq!(style.line(Level::Warn, "a\nb"), expected);
+        check(Style::Plain, "[WARN] a\nb\n");
+        check(Style::Colour, "\x1b[33m[WARN]\x1b[0m a\nb\n");
+        check(Style::Journal, "<4>a b\n");
     }
 }

@@ -6,12 +6,11 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{CommandFactory, Parser};
-use cli::{Cli, Command};
-use simplenetesd::daemon::{self, Settings};
+use cli::{Cli, Command, machine};
 use simplenetesd::log::{Level, Log};
-use simplenetesd::{gate, shim, step, system};
+use simplenetesd::{gate, shim, step, system, systemd};
 
 const FAILURE: u8 = 1;
 const WRONG_COMMAND_LINE: u8 = 2;
@@ -62,13 +61,18 @@ fn main() -> ExitCode {
             ),
         },
         Cli {
-            home: Some(home),
-            command: None,
-        } => serve(&home, log).map(|()| 0),
+            command: Some(Command::WorkerGate(args)),
+            ..
+        } => machine::enter(args).map(|()| 0),
         Cli {
-            home: None,
+            command: Some(Command::SystemdUnit { user }),
+            ..
+        } => print_unit(user.as_deref()).map(|()| 0),
+        Cli {
+            home,
             command: None,
-        } => help(),
+            machine,
+        } => machine::serve(home, machine, log).map(|()| 0),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),
@@ -79,15 +83,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(home: &Path, log: Log) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
-    let ended = runtime.block_on(daemon::run(home, Settings::from_environment()?, log));
-    // A blocking call that is still under way must not hold up the end.
-    runtime.shutdown_background();
-    ended
+fn print_unit(home: Option<&Path>) -> Result<()> {
+    let home = home
+        .map(|home| {
+            std::fs::canonicalize(home)
+                .with_context(|| format!("there is no host home at {}", home.display()))
+        })
+        .transpose()?;
+    let text = systemd::unit_file(&std::env::current_exe()?, home.as_deref());
+    Ok(print(text.as_bytes())?)
 }
 
 fn help() -> Result<u8> {

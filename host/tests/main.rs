@@ -9,6 +9,7 @@
 mod adoption;
 mod host;
 mod lifecycle;
+mod machine;
 mod plugins;
 mod refusals;
 mod steps;

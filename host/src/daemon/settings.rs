@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::open_files::OpenFiles;
+use crate::ramdisk::Ramdisks;
 use crate::watch::SAFETY_RESCAN;
 
 /// Settings of the daemon.
@@ -21,6 +22,8 @@ pub struct Settings {
     /// After so long without a change everything is read again (`SNS_RESCAN_SECONDS`): a safety net for
     /// changes that the kernel does not tell.
     pub safety_rescan: Duration,
+    /// Where ramdisks come from, when root's daemon gives them; else the daemon sees for itself.
+    pub ramdisks: Option<Ramdisks>,
     /// How many files may be open.
     pub open_files: OpenFiles,
 }
@@ -47,6 +50,7 @@ impl Settings {
                 .and_then(|text| text.to_str()?.parse().ok())
                 .filter(|seconds| *seconds > 0)
                 .map_or(SAFETY_RESCAN, Duration::from_secs),
+            ramdisks: None,
             open_files: OpenFiles::raise(),
         })
     }

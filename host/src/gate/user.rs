@@ -19,7 +19,7 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 pub(crate) struct User {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    groups: Vec<u32>,
+    pub(crate) groups: Vec<u32>,
     pub(crate) home: String,
 }
 
@@ -33,8 +33,23 @@ pub(crate) fn look_up(etc: &Path, name: &str) -> io::Result<User> {
     })
 }
 
+/// Looks up the user of that number, with its name.
+pub(crate) fn look_up_id(etc: &Path, uid: u32) -> io::Result<(String, User)> {
+    let passwd = fs::read_to_string(etc.join("passwd"))?;
+    let of_line = |line: &str| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    };
+    let name = passwd.lines().find_map(of_line).ok_or_else(|| {
+        let message = format!("there is no user {uid} in /etc/passwd");
+        io::Error::new(io::ErrorKind::NotFound, message)
+    })?;
+    look_up(etc, &name).map(|user| (name, user))
+}
+
 /// Becomes that user.
-pub(super) fn become_user(user: &User) -> io::Result<()> {
+pub(crate) fn become_user(user: &User) -> io::Result<()> {
     let groups: Vec<Gid> = user.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
     set_thread_groups(&groups)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hostfiles::replace;
 use names::UnitName;
-use podspec::{CompiledPod, VolumeKind};
+use podspec::CompiledPod;
 use simplenetes_plugin::{
     CallError, FaultClass, Operation as Request, Planned, PodView, Step, UnitTruth, View,
 };
@@ -20,6 +20,7 @@ use super::request::{describe, request};
 use crate::driver::Deed;
 use crate::life::{Operation, ProbeError, Trouble};
 use crate::log::one_line;
+use crate::ramdisk;
 use crate::runtime::Runtime;
 use crate::shim::RunFiles;
 use crate::steps::{Processes, StepError};
@@ -73,7 +74,7 @@ impl Hands {
         start_count: u32,
         state: Vec<u8>,
     ) -> Result<Deed, Trouble> {
-        self.prepare(spec).map_err(|message| Trouble {
+        self.prepare(spec).await.map_err(|message| Trouble {
             message,
             held: false,
         })?;
@@ -263,9 +264,8 @@ impl Hands {
             .collect()
     }
 
-    /// What every kind needs before a unit starts: the pod in service on record, and its ramdisks. A
-    /// daemon that is not root cannot mount any, so they are plain directories.
-    fn prepare(&self, spec: &CompiledPod) -> Result<(), String> {
+    /// What every kind needs before a unit starts: the pod in service on record, and its ramdisks.
+    async fn prepare(&self, spec: &CompiledPod) -> Result<(), String> {
         let run = self.release().run_dir();
         fs::create_dir_all(&run)
             .map_err(|error| format!("cannot make {}: {error}", run.display()))?;
@@ -273,12 +273,14 @@ impl Hands {
             .to_text()
             .map_err(|error| format!("cannot write the pod in service: {error}"))?;
         replace(&run.join("pod"), text.as_bytes(), 0o600).map_err(|error| one_line(&error))?;
-        for volume in &spec.volumes {
-            if let VolumeKind::Ramdisk { .. } = volume.kind {
-                let path = self.release().ramdisk(&volume.name);
-                fs::create_dir_all(&path)
-                    .map_err(|error| format!("cannot make {}: {error}", path.display()))?;
+        let ramdisks = &self.around.ramdisks;
+        for (name, size_mib) in ramdisk::of(spec) {
+            if ramdisks.are_plain() {
+                self.note(&format!("the ramdisk {name} is a plain directory on disk: only the daemon of root can mount one"));
             }
+            ramdisks
+                .create(self.release(), self.id(), name, size_mib)
+                .await?;
         }
         Ok(())
     }
@@ -297,17 +299,14 @@ impl Hands {
         Ok(())
     }
 
-    pub(super) fn forget(&self) -> io::Result<()> {
-        for directory in [
-            self.release().run_dir(),
-            self.release().path().join("ramdisk"),
-        ] {
-            match fs::remove_dir_all(directory) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+    /// Removes what is there only while the pod is: the record of it and its ramdisks.
+    pub(super) async fn forget(&self) -> io::Result<()> {
+        match fs::remove_dir_all(self.release().run_dir()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
-        Ok(())
+        let ramdisks = &self.around.ramdisks;
+        ramdisks.remove_all(self.release(), self.id()).await
     }
 }
 

@@ -45,6 +45,7 @@ impl Hands {
             .carry_out(spec, request(spec, &Operation::Remove), 0, state)
             .await?;
         self.forget()
+            .await
             .map_err(|error| trouble(format!("cannot remove `run`: {error}")))?;
         Ok(self.deed(&planned))
     }

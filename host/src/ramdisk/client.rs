@@ -1,0 +1,166 @@
+//! How the daemon of one host home gets its ramdisks: from root's daemon, by itself when it is root, or
+//! not at all; then they are plain directories, as with the original.
+
+use std::fs;
+use std::io;
+use std::os::unix::net::UnixStream as StdStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hostfiles::{HostHome, ReleaseDir};
+use names::{ReleaseId, VolumeName};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use super::default_limit_mib;
+use super::keeper::{Keeper, Ledger};
+use super::request::{LINE_MAX, Request, read_answer};
+use crate::log::one_line;
+
+/// Root answers within so long, or is not asked again.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+
+/// The way to ramdisks.
+#[derive(Debug, Clone)]
+pub enum Ramdisks {
+    /// There is none: plain directories.
+    Plain,
+    /// This process is root.
+    Own(Arc<Keeper>),
+    /// Root's daemon is asked. None when it has stopped to answer.
+    Parent(Arc<Mutex<Option<BufReader<UnixStream>>>>),
+}
+
+impl Ramdisks {
+    /// The channel that root's daemon has given to its worker.
+    ///
+    /// # Errors
+    /// It is no such channel, or there is no tokio runtime.
+    pub fn parent(channel: StdStream) -> io::Result<Self> {
+        channel.set_nonblocking(true)?;
+        let channel = BufReader::new(UnixStream::from_std(channel)?);
+        Ok(Self::Parent(Arc::new(Mutex::new(Some(channel)))))
+    }
+
+    /// Those of a host home that root serves itself, where it may mount.
+    ///
+    /// # Errors
+    /// The home cannot be opened.
+    pub fn own(home: &HostHome) -> io::Result<Self> {
+        if !rustix::process::geteuid().is_root() || !Keeper::may_mount() {
+            return Ok(Self::Plain);
+        }
+        let directory = fs::File::open(home.path())?;
+        let ledger = Arc::new(Ledger::default());
+        let keeper = Keeper::new(directory.into(), 0, 0, default_limit_mib(), ledger);
+        Ok(Self::Own(Arc::new(keeper)))
+    }
+
+    /// True when ramdisks are plain directories.
+    #[must_use]
+    pub fn are_plain(&self) -> bool {
+        matches!(self, Self::Plain)
+    }
+
+    /// Makes a ramdisk, or leaves the one that is there.
+    ///
+    /// # Errors
+    /// Why it cannot be made, for people.
+    pub async fn create(
+        &self,
+        release: &ReleaseDir,
+        id: &ReleaseId,
+        name: &VolumeName,
+        size_mib: u32,
+    ) -> Result<(), String> {
+        let path = release.ramdisk(name);
+        fs::create_dir_all(&path)
+            .map_err(|error| format!("cannot make {}: {error}", path.display()))?;
+        self.ask(Request::Create(id.clone(), name.clone(), size_mib))
+            .await
+            .map_err(|why| format!("cannot make the ramdisk {name}: {why}"))
+    }
+
+    /// Removes all ramdisks of a release, with what they hold.
+    ///
+    /// # Errors
+    /// A directory cannot be removed, or is still mounted.
+    pub async fn remove_all(&self, release: &ReleaseDir, id: &ReleaseId) -> io::Result<()> {
+        let directory = release.path().join("ramdisk");
+        let entries = match fs::read_dir(&directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            empty(&entry.path());
+            let Some(name) = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok())
+            else {
+                continue;
+            };
+            self.ask(Request::Remove(id.clone(), name))
+                .await
+                .map_err(io::Error::other)?;
+        }
+        fs::remove_dir_all(directory)
+    }
+
+    async fn ask(&self, request: Request) -> Result<(), String> {
+        match self {
+            Self::Plain => Ok(()),
+            Self::Own(keeper) => {
+                let keeper = Arc::clone(keeper);
+                let done = tokio::task::spawn_blocking(move || match request {
+                    Request::Create(id, name, size_mib) => keeper.create(&id, &name, size_mib),
+                    Request::Remove(id, name) => keeper.remove(&id, &name),
+                });
+                let done = done.await.map_err(|_| "the daemon is ending".to_owned())?;
+                done.map_err(|error| one_line(&error))
+            }
+            Self::Parent(channel) => {
+                let mut channel = channel.lock().await;
+                let Some(stream) = channel.as_mut() else {
+                    return Err("root's daemon has stopped to answer".into());
+                };
+                match timeout(ANSWER_MAX, exchange(stream, &request)).await {
+                    Ok(Ok(Some(answer))) => answer,
+                    // What it says from now on could belong to this request.
+                    Ok(Ok(None) | Err(_)) | Err(_) => {
+                        *channel = None;
+                        Err("root's daemon does not answer".into())
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn exchange(
+    stream: &mut BufReader<UnixStream>,
+    request: &Request,
+) -> io::Result<Option<Result<(), String>>> {
+    stream.write_all(format!("{request}\n").as_bytes()).await?;
+    let mut line = String::new();
+    let limit = u64::try_from(LINE_MAX).unwrap_or(u64::MAX);
+    stream.take(limit).read_line(&mut line).await?;
+    Ok(line.strip_suffix('\n').and_then(read_answer))
+}
+
+/// Removes what lies in a ramdisk. What cannot be removed is gone with the ramdisk, or is told when its
+/// directory is removed.
+fn empty(path: &Path) {
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let _ = if is_directory {
+            fs::remove_dir_all(entry.path())
+        } else {
+            fs::remove_file(entry.path())
+        };
+    }
+}
