@@ -101,7 +101,7 @@ impl Daemon {
             owner: home.owner.to_string(),
             ramdisks: match &settings.ramdisks {
                 Some(ramdisks) => ramdisks.clone(),
-                None => Ramdisks::own(&home.files)?,
+                None => Ramdisks::own(&home.files),
             },
             log,
             role: Role::Daemon,

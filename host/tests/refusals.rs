@@ -67,7 +67,7 @@ fn a_home_that_belongs_to_someone_else() {
 #[test]
 fn a_command_line_that_is_wrong() {
     let host = Host::new();
-    check(&host.run(&[]), 2, "HOSTHOME");
+    check(&host.run(&["--worker"]), 2, "HOSTHOME");
     check(&host.run(&["--no-such-option"]), 2, "--no-such-option");
 }
 

@@ -96,7 +96,7 @@ fn a_verb_that_there_is_not_is_named_with_those_that_there_are() {
 fn a_level_that_there_is_not_is_named_with_those_that_there_are() {
     let host = Host::new();
     let output = host
-        .command(&[])
+        .command(&["systemd-unit"])
         .env("SNS_LOG_LEVEL", "foo")
         .output()
         .unwrap();

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ pub enum Ramdisks {
     /// There is none: plain directories.
     Plain,
     /// This process is root.
-    Own(Arc<Keeper>),
+    Own(HostHome, Arc<Ledger>),
     /// Root's daemon is asked. None when it has stopped to answer.
     Parent(Arc<Mutex<Option<BufReader<UnixStream>>>>),
 }
@@ -45,18 +46,13 @@ impl Ramdisks {
         Ok(Self::Parent(Arc::new(Mutex::new(Some(channel)))))
     }
 
-    /// Those of a host home that root serves itself, where it may mount.
-    ///
-    /// # Errors
-    /// The home cannot be opened.
-    pub fn own(home: &HostHome) -> io::Result<Self> {
+    /// Those of a host home that root looks after itself, where it may mount.
+    #[must_use]
+    pub fn own(home: &HostHome) -> Self {
         if !rustix::process::geteuid().is_root() || !Keeper::may_mount() {
-            return Ok(Self::Plain);
+            return Self::Plain;
         }
-        let directory = fs::File::open(home.path())?;
-        let ledger = Arc::new(Ledger::default());
-        let keeper = Keeper::new(directory.into(), 0, 0, default_limit_mib(), ledger);
-        Ok(Self::Own(Arc::new(keeper)))
+        Self::Own(home.clone(), Arc::default())
     }
 
     /// True when ramdisks are plain directories.
@@ -114,14 +110,10 @@ impl Ramdisks {
     async fn ask(&self, request: Request) -> Result<(), String> {
         match self {
             Self::Plain => Ok(()),
-            Self::Own(keeper) => {
-                let keeper = Arc::clone(keeper);
-                let done = tokio::task::spawn_blocking(move || match request {
-                    Request::Create(id, name, size_mib) => keeper.create(&id, &name, size_mib),
-                    Request::Remove(id, name) => keeper.remove(&id, &name),
-                });
-                let done = done.await.map_err(|_| "the daemon is ending".to_owned())?;
-                done.map_err(|error| one_line(&error))
+            Self::Own(home, ledger) => {
+                let (home, ledger) = (home.clone(), Arc::clone(ledger));
+                let done = tokio::task::spawn_blocking(move || ask_own(&home, ledger, request));
+                done.await.map_err(|_| "the daemon is ending".to_owned())?
             }
             Self::Parent(channel) => {
                 let mut channel = channel.lock().await;
@@ -139,6 +131,25 @@ impl Ramdisks {
             }
         }
     }
+}
+
+/// What a worker would ask of root's daemon. The home may be another user's: its owner gets the ramdisk.
+fn ask_own(home: &HostHome, ledger: Arc<Ledger>, request: Request) -> Result<(), String> {
+    let opened = fs::File::open(home.path()).and_then(|home| Ok((home.metadata()?, home)));
+    let (seen, directory) =
+        opened.map_err(|error| format!("cannot open {}: {error}", home.path().display()))?;
+    let keeper = Keeper::new(
+        directory.into(),
+        seen.uid(),
+        seen.gid(),
+        default_limit_mib(),
+        ledger,
+    );
+    let done = match request {
+        Request::Create(release, name, size_mib) => keeper.create(&release, &name, size_mib),
+        Request::Remove(release, name) => keeper.remove(&release, &name),
+    };
+    done.map_err(|error| one_line(&error))
 }
 
 async fn exchange(

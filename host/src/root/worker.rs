@@ -12,6 +12,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use rustix::fs::{Gid, Mode, Uid, chown, mkdir};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
@@ -151,7 +152,9 @@ impl Keep {
 
     fn spawn(&self) -> anyhow::Result<(Child, JoinHandle<()>)> {
         let owner = self.home.identity.owner;
-        let (name, user) = look_up_id(&self.machine.root.join("etc"), owner)?;
+        let (name, user) = look_up_id(&self.machine.root.join("etc"), owner).context(
+            "its owner is not known here; a user of a directory service runs the daemon himself, see `simplenetesd systemd-unit --help`",
+        )?;
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let groups: Vec<String> = user.groups.iter().map(ToString::to_string).collect();
