@@ -22,9 +22,10 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use crate::log::{Log, one_line};
+use crate::log::Log;
 use crate::ramdisk::Ledger;
 use crate::systemd::Notifier;
 
@@ -99,6 +100,8 @@ struct Root {
     machine: Arc<Machine>,
     watch: Watch,
     workers: BTreeMap<PathBuf, (Identity, Worker)>,
+    /// Those whose home is gone; one that takes its time holds up nobody.
+    ending: JoinSet<()>,
     /// What was wrong at the last look, so that each problem is told once.
     problems: Vec<String>,
     log: Log,
@@ -121,6 +124,7 @@ impl Root {
             }),
             watch,
             workers: BTreeMap::new(),
+            ending: JoinSet::new(),
             problems: Vec::new(),
             log,
         }
@@ -140,6 +144,7 @@ impl Root {
             self.log.warn(problem);
         }
         self.problems = problems;
+        while self.ending.try_join_next().is_some() {}
         let known = std::mem::take(&mut self.workers);
         for (path, (identity, worker)) in known {
             if homes
@@ -152,7 +157,7 @@ impl Root {
                     "{}: no longer a host home, or another one",
                     path.display()
                 ));
-                worker.end().await;
+                self.ending.spawn(worker.end());
             }
         }
         for (path, home) in homes {
@@ -172,16 +177,11 @@ impl Root {
     }
 
     /// All workers end at the same time.
-    async fn end(self) {
-        let workers = self.workers.into_values();
-        let ending: Vec<_> = workers
-            .map(|(_, worker)| tokio::spawn(worker.end()))
-            .collect();
-        for end in ending {
-            if let Err(error) = end.await {
-                self.log.warn(one_line(&error));
-            }
+    async fn end(mut self) {
+        for (_, worker) in self.workers.into_values() {
+            self.ending.spawn(worker.end());
         }
+        while self.ending.join_next().await.is_some() {}
     }
 }
 

@@ -308,10 +308,13 @@ fn homes_come_and_go_while_the_daemon_runs() {
     machine.restart();
     let alice = machine.home("alice", ALICE, "", &sleeper());
     let unit = pid(&status(&alice, is_running));
+    // A worker that does not end when its home is gone holds up nobody.
+    let worker = machine.worker(&alice);
+    kill_process(process(worker), Signal::STOP).unwrap();
+    fs::rename(alice.cluster_id(), alice.path().join("aside")).unwrap();
     let bob = machine.home("bob", BOB, "", &sleeper());
     status(&bob, is_running);
-    let worker = machine.worker(&alice);
-    fs::rename(alice.cluster_id(), alice.path().join("aside")).unwrap();
+    kill_process(process(worker), Signal::CONT).unwrap();
     let path = alice.path().to_str().unwrap();
     wait_until("its worker to end", LIMIT, || {
         Ok((!is_alive(worker)).then_some(()))

@@ -55,3 +55,55 @@ async fn carry_out(line: &[u8], keeper: &Arc<Keeper>) -> Result<(), String> {
         Err(_) => Err("the root daemon is ending".into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::keeper::Ledger;
+    use super::*;
+    use crate::log::Level;
+
+    /// What root answers to these bytes until it hangs up, from a home with nothing in it.
+    async fn answers(said: &[u8]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let home = fs::File::open(folder.path()).unwrap();
+        let keeper = Keeper::new(home.into(), 64_301, 64_301, 8, Arc::new(Ledger::default()));
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        let log = Log::new(Level::Error);
+        let server = tokio::spawn(serve(theirs, Arc::new(keeper), "test".into(), log));
+        // Root may have hung up before it has heard everything.
+        let _ = ours.write_all(said).await;
+        let _ = ours.shutdown().await;
+        let mut answers = String::new();
+        let _ = ours.read_to_string(&mut answers).await;
+        server.await.unwrap();
+        answers
+    }
+
+    #[tokio::test]
+    async fn whatever_a_worker_says_it_is_answered_or_hung_up_on() {
+        let not = format!("refused {NotARequest}\n");
+        assert_eq!(answers(b"").await, "");
+        assert_eq!(
+            answers(b"create web:1.0.0 cache 1").await,
+            "",
+            "no end of the line"
+        );
+        assert_eq!(answers(b"\n").await, not);
+        assert_eq!(answers(b"\xff\xfe\n\0\n").await, not.repeat(2));
+        assert_eq!(
+            answers(b"mount / /etc\nremove ../../x a\n").await,
+            not.repeat(2)
+        );
+        let missing = answers(b"create web:1.0.0 cache 1\n").await;
+        assert!(
+            missing.starts_with("refused pods cannot be used"),
+            "{missing}"
+        );
+        let mut long = vec![b'a'; 100 * LINE_MAX];
+        assert_eq!(answers(&long).await, "");
+        long.push(b'\n');
+        assert_eq!(answers(&long).await, "");
+    }
+}
