@@ -202,7 +202,11 @@ impl World for Hands {
             None => kinds.runtime(kind).err(),
         };
         let of_address = self.around.address.borrow().problem.clone();
-        let problems: Vec<String> = of_kind.into_iter().chain(of_address).collect();
+        let problems: Vec<String> = of_kind
+            .into_iter()
+            .chain(of_address)
+            .chain(self.around.ramdisks.problem(self.release()))
+            .collect();
         (!problems.is_empty()).then(|| problems.join("; "))
     }
 

@@ -168,7 +168,7 @@ impl Unit {
             let note = refusal.map(|refusal| refusal.message.clone());
             let finished = finished.clone();
             thread::spawn(move || {
-                log::pump(reader, &path, note.as_deref());
+                pump(reader, &path, note.as_deref());
                 drop(finished);
             });
         }

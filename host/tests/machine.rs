@@ -357,6 +357,34 @@ fn ramdisks_come_from_root_and_go_with_the_release() {
 }
 
 #[test]
+fn without_root_a_ramdisk_is_a_directory_and_ps_says_so() {
+    let mut machine = Machine::new();
+    let volumes = "- name: cache\n  type: ramdisk\n  sizeMib: 2\n";
+    let alice = machine.home("alice", ALICE, volumes, &sleeper());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_simplenetesd"));
+    command
+        .arg(alice.path())
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", machine.path("home/alice"))
+        .uid(ALICE)
+        .gid(ALICE);
+    let mut daemon = testkit::Daemon::start(&mut command, alice.path()).unwrap();
+    status(&alice, |now| {
+        is_running(now) && now.message.contains("plain directories")
+    });
+    assert!(mounts(machine.folder.path()).is_empty());
+    let release = alice.release(&"web:1.0.0".parse().unwrap());
+    Host::put(&release.state(), b"removed\n");
+    let ramdisk = release.path().join("ramdisk");
+    wait_until("the directory to be gone", LIMIT, || {
+        Ok((!ramdisk.exists()).then_some(()))
+    })
+    .unwrap();
+    daemon.stop().unwrap();
+}
+
+#[test]
 fn only_root_serves_the_machine() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("simplenetesd");

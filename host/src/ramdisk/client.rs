@@ -61,6 +61,16 @@ impl Ramdisks {
         matches!(self, Self::Plain)
     }
 
+    /// What the operator should know about the ramdisks of a release that has some.
+    #[must_use]
+    pub fn problem(&self, release: &ReleaseDir) -> Option<String> {
+        let has_some = || release.path().join("ramdisk").exists();
+        (self.are_plain() && has_some()).then(|| {
+            "its ramdisks are plain directories on disk: only the daemon of root can mount them"
+                .into()
+        })
+    }
+
     /// Makes a ramdisk, or leaves the one that is there.
     ///
     /// # Errors
