@@ -302,6 +302,43 @@ fn whatever_is_killed_no_pod_notices() {
 }
 
 #[test]
+fn killed_at_any_moment_the_daemon_finds_its_pods_again() {
+    let mut machine = Machine::new();
+    let alice = machine.home("alice", ALICE, "", &sleeper());
+    machine.restart();
+    let unit = pid(&status(&alice, is_running));
+    let seed = testkit::soak::seed();
+    eprintln!("SOAK_SEED={seed}");
+    for round in 0..testkit::soak::count(100) {
+        // A worker is killed while it begins, or a while later.
+        let worker = machine.worker(&alice);
+        let moment = seed.wrapping_mul(u64::from(round) * 2 + 1) >> 57;
+        std::thread::sleep(Duration::from_millis(moment));
+        if round % 2 == 0 {
+            kill(worker);
+        }
+        machine.end(Signal::KILL);
+        assert!(is_alive(unit), "round {round}");
+        machine.restart();
+    }
+    machine.worker(&alice);
+    let now = status(&alice, |now| {
+        is_running(now)
+            && now
+                .pid
+                .is_some_and(|pid| workers(alice.path().to_str().unwrap()).contains(&pid))
+    });
+    assert_eq!(pid(&now), unit);
+    let sleepers = fs::read_dir("/proc").unwrap().flatten().filter(|entry| {
+        let owner = entry.metadata().is_ok_and(|meta| meta.uid() == ALICE);
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let place = fs::read_link(entry.path().join("cwd")).unwrap_or_default();
+        owner && line.starts_with(b"sleep\0") && place.starts_with(machine.folder.path())
+    });
+    assert_eq!(sleepers.count(), 1, "none twice");
+}
+
+#[test]
 fn homes_come_and_go_while_the_daemon_runs() {
     let mut machine = Machine::new();
     fs::create_dir_all(machine.path("home")).unwrap();
