@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Signal, WaitOptions, getpid, kill_process, kill_process_group, set_child_subreaper, wait,
+    Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, kill_process_group,
+    set_child_subreaper, wait,
 };
 
 use crate::process::{ProcessId, children_of};
@@ -26,8 +27,7 @@ pub(crate) fn wait_for(child: u32) -> i32 {
     loop {
         match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if u32::try_from(pid.as_raw_nonzero().get()) == Ok(child) => {
-                let by_signal = status.terminating_signal().map(|signal| 128 + signal);
-                return status.exit_status().or(by_signal).unwrap_or(1);
+                return code_of(status);
             }
             Ok(_) | Err(Errno::INTR) => {}
             Err(_) => return 1,
@@ -35,9 +35,36 @@ pub(crate) fn wait_for(child: u32) -> i32 {
     }
 }
 
+fn code_of(status: WaitStatus) -> i32 {
+    let by_signal = status.terminating_signal().map(|signal| 128 + signal);
+    status.exit_status().or(by_signal).unwrap_or(1)
+}
+
+/// Collects every child that has ended. Gives the status of this one if it is among them.
+pub(crate) fn collect(child: Pid) -> Option<i32> {
+    let mut code = None;
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) if pid == child => code = Some(code_of(status)),
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) | Err(_) => return code,
+        }
+    }
+}
+
+/// True while there is a child that runs or was not collected.
+pub(crate) fn has_children() -> bool {
+    !children_of(std::process::id()).is_empty()
+}
+
 /// Kills the process group and then every process that has become ours, until none is left.
 pub(crate) fn end_the_rest(process: ProcessId) {
     end_group(process);
+    end_every_child();
+}
+
+/// Kills every process that is or becomes ours, until none is left.
+pub(crate) fn end_every_child() {
     for _ in 0..SWEEPS_MAX {
         loop {
             match wait(WaitOptions::NOHANG) {

@@ -11,6 +11,7 @@
 //! driver ◀─answer─ shim: pumps, waits, sweeps, run/UNIT.exit
 //! ```
 
+mod detached;
 mod log;
 mod record;
 mod spec;
@@ -19,7 +20,6 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
-use std::process::Child;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -31,6 +31,7 @@ use crate::gate::{Gate, Refusal};
 use crate::process::{ProcessId, boot_id};
 use crate::system::since_epoch;
 
+pub use detached::{DetachError, Detached};
 pub(crate) use log::{append as append_to_log, pump};
 pub use record::{ExitRecord, RunFiles, RunRecord};
 pub(crate) use spec::log_file;
@@ -51,6 +52,9 @@ pub enum ShimError {
     /// A directory, file or process could not be made.
     #[error("cannot {0}")]
     Prepare(&'static str, #[source] io::Error),
+    /// The program that should start the unit did not.
+    #[error("it did not start")]
+    Detach(#[source] DetachError),
     /// The record of the process could not be written.
     #[error("cannot record the process")]
     Record(#[source] hostfiles::ReplaceError),
@@ -73,6 +77,7 @@ pub fn run() -> Result<(), ShimError> {
             };
             answer.send(&mut channel);
             drop(channel);
+            release_lock();
             unit.accompany(&spec)
         }
         Err(error) => {
@@ -83,6 +88,14 @@ pub fn run() -> Result<(), ShimError> {
             answer.send(&mut channel);
             Err(error)
         }
+    }
+}
+
+/// Standard output is the lock of the release: nobody else drives that while a unit is being started. From
+/// now on it is the driver's alone.
+fn release_lock() {
+    if let Ok(null) = File::options().write(true).open("/dev/null") {
+        let _ = rustix::stdio::dup2_stdout(null);
     }
 }
 
@@ -107,8 +120,8 @@ fn with_cause(error: &(dyn std::error::Error + 'static)) -> String {
 struct Unit {
     files: RunFiles,
     process: ProcessId,
-    child: Child,
-    streams: [(&'static str, io::PipeReader); 2],
+    /// Closes when both streams have run dry.
+    pumps: mpsc::Receiver<()>,
     /// Why the program could not be executed; the process has ended by itself then.
     refusal: Option<Refusal>,
     /// Held until this process ends.
@@ -126,6 +139,10 @@ impl Unit {
         files
             .forget()
             .map_err(prepare("remove the records of the last run"))?;
+        if let Some(detached) = &spec.detached {
+            let forgotten = detached.forget(spec.release.path());
+            forgotten.map_err(prepare("remove the file with the process of the last run"))?;
+        }
         let (stdout, stdout_end) = io::pipe().map_err(prepare("make a pipe"))?;
         let (stderr, stderr_end) = io::pipe().map_err(prepare("make a pipe"))?;
         let about = [spec.id.to_string(), spec.unit.to_string()];
@@ -134,7 +151,7 @@ impl Unit {
         let process = ProcessId::of(gate.child.id())
             .map_err(prepare("read the start time of the process"))?;
         let unfinished = Unfinished(Some(process));
-        let record = RunRecord {
+        let mut record = RunRecord {
             process,
             shim: ProcessId::of(std::process::id())
                 .map_err(prepare("read the start time of the shim"))?,
@@ -148,12 +165,21 @@ impl Unit {
         let refusal = gate
             .let_go(&spec.launch)
             .map_err(prepare("hand the program over"))?;
+        let pumps = pump_all(spec, stdout, stderr, refusal.as_ref());
+        if let (Some(detached), None) = (&spec.detached, &refusal) {
+            let found = detached.find(spec, process);
+            if found.is_err() {
+                descendants::end_every_child();
+                let _: Result<(), _> = pumps.recv_timeout(DRAIN_MAX);
+            }
+            record.process = found.map_err(ShimError::Detach)?;
+            files.write_run(&record).map_err(ShimError::Record)?;
+        }
         unfinished.keep();
         Ok(Self {
             files,
-            process,
-            child: gate.child,
-            streams: [("stdout", stdout), ("stderr", stderr)],
+            process: record.process,
+            pumps,
             refusal,
             _lock: lock,
         })
@@ -161,22 +187,19 @@ impl Unit {
 
     /// Stays until the process and everything it left behind has ended.
     fn accompany(self, spec: &ShimSpec) -> Result<(), ShimError> {
-        let (finished, pumps) = mpsc::channel();
-        for (stream, reader) in self.streams {
-            let path = spec.log_file(stream);
-            let refusal = self.refusal.as_ref().filter(|_| stream == "stderr");
-            let note = refusal.map(|refusal| refusal.message.clone());
-            let finished = finished.clone();
-            thread::spawn(move || {
-                pump(reader, &path, note.as_deref());
-                drop(finished);
-            });
-        }
-        drop(finished);
-        let code = descendants::wait_for(self.child.id());
-        descendants::end_the_rest(self.process);
-        // No value is ever sent: the channel closes when both streams have run dry.
-        let _: Result<(), _> = pumps.recv_timeout(DRAIN_MAX);
+        let code = match &spec.detached {
+            Some(_) if self.refusal.is_none() => {
+                let code = detached::wait_for(self.process, None).flatten();
+                detached::end_the_rest();
+                code
+            }
+            _ => {
+                let code = descendants::wait_for(self.process.pid);
+                descendants::end_the_rest(self.process);
+                Some(code)
+            }
+        };
+        let _: Result<(), _> = self.pumps.recv_timeout(DRAIN_MAX);
         let ended_ms = u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX);
         let exit = ExitRecord {
             code,
@@ -186,6 +209,27 @@ impl Unit {
         };
         self.files.write_exit(&exit).map_err(ShimError::Record)
     }
+}
+
+/// Writes both streams into their logs, until they have run dry. No value is ever sent: the channel closes.
+fn pump_all(
+    spec: &ShimSpec,
+    stdout: io::PipeReader,
+    stderr: io::PipeReader,
+    refusal: Option<&Refusal>,
+) -> mpsc::Receiver<()> {
+    let (finished, pumps) = mpsc::channel();
+    for (stream, reader) in [("stdout", stdout), ("stderr", stderr)] {
+        let path = spec.log_file(stream);
+        let note = refusal.filter(|_| stream == "stderr");
+        let note = note.map(|refusal| refusal.message.clone());
+        let finished = finished.clone();
+        thread::spawn(move || {
+            pump(reader, &path, note.as_deref());
+            drop(finished);
+        });
+    }
+    pumps
 }
 
 /// A process whose start is not finished: it is ended when the start fails.

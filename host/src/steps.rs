@@ -255,7 +255,16 @@ impl StepRunner {
                 args,
                 options,
             } => self
-                .process(&unit, &program, args, options, processes)
+                .process(&unit, &program, args, options, false, processes)
+                .await
+                .map(|()| None),
+            Step::Detached {
+                unit,
+                program,
+                args,
+                options,
+            } => self
+                .process(&unit, &program, args, options, true, processes)
                 .await
                 .map(|()| None),
             Step::Signal { unit, signal } => send_signal(&unit, &signal, processes).map(|()| None),

@@ -7,6 +7,7 @@
 )]
 
 mod adoption;
+mod detached;
 mod host;
 mod lifecycle;
 mod machine;

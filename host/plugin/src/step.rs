@@ -45,6 +45,18 @@ pub enum Step {
         /// How it runs.
         options: StepOptions,
     },
+    /// Start a unit by a program that leaves it to another parent and ends; `options.pid_file` names the
+    /// file with its process.
+    Detached {
+        /// The unit.
+        unit: String,
+        /// The program.
+        program: String,
+        /// Its arguments.
+        args: Vec<String>,
+        /// How it runs.
+        options: StepOptions,
+    },
     /// Send a signal to the process of a unit. `KILL` goes to the unit's whole process group.
     Signal {
         /// The unit.
@@ -106,6 +118,8 @@ pub struct StepOptions {
     pub silence_ms: Option<u64>,
     /// The user to run as; only where the host home belongs to root.
     pub user: Option<String>,
+    /// Where the process of a detached unit is written: relative to the release directory.
+    pub pid_file: Option<String>,
     /// What it reads from standard input; nothing when empty.
     pub stdin: Vec<u8>,
 }

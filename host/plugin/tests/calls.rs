@@ -52,6 +52,17 @@ fn a_look_and_its_answer() {
 }
 
 #[test]
+fn a_detached_unit_arrives_with_the_file_of_its_process() {
+    let loaded = load(&mock_component());
+    let planned = loaded.plugin.plan(mock_view("detach")).unwrap();
+    let [Step::Detached { unit, options, .. }] = planned.steps.as_slice() else {
+        panic!("{planned:?}")
+    };
+    assert_eq!(unit, "main");
+    assert_eq!(options.pid_file.as_deref(), Some("root/main.pid"));
+}
+
+#[test]
 fn observing_is_looking_only() {
     let loaded = load(&mock_component());
     let error = loaded.plugin.observe(Arc::default()).unwrap_err();

@@ -146,7 +146,7 @@ fn look(files: &RunFiles, boot: &str) -> io::Result<Unit> {
         Some(exit) => Unit::Ended(
             exit.ended_ms,
             End {
-                code: Some(exit.code),
+                code: exit.code,
                 why: exit.reason,
             },
         ),

@@ -151,7 +151,9 @@ impl Hands {
     async fn run_steps(&self, planned: &Planned, processes: &Processes) -> Result<(), StepError> {
         for step in planned.steps.clone() {
             let unit = match &step {
-                Step::Process { unit, .. } => unit.parse::<UnitName>().ok(),
+                Step::Process { unit, .. } | Step::Detached { unit, .. } => {
+                    unit.parse::<UnitName>().ok()
+                }
                 _ => None,
             };
             if let Err(error) = self.runner.run(step, processes).await {
@@ -219,7 +221,7 @@ impl Hands {
                 unit: unit.name.to_string(),
                 pid: process.map(|process| process.pid),
                 running: process.is_some(),
-                exit: exit.as_ref().map(|exit| exit.code),
+                exit: exit.as_ref().and_then(|exit| exit.code),
                 ended_ms: exit.map(|exit| exit.ended_ms),
             }
         });

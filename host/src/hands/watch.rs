@@ -36,10 +36,12 @@ impl Hands {
             .filter(|exit| exit.start_count == start_count);
         let end = match exit {
             Some(exit) => End {
-                code: Some(exit.code),
-                why: exit
-                    .reason
-                    .or_else(|| (exit.code != 0).then(|| self.port_in_use(&unit)).flatten()),
+                code: exit.code,
+                why: exit.reason.or_else(|| {
+                    (exit.code != Some(0))
+                        .then(|| self.port_in_use(&unit))
+                        .flatten()
+                }),
             },
             None => {
                 if let Some(record) = &record {

@@ -38,8 +38,9 @@ pub struct RunRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExitRecord {
-    /// Its exit status, 128 + signal number; 127 and 126 when its program could not be executed.
-    pub code: i32,
+    /// Its exit status, 128 + signal number; 127 and 126 when its program could not be executed. None when
+    /// it was the child of somebody else, who alone knows it.
+    pub code: Option<i32>,
     /// When, in milliseconds since the Unix epoch.
     pub ended_ms: u64,
     /// Which start of the unit this was.

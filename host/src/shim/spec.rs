@@ -8,6 +8,7 @@ use hostfiles::ReleaseDir;
 use names::{ReleaseId, UnitName};
 use serde::{Deserialize, Serialize};
 
+use super::Detached;
 use crate::gate::Launch;
 
 /// What a shim should start.
@@ -27,6 +28,9 @@ pub struct ShimSpec {
     pub address: Option<IpAddr>,
     /// What the unit executes.
     pub launch: Launch,
+    /// How the unit is found when the program leaves it to another parent; none when it is the unit.
+    #[serde(default)]
+    pub detached: Option<Detached>,
 }
 
 impl ShimSpec {

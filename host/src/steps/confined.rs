@@ -21,6 +21,7 @@ pub(super) fn run(release: &ReleaseDir, step: &Step) -> Result<(), StepError> {
         Step::Command { .. }
         | Step::Look { .. }
         | Step::Process { .. }
+        | Step::Detached { .. }
         | Step::Signal { .. }
         | Step::Attach { .. } => return Ok(()),
     };

@@ -10,10 +10,15 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
 use super::{Processes, StepError, StepRunner};
-use crate::shim::{Answer, ShimSpec};
+use crate::shim::{Answer, Detached, ShimSpec};
 
 /// A shim that has not answered after so long is given up; its lock tells later whether it lives.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
+/// How long a program has to leave its unit to another parent, when it names no time of its own.
+const START_DEFAULT_MS: u64 = 60_000;
+/// No program may have more.
+const START_MAX_MS: u64 = 600_000;
+const NO_PID_FILE: &str = "a detached unit needs `pid-file`: nobody would know its process";
 
 impl StepRunner {
     /// Starts a unit and waits until its process is recorded and has executed its program.
@@ -23,12 +28,29 @@ impl StepRunner {
         program: &str,
         args: Vec<String>,
         options: StepOptions,
+        detached: bool,
         processes: &Processes,
     ) -> Result<(), StepError> {
         let name = unit
             .parse()
             .map_err(|error| StepError::Refused(format!("{error}")))?;
+        let detached = match (detached, &options.pid_file) {
+            (true, None) => return Err(StepError::Refused(NO_PID_FILE.into())),
+            (true, Some(path)) => Some(Detached {
+                pid_file: path.into(),
+                start_ms: options
+                    .timeout_ms
+                    .unwrap_or(START_DEFAULT_MS)
+                    .min(START_MAX_MS),
+            }),
+            (false, _) => None,
+        };
+        let answer_max = ANSWER_MAX
+            + detached.as_ref().map_or(Duration::ZERO, |detached| {
+                Duration::from_millis(detached.start_ms)
+            });
         let spec = ShimSpec {
+            detached,
             launch: self.launch(program, args, options, Some(&name))?,
             release: self.release.clone(),
             id: self.id.clone(),
@@ -40,12 +62,12 @@ impl StepRunner {
             unit: unit.to_owned(),
             message,
         };
-        let answer = tokio::time::timeout(ANSWER_MAX, self.ask_shim(&spec))
+        let answer = tokio::time::timeout(answer_max, self.ask_shim(&spec))
             .await
             .map_err(|_| {
                 failed(format!(
                     "its shim gave no answer in {} s",
-                    ANSWER_MAX.as_secs()
+                    answer_max.as_secs()
                 ))
             })?
             .map_err(|error| failed(format!("its shim could not be asked: {error}")))?;
@@ -53,6 +75,7 @@ impl StepRunner {
     }
 
     async fn ask_shim(&self, spec: &ShimSpec) -> std::io::Result<Answer> {
+        let lock = self.hold.duplicate()?.map_or_else(Stdio::null, Stdio::from);
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         #[expect(clippy::disallowed_methods, reason = "this is where shims are started")]
@@ -65,7 +88,8 @@ impl StepRunner {
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
+            // Nobody else drives the release while a unit is being started.
+            .stdout(lock)
             .stderr(Stdio::null())
             .spawn()?;
         // The shim waits for its request, and starts nothing before.

@@ -43,6 +43,19 @@ impl Checker<'_> {
                 self.unit(unit)?;
                 self.program(program, args, options)
             }
+            Step::Detached {
+                unit,
+                program,
+                args,
+                options,
+            } => {
+                self.unit(unit)?;
+                let path = options.pid_file.as_deref().ok_or_else(|| {
+                    "a detached unit needs `pid-file`: nobody would know its process".to_owned()
+                })?;
+                self.directory(path, true)?;
+                self.program(program, args, options)
+            }
             Step::Signal { unit, signal } => {
                 self.unit(unit)?;
                 self.signal(signal)
@@ -301,6 +314,41 @@ signals: true
             options: plain(),
         };
         check(&elsewhere, Some("no unit `other`"));
+    }
+
+    #[test]
+    fn a_detached_unit_is_checked_as_a_process_and_names_a_granted_file() {
+        let detached = |unit: &str, program: &str, pid_file: Option<&str>| Step::Detached {
+            unit: unit.to_owned(),
+            program: program.to_owned(),
+            args: vec!["-f".to_owned()],
+            options: StepOptions {
+                pid_file: pid_file.map(str::to_owned),
+                ..StepOptions::default()
+            },
+        };
+        check(&detached("main", "httpd", Some("made/main.pid")), None);
+        for (step, refusal) in [
+            (detached("main", "httpd", None), "needs `pid-file`"),
+            (detached("main", "httpd", Some("run/pid")), "`run/pid`"),
+            // There the plugin may make directories only.
+            (detached("main", "httpd", Some("root/pid")), "`root/pid`"),
+            (detached("main", "httpd", Some("/run/pid")), "`/run/pid`"),
+            (
+                detached("main", "httpd", Some("made/../pod")),
+                "`made/../pod`",
+            ),
+            (
+                detached("main", "sh", Some("made/pid")),
+                "`sh` is not granted",
+            ),
+            (
+                detached("other", "httpd", Some("made/pid")),
+                "no unit `other`",
+            ),
+        ] {
+            check(&step, Some(refusal));
+        }
     }
 
     #[test]

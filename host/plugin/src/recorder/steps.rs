@@ -56,6 +56,12 @@ impl HostOptions for CallState {
         Ok(())
     }
 
+    fn pid_file(&mut self, options: OptionsHandle, path: String) -> Result<()> {
+        self.spend(path.len())?;
+        self.table.get_mut(&options)?.0.pid_file = Some(path);
+        Ok(())
+    }
+
     fn stdin(&mut self, options: OptionsHandle, content: Vec<u8>) -> Result<()> {
         if content.len() > STDIN_BYTES_MAX {
             return Err(self.over_budget(format!(
@@ -127,6 +133,26 @@ impl HostSteps for CallState {
         self.record(
             &steps,
             Step::Process {
+                unit,
+                program,
+                args,
+                options,
+            },
+        )
+    }
+
+    fn detached(
+        &mut self,
+        steps: StepsHandle,
+        unit: String,
+        program: String,
+        args: Vec<String>,
+        options: OptionsHandle,
+    ) -> Recorded {
+        let options = self.options(&options)?;
+        self.record(
+            &steps,
+            Step::Detached {
                 unit,
                 program,
                 args,
@@ -230,6 +256,12 @@ fn size(step: &Step) -> usize {
             program,
             args,
             options,
+        }
+        | Step::Detached {
+            unit: name,
+            program,
+            args,
+            options,
         } => name.len() + program.len() + size_of_args(args) + size_of_options(options),
         Step::Attach {
             program,
@@ -253,6 +285,7 @@ fn size_of_options(options: &StepOptions) -> usize {
         .iter()
         .map(|(name, value)| name.len() + value.len() + 48);
     let optional = options.working_directory.iter().chain(&options.user);
+    let optional = optional.chain(&options.pid_file);
     env.sum::<usize>()
         + size_of_args(&options.inherit)
         + optional.map(String::len).sum::<usize>()

@@ -51,6 +51,11 @@ impl Guest for Mock {
         std::panic::set_hook(Box::new(|info| log::write("error", &info.to_string())));
         match view.operation().as_str() {
             "start" => steps.write("root/main", b"started", 0o644),
+            "detach" => {
+                let options = Options::new();
+                options.pid_file("root/main.pid");
+                steps.detached("main", "looker", &["--all".to_owned()], &options)
+            }
             "twice" => twice(steps),
             "wander" => steps.write("root/../pod", b"", 0o644),
             "escape" => steps.command(

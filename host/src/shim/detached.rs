@@ -1,0 +1,191 @@
+//! Units that are no child of the program which starts them: that leaves them to another parent, writes
+//! their process into a file, and ends.
+//!
+//! What the file says is believed only of a process that is younger than the shim and, where the unit has
+//! a user of its own, belongs to that: a unit must not be able to have another process signalled.
+
+use std::fs;
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+use rustix::process::Pid;
+use serde::{Deserialize, Serialize};
+
+use super::ShimSpec;
+use crate::descendants;
+use crate::gate::look_up;
+use crate::process::ProcessId;
+
+/// After the program has ended, the file has to be there within so long.
+const FILE_MAX: Duration = Duration::from_secs(5);
+const FILE_PAUSE: Duration = Duration::from_millis(20);
+/// A file with a process has no more bytes.
+const FILE_BYTES_MAX: u64 = 64;
+/// Orphans are collected at least so often.
+const COLLECT_PAUSE: Duration = Duration::from_secs(30);
+/// What watches over a unit from below, as the monitor of a container, gets so long to end after it.
+const MONITOR_MAX: Duration = Duration::from_secs(10);
+
+/// How a unit is found that its program leaves to another parent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Detached {
+    /// The file with its process, relative to the release.
+    pub pid_file: PathBuf,
+    /// Milliseconds that the program has to start it.
+    pub start_ms: u64,
+}
+
+/// Why there is no unit.
+#[derive(Debug, thiserror::Error)]
+pub enum DetachError {
+    /// The program did not end.
+    #[error("the program that should start it did not end within {0} ms")]
+    Late(u64),
+    /// The program failed.
+    #[error("the program that should start it ended with {0}; its log says why")]
+    Failed(i32),
+    /// The file is not there or says nothing useful.
+    #[error("the program has ended, but {path} names no process of the unit", path = .0.display())]
+    NoProcess(PathBuf, #[source] io::Error),
+}
+
+impl Detached {
+    /// Removes the file of an earlier run, which would name somebody else now.
+    pub(super) fn forget(&self, release: &Path) -> io::Result<()> {
+        match directory(release)?.remove_file(&self.pid_file) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until the program has left the unit to itself, and finds it.
+    pub(super) fn find(
+        &self,
+        spec: &ShimSpec,
+        program: ProcessId,
+    ) -> Result<ProcessId, DetachError> {
+        let limit = Duration::from_millis(self.start_ms);
+        let code = wait_for(program, Some(limit)).ok_or(DetachError::Late(self.start_ms))?;
+        match code {
+            Some(0) => {}
+            code => return Err(DetachError::Failed(code.unwrap_or(1))),
+        }
+        let due = Instant::now() + FILE_MAX;
+        loop {
+            match self.look(spec) {
+                Ok(process) => return Ok(process),
+                // What is refused once stays so; a file that is being written is not.
+                Err(error)
+                    if error.kind() == ErrorKind::PermissionDenied || Instant::now() >= due =>
+                {
+                    return Err(DetachError::NoProcess(self.pid_file.clone(), error));
+                }
+                Err(_) => thread::sleep(FILE_PAUSE),
+            }
+        }
+    }
+
+    fn look(&self, spec: &ShimSpec) -> io::Result<ProcessId> {
+        let pid = self.read(spec.release.path())?;
+        let process = ProcessId::of(pid)?;
+        let shim = ProcessId::of(std::process::id())?;
+        if process.start_time < shim.start_time {
+            return Err(refused(pid, "it is older than the start of the unit"));
+        }
+        let user = spec.launch.user.as_deref();
+        let user = user
+            .map(|name| look_up(Path::new("/etc"), name))
+            .transpose()?;
+        let owner = fs::metadata(format!("/proc/{pid}"))?.uid();
+        if user.is_some_and(|user| user.uid != owner) {
+            return Err(refused(pid, "it does not belong to the user of the unit"));
+        }
+        Ok(process)
+    }
+
+    /// Whatever stands there is read without waiting, and not to the end.
+    fn read(&self, release: &Path) -> io::Result<u32> {
+        let mut options = OpenOptions::new();
+        let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+        options.read(true).custom_flags(flags);
+        let file = directory(release)?.open_with(&self.pid_file, &options)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(ErrorKind::PermissionDenied, "it is no file"));
+        }
+        let mut text = String::new();
+        file.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
+        text.trim().parse().map_err(|_| {
+            let message = format!("it says {text:?}, expected the number of a process");
+            io::Error::new(ErrorKind::InvalidData, message)
+        })
+    }
+}
+
+fn refused(pid: u32, why: &str) -> io::Error {
+    io::Error::new(ErrorKind::PermissionDenied, format!("process {pid}: {why}"))
+}
+
+fn directory(release: &Path) -> io::Result<Dir> {
+    Dir::open_ambient_dir(release, ambient_authority())
+}
+
+/// Waits for the end of a process, collecting orphans meanwhile. Its status is known only when it was a
+/// child of this process at its end. None when the time is over.
+pub(super) fn wait_for(process: ProcessId, limit: Option<Duration>) -> Option<Option<i32>> {
+    let due = limit.map(|limit| Instant::now() + limit);
+    let pid = process.as_pid();
+    let descriptor = process.open().ok().flatten();
+    let mut code = None;
+    loop {
+        let has_ended = match &descriptor {
+            Some(descriptor) => has_ended(descriptor, pause(due)),
+            // It has ended already, or cannot be watched.
+            None => !process.is_alive(),
+        };
+        code = code.or_else(|| pid.and_then(descendants::collect));
+        if has_ended || code.is_some() {
+            return Some(code);
+        }
+        if due.is_some_and(|due| Instant::now() >= due) {
+            return None;
+        }
+        if descriptor.is_none() {
+            thread::sleep(FILE_PAUSE);
+        }
+    }
+}
+
+fn pause(due: Option<Instant>) -> Duration {
+    let left = due.map(|due| due.saturating_duration_since(Instant::now()));
+    left.map_or(COLLECT_PAUSE, |left| left.min(COLLECT_PAUSE))
+}
+
+fn has_ended(descriptor: &impl std::os::fd::AsFd, pause: Duration) -> bool {
+    let timeout = Timespec {
+        tv_sec: i64::try_from(pause.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(pause.subsec_nanos()),
+    };
+    let mut watched = [PollFd::new(descriptor, PollFlags::IN)];
+    // An interrupted call is like one that found nothing.
+    poll(&mut watched, Some(&timeout)).is_ok_and(|ready| ready > 0)
+}
+
+/// Gives what is left of the unit the time to end by itself, then ends it.
+pub(super) fn end_the_rest() {
+    let due = Instant::now() + MONITOR_MAX;
+    // Nobody has the number of this process as its own child: only orphans are collected.
+    let nobody = Pid::INIT;
+    while Instant::now() < due && descendants::has_children() {
+        descendants::collect(nobody);
+        thread::sleep(FILE_PAUSE);
+    }
+    descendants::end_every_child();
+}
