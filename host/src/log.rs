@@ -66,6 +66,7 @@ impl Level {
 pub struct Log {
     level: Level,
     style: Style,
+    about: &'static str,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +112,17 @@ impl Log {
         Self {
             level,
             style: Style::of_stderr(),
+            about: "",
+        }
+    }
+
+    /// The same log, whose lines begin with a text: one of several processes that write to one place. It
+    /// is for the whole life of the process, and kept as long.
+    #[must_use]
+    pub fn about(self, text: &str) -> Self {
+        Self {
+            about: format!("{text}: ").leak(),
+            ..self
         }
     }
 
@@ -119,7 +131,7 @@ impl Log {
         if level > self.level {
             return;
         }
-        let line = self.style.line(level, &text.to_string());
+        let line = self.style.line(level, &format!("{}{text}", self.about));
         let _ = io::stderr().lock().write_all(line.as_bytes());
     }
 

@@ -422,6 +422,21 @@ fn without_root_a_ramdisk_is_a_directory_and_ps_says_so() {
 }
 
 #[test]
+fn a_home_of_root_has_a_worker_that_is_root() {
+    let mut machine = Machine::new();
+    let volumes = "- name: cache\n  type: ramdisk\n  sizeMib: 2\n";
+    let root = machine.home("root", 0, volumes, &sleeper());
+    machine.restart();
+    let unit = pid(&status(&root, is_running));
+    assert_eq!(field(unit, "Uid"), Some("0 0 0 0".into()));
+    let worker = machine.worker(&root);
+    assert_eq!(field(worker, "Uid"), Some("0 0 0 0".into()));
+    let ramdisks = mounts(machine.folder.path());
+    assert_eq!(ramdisks.len(), 1, "{ramdisks:?}");
+    assert_eq!(fs::metadata(&ramdisks[0]).unwrap().uid(), 0);
+}
+
+#[test]
 fn only_root_serves_the_machine() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("simplenetesd");

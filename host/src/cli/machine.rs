@@ -92,6 +92,11 @@ pub(crate) fn enter(args: GateArgs) -> Result<()> {
 /// Serves one host home; a worker gets its ramdisks from root's daemon.
 fn serve_home(home: &Path, is_worker: bool, log: Log) -> Result<()> {
     let channel = is_worker.then(take_channel).transpose()?;
+    let log = if is_worker {
+        log.about(&home.display().to_string())
+    } else {
+        log
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
