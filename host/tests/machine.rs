@@ -10,7 +10,6 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 use hostfiles::{HostHome, PodStatus, read_if_present};
-use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use testkit::wait_until;
@@ -132,14 +131,9 @@ impl Drop for Machine {
             let _ = daemon.kill();
             let _ = daemon.wait();
         }
-        // The guard ends the units on record.
+        // The guard ends the units on record and unmounts the ramdisks.
         for home in &self.homes {
-            let nothing = Command::new("true").process_group(0).spawn();
-            drop(nothing.map(|mut child| child.wait()));
             drop(testkit::Daemon::start(&mut Command::new("true"), home));
-        }
-        for path in mounts(self.folder.path()) {
-            let _ = unmount(path, UnmountFlags::DETACH);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 use serde_json::Value;
 
@@ -75,6 +76,17 @@ impl Drop for Daemon {
             end(&record, "shim");
             end(&record, "process");
         }
+        unmount_below(&self.home);
+    }
+}
+
+/// Takes away the ramdisks of a daemon that was root: the folder of a test could not be removed otherwise.
+fn unmount_below(home: &Path) {
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let places = table.lines().filter_map(|line| line.split(' ').nth(4));
+    for place in places.filter(|place| Path::new(place).starts_with(home)) {
+        // An error means that it has gone meanwhile, or that this is not root.
+        let _ = unmount(place, UnmountFlags::DETACH);
     }
 }
 
