@@ -56,6 +56,8 @@ pub struct StepSpec {
     pub total_ms: Option<u64>,
     /// Milliseconds without a new byte of output after which it is ended.
     pub silence_ms: Option<u64>,
+    /// True when also that is ended which the program leaves in a session of its own.
+    pub end_all: bool,
     /// The directory in which it is noted that the step runs; one that is not there is not made.
     pub run_dir: PathBuf,
 }
@@ -217,7 +219,7 @@ impl Step {
             }
         };
         match ending {
-            Ending::Exited(_) => self.leave(open),
+            Ending::Exited(_) => self.leave(open, spec.end_all),
             Ending::Cancelled | Ending::Silent | Ending::Late => self.end_all(),
         }
         Frame::End {
@@ -245,9 +247,12 @@ impl Step {
 
     /// The program has ended by itself. What it left in its process group ends too; what left that on
     /// purpose is meant to stay, as the monitor of a container is.
-    fn leave(&mut self, mut open: u32) {
+    fn leave(&mut self, mut open: u32, end_all: bool) {
         // The process was not collected yet, so nobody else can have the number of its group.
         descendants::end_group(self.process);
+        if end_all {
+            descendants::end_every_child();
+        }
         let due = Instant::now() + DRAIN_MAX;
         while open > 0 {
             match next(&self.events, Some(due)) {

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use hostfiles::ReleaseDir;
 use names::{ReleaseId, UnitName};
@@ -182,6 +183,8 @@ pub struct Processes {
     pub start_count: u32,
     /// The address that its ports are bound to.
     pub address: Option<IpAddr>,
+    /// Set for a probe: commands have no more time than this, and leave nothing behind.
+    pub probe_limit: Option<Duration>,
 }
 
 impl StepRunner {
@@ -227,7 +230,8 @@ impl StepRunner {
                 args,
                 options,
             } => {
-                let answer = self.command(&id, &program, args, &options).await?;
+                let limit = processes.probe_limit;
+                let answer = self.command(&id, &program, args, &options, limit).await?;
                 if answer.exit != 0 {
                     let said = String::from_utf8_lossy(&answer.stderr);
                     let said = said
@@ -248,7 +252,10 @@ impl StepRunner {
                 program,
                 args,
                 options,
-            } => self.command(&id, &program, args, &options).await.map(Some),
+            } => self
+                .command(&id, &program, args, &options, processes.probe_limit)
+                .await
+                .map(Some),
             Step::Process {
                 unit,
                 program,

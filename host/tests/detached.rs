@@ -1,7 +1,6 @@
 //! Units that the program which starts them leaves to another parent.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use hostfiles::ReleaseDir;
@@ -127,7 +126,7 @@ fn what_does_not_start_is_told_and_nothing_is_left() {
 }
 
 #[test]
-fn a_detached_unit_is_adopted_stopped_and_its_orphans_are_ended() {
+fn a_detached_unit_is_adopted_and_ended_when_its_shim_is_gone() {
     let host = Host::new();
     host.pod(
         WEB,
@@ -151,5 +150,23 @@ fn a_detached_unit_is_adopted_stopped_and_its_orphans_are_ended() {
     let _next = host.daemon();
     let gone = || Ok((!is_alive(process)).then_some(()));
     wait_until("the end of the orphan", LIMIT, gone).unwrap();
-    assert!(!Path::new(&format!("/proc/{process}/exe")).exists());
+}
+
+#[test]
+fn a_detached_unit_is_adopted_and_stopped() {
+    let host = Host::new();
+    host.pod(
+        WEB,
+        "running",
+        &shell("main", "restart: never", "exec sleep 600"),
+    );
+    let release = host.release(WEB);
+    fs::create_dir(release.run_dir()).unwrap();
+    fs::copy(release.pod(), release.run_dir().join("pod")).unwrap();
+    start(&release, DAEMON).unwrap();
+    let _daemon = host.daemon();
+    host.wait(WEB, "the adoption", is_running);
+    host.state(WEB, "stopped");
+    let stopped = host.wait(WEB, "the stop", |status| status.units[0].status == "exited");
+    assert_eq!(stopped.units[0].exit_code, Some(7));
 }

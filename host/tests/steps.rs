@@ -137,6 +137,38 @@ async fn a_deadline_ends_every_descendant() {
 }
 
 #[tokio::test]
+async fn a_step_may_leave_what_has_a_session_of_its_own_and_a_probe_may_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "setsid sh -c 'echo $$ > child.new; mv child.new child; exec sleep 600' & until test -e child; do sleep 0.01; done; sleep 600 & echo $! > other";
+    for probe_limit in [None, Some(LIMIT)] {
+        let _ = fs::remove_file(folder.path().join("child"));
+        let processes = Processes {
+            probe_limit,
+            ..Processes::default()
+        };
+        let step = command(script, StepOptions::default());
+        runner(folder.path()).run(step, &processes).await.unwrap();
+        let child = noted(folder.path()).unwrap();
+        let other = fs::read_to_string(folder.path().join("other")).unwrap();
+        wait_for_end(other.trim().parse().unwrap());
+        assert_eq!(is_alive(child), probe_limit.is_none(), "{probe_limit:?}");
+        if is_alive(child) {
+            kill(child);
+        }
+    }
+    let step = command("sleep 600", StepOptions::default());
+    let processes = Processes {
+        probe_limit: Some(Duration::from_millis(100)),
+        ..Processes::default()
+    };
+    let error = runner(folder.path())
+        .run(step, &processes)
+        .await
+        .unwrap_err();
+    assert_eq!(error.to_string(), "check: no end after 100 ms");
+}
+
+#[tokio::test]
 async fn silence_ends_a_download_and_talk_does_not() {
     let silence = |milliseconds| StepOptions {
         silence_ms: Some(milliseconds),
@@ -265,7 +297,7 @@ fn a_step_outlives_its_driver_and_holds_the_lock_until_it_has_ended() {
     drop(command);
     let script = "touch begun; while [ ! -e go ]; do sleep 0.01; done; touch done";
     let request = serde_json::json!({
-        "about": [WEB], "totalMs": 60_000, "silenceMs": null, "runDir": release.run_dir(),
+        "about": [WEB], "totalMs": 60_000, "silenceMs": null, "endAll": false, "runDir": release.run_dir(),
         "launch": {
             "program": "/bin/sh", "args": ["-c", script], "env": [["PATH", "/usr/bin:/bin"]],
             "workingDirectory": release.path(), "user": null, "root": null, "stdin": [],

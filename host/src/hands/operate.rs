@@ -28,6 +28,8 @@ use crate::system::since_epoch;
 
 /// How often a plugin may look before it must plan.
 const ROUNDS_MAX: u32 = 4;
+/// A probe that is late is ended with all that it has started: so long that may take.
+const PROBE_SLACK: Duration = Duration::from_secs(10);
 
 impl Hands {
     pub(super) async fn do_operation(
@@ -114,15 +116,18 @@ impl Hands {
             .await
             .map_err(|_| ProbeError::NotAsked(format!("the plugin: {late}")))?
             .map_err(|trouble| ProbeError::NotAsked(trouble.message))?;
-        timeout(limit, self.run_steps(&planned, &self.processes(0)))
+        let processes = Processes {
+            probe_limit: Some(limit),
+            ..self.processes(0)
+        };
+        // The runner keeps the limit; the rest is for it to end what the probe has started.
+        timeout(limit + PROBE_SLACK, self.run_steps(&planned, &processes))
             .await
-            .map_err(|_| ProbeError::Failed(late))?
-            .map_err(|error| {
-                if error.is_answer() {
-                    ProbeError::Failed(one_line(&error))
-                } else {
-                    ProbeError::NotAsked(one_line(&error))
-                }
+            .map_err(|_| ProbeError::Failed(late.clone()))?
+            .map_err(|error| match error {
+                StepError::Deadline { .. } => ProbeError::Failed(late),
+                error if error.is_answer() => ProbeError::Failed(one_line(&error)),
+                error => ProbeError::NotAsked(one_line(&error)),
             })
     }
 
@@ -145,6 +150,7 @@ impl Hands {
             running: self.running(),
             start_count,
             address: Some(self.around.address.borrow().ip),
+            probe_limit: None,
         }
     }
 

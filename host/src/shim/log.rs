@@ -317,6 +317,28 @@ mod tests {
     }
 
     #[test]
+    fn no_line_is_lost_when_files_are_put_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("main.log");
+        let mut log = Log::new(&path);
+        log.file_bytes_max = 100;
+        for number in 0..30 {
+            log.take(format!("line {number}\n").as_bytes(), 100 + number);
+        }
+        let mut files: Vec<PathBuf> = rotated(&path)
+            .into_iter()
+            .map(|second| PathBuf::from(format!("{}.{second}", path.display())))
+            .collect();
+        files.sort_unstable();
+        files.push(path);
+        let lines: String = files.iter().map(|file| text(file)).collect();
+        let expected: String = (0..30)
+            .map(|n| format!("{} 0 line {n}\n", 100 + n))
+            .collect();
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
     fn a_line_without_an_end_is_cut() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("main.log");

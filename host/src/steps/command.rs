@@ -48,6 +48,7 @@ impl StepRunner {
         program: &str,
         args: Vec<String>,
         options: &StepOptions,
+        probe_limit: Option<Duration>,
     ) -> Result<Answer, StepError> {
         let failed = |source| StepError::Start {
             program: program.to_owned(),
@@ -57,7 +58,8 @@ impl StepRunner {
         let spec = StepSpec {
             about: vec![self.id.to_string(), id.to_owned()],
             launch: self.launch(program, args, options.clone(), None)?,
-            total_ms: total_ms(options),
+            total_ms: total_ms(options, probe_limit),
+            end_all: probe_limit.is_some(),
             silence_ms: options.silence_ms,
             run_dir: self.release.run_dir(),
         };
@@ -139,12 +141,14 @@ impl StepRunner {
 }
 
 /// Milliseconds that the command has in all.
-fn total_ms(options: &StepOptions) -> Option<u64> {
-    match (options.timeout_ms, options.silence_ms) {
+fn total_ms(options: &StepOptions, probe_limit: Option<Duration>) -> Option<u64> {
+    let total = match (options.timeout_ms, options.silence_ms) {
         (None, Some(_)) => None,
         (Some(ms), Some(_)) => Some(ms),
         (named, None) => Some(named.unwrap_or(TIMEOUT_DEFAULT_MS).min(TIMEOUT_MAX_MS)),
-    }
+    };
+    let limit = probe_limit.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+    total.into_iter().chain(limit).min()
 }
 
 fn answer(frame: Frame, id: &str, program: &str, spec: &StepSpec) -> Result<Answer, StepError> {
