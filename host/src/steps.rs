@@ -123,6 +123,20 @@ pub enum StepError {
     Refused(String),
 }
 
+/// A command that ended with anything but zero has failed; its last line says why.
+fn succeeded(id: String, answer: Answer) -> Result<Answer, StepError> {
+    if answer.exit == 0 {
+        return Ok(answer);
+    }
+    let said = String::from_utf8_lossy(&answer.stderr);
+    let said = said.lines().rfind(|line| !line.trim().is_empty());
+    Err(StepError::Status {
+        id,
+        status: answer.exit,
+        said: said.unwrap_or_default().to_owned(),
+    })
+}
+
 fn tail(said: &str) -> String {
     if said.is_empty() {
         String::new()
@@ -232,20 +246,7 @@ impl StepRunner {
             } => {
                 let limit = processes.probe_limit;
                 let answer = self.command(&id, &program, args, &options, limit).await?;
-                if answer.exit != 0 {
-                    let said = String::from_utf8_lossy(&answer.stderr);
-                    let said = said
-                        .lines()
-                        .rfind(|line| !line.trim().is_empty())
-                        .unwrap_or_default()
-                        .to_owned();
-                    return Err(StepError::Status {
-                        id,
-                        status: answer.exit,
-                        said,
-                    });
-                }
-                Ok(Some(answer))
+                succeeded(id, answer).map(Some)
             }
             Step::Look {
                 id,
