@@ -10,6 +10,7 @@
 //! between the two. It never ends a unit because the daemon ends.
 
 mod adopt;
+mod asked;
 mod memory;
 mod status;
 mod wake;
@@ -28,6 +29,7 @@ use podspec::CompiledPod;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::hand::Hand;
 use crate::life::{Event, Life, Operation, ProbeError, Trouble};
 use crate::plan::plan;
 use crate::scan::DesiredRelease;
@@ -51,6 +53,10 @@ pub struct Orders {
     pub desired: watch::Receiver<Option<DesiredRelease>>,
     /// Changes when plugins, grants or the host's address have: what was held may be tried again.
     pub surroundings: watch::Receiver<u64>,
+    /// Notified when there may be a request by hand.
+    pub action: Arc<Notify>,
+    /// True when the driver is there for one person only, and leaves when nothing is left to drive.
+    pub leaves: bool,
     /// Notified when somebody has written the status file: its only writer is the driver.
     pub look: Arc<Notify>,
     /// True when the daemon ends.
@@ -69,6 +75,8 @@ pub struct Driver<W> {
     /// The pod in service: the one that its units were started with.
     spec: Option<Arc<CompiledPod>>,
     life: Life,
+    /// What a person has asked for.
+    hand: Hand,
     /// The configs as the units know them.
     configs: BTreeMap<VolumeName, String>,
     memory: Memory,
@@ -97,13 +105,8 @@ impl<W: World> Driver<W> {
             sender,
             tasks: JoinSet::new(),
             spec: None,
-            life: Life {
-                wanted: PodState::Stopped,
-                units: Vec::new(),
-                operation: None,
-                removed: true,
-                remove_trouble: None,
-            },
+            life: Life::empty(),
+            hand: Hand::default(),
             configs: BTreeMap::new(),
             memory: Memory::default(),
             told: None,
@@ -121,7 +124,9 @@ impl<W: World> Driver<W> {
         };
         self.adopt(&found);
         self.learn_desired();
+        self.ask_for_requests();
         loop {
+            self.settle_hand();
             let (begun, wake_at) = self.act();
             // First it is written down what is about to be done, and the routes are withdrawn of a pod
             // that is about to be stopped.
@@ -144,6 +149,7 @@ impl<W: World> Driver<W> {
     fn learn_desired(&mut self) {
         let desired = self.orders.desired.borrow_and_update().clone();
         let Some(desired) = desired else {
+            self.hand = Hand::default();
             return self.apply(Event::Wanted(PodState::Removed));
         };
         let before = self.life.wanted;
@@ -151,13 +157,19 @@ impl<W: World> Driver<W> {
         let replaced = self.spec.is_some()
             && self.spec.as_ref() != desired.pod.as_ref().ok()
             && desired.pod.is_ok();
-        match desired.state {
+        // What cannot be read changes nothing.
+        if let Ok(file) = desired.state
+            && let Some(wanted) = self.hand.wanted(file)
+        {
             // The old pod has to be down before the new one takes its place.
-            Ok(PodState::Running) if replaced => self.apply(Event::Wanted(PodState::Stopped)),
-            Ok(state) => self.apply(Event::Wanted(state)),
-            // What cannot be read changes nothing.
-            Err(_) => {}
+            let in_the_way = replaced && wanted == PodState::Running;
+            self.apply(Event::Wanted(if in_the_way {
+                PodState::Stopped
+            } else {
+                wanted
+            }));
         }
+        self.life.is_hasty = self.hand.is_hasty();
         if self.life.wanted != before && self.life.operation.is_some() {
             self.world.cancel();
         }
@@ -237,6 +249,8 @@ impl<W: World> Driver<W> {
                 let line = self.lines.borrow_and_update().clone();
                 self.progress = self.life.operation.as_ref().map(|_| line);
             }
+            Wake::Action => self.ask_for_requests(),
+            Wake::Asked(action) => self.take_request(&action),
             Wake::Look => self.doubt_after(wake::LOOK_AFTER_MS),
             Wake::Timer | Wake::Shutdown => {}
         }
@@ -348,6 +362,9 @@ impl<W: World> Driver<W> {
     }
 
     fn is_over(&self) -> bool {
+        if self.orders.leaves && self.hand.has_left(&self.life) {
+            return true;
+        }
         let is_gone = self.orders.desired.borrow().is_none();
         is_gone && self.life.is_down() && (self.life.removed || self.spec.is_none())
     }

@@ -2,6 +2,7 @@
 //!
 //! It decides nothing. What it did is answered; when it should be done is the planner's.
 
+mod asked;
 mod find;
 mod hold;
 mod note;
@@ -17,7 +18,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hostfiles::ReleaseDir;
+use hostfiles::{PodAction, ReleaseDir};
 use names::{ReleaseId, UnitName};
 use podspec::{Check, CompiledPod};
 use tokio::sync::watch as channel;
@@ -172,6 +173,14 @@ impl World for Hands {
             self.clone()
                 .do_operation(spec, operation, start_count, state),
         )
+    }
+
+    fn take_action(&self) -> Work<Option<PodAction>> {
+        let hands = self.clone();
+        Box::pin(async move {
+            let taken = tokio::task::spawn_blocking(move || hands.take_request()).await;
+            taken.unwrap_or_default()
+        })
     }
 
     fn lines(&self) -> channel::Receiver<String> {

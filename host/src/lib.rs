@@ -13,6 +13,7 @@ pub mod daemon;
 mod descendants;
 pub mod driver;
 pub mod gate;
+pub mod hand;
 pub mod hands;
 pub mod home;
 pub mod life;

@@ -38,6 +38,26 @@ pub enum Operation {
     Signal(UnitName, Nudge),
     /// Remove what the pod made, except logs and volumes. All units are gone.
     Remove,
+    /// Do what a person asked for that changes no unit.
+    Errand(Errand),
+}
+
+/// Something that a person asks for and that changes no unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Errand {
+    /// Fetch what the pod needs.
+    Download {
+        /// True when also what is there already is fetched anew.
+        is_forced: bool,
+    },
+    /// Make what units need before they start.
+    Create,
+    /// Make the volumes alone.
+    CreateVolumes,
+    /// Make the ramdisks alone.
+    CreateRamdisks,
+    /// Remove the volumes of a pod that is removed.
+    Purge,
 }
 
 impl Operation {
@@ -48,7 +68,7 @@ impl Operation {
             Self::Start(unit) | Self::Stop(unit, _) | Self::Kill(unit) | Self::Signal(unit, _) => {
                 Some(unit)
             }
-            Self::Remove => None,
+            Self::Remove | Self::Errand(_) => None,
         }
     }
 }
@@ -66,6 +86,12 @@ pub struct Life {
     pub removed: bool,
     /// Why removing failed the last time, and when it may be tried again.
     pub remove_trouble: Option<(Trouble, u64)>,
+    /// True when units that should end are killed, not asked.
+    pub is_hasty: bool,
+    /// What a person asked for and was not done yet.
+    pub errand: Option<Errand>,
+    /// Why the last errand failed.
+    pub errand_trouble: Option<Trouble>,
 }
 
 impl Life {
@@ -79,9 +105,22 @@ impl Life {
                 .iter()
                 .map(|unit| UnitLife::new(unit.name.clone()))
                 .collect(),
+            ..Self::empty()
+        }
+    }
+
+    /// A release without a compiled pod, which no one wants to run.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            wanted: PodState::Stopped,
+            units: Vec::new(),
             operation: None,
             removed: true,
             remove_trouble: None,
+            is_hasty: false,
+            errand: None,
+            errand_trouble: None,
         }
     }
 

@@ -48,6 +48,9 @@ pub fn plan(spec: &CompiledPod, life: &Life, now: u64) -> Plan {
         busy: life.operation.is_some(),
         plan: Plan::default(),
     };
+    if let Some(errand) = life.errand {
+        planner.operate(now, Operation::Errand(errand));
+    }
     match life.wanted {
         PodState::Running => planner.keep_up(spec, life),
         PodState::Stopped | PodState::Removed => planner.bring_down(spec, life),

@@ -121,7 +121,7 @@ mod tests {
         let web = &desired.releases[&"web:1.0.0".parse().unwrap()];
         assert_eq!(
             (web.state.clone(), web.mappings.len(), web.problem()),
-            (Ok(PodState::Running), 1, None)
+            (Ok(Some(PodState::Running)), 1, None)
         );
         let bad = &desired.releases[&"bad:1.0.0".parse().unwrap()];
         let problem = bad.problem().unwrap();

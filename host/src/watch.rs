@@ -36,6 +36,8 @@ pub struct Changes {
     pub releases: BTreeSet<ReleaseId>,
     /// The list of plugins or their files.
     pub plugins: bool,
+    /// Somebody has asked for something of these releases, perhaps.
+    pub actions: BTreeSet<ReleaseId>,
     /// The status of these releases. It is the driver's own, so somebody else may have damaged it.
     pub statuses: BTreeSet<ReleaseId>,
     /// The routes of the host, which are the daemon's own.
@@ -58,6 +60,9 @@ impl Changes {
             Place::Plugins => self.plugins = true,
             Place::Release(id) => {
                 self.releases.insert(id);
+            }
+            Place::Action(id) => {
+                self.actions.insert(id);
             }
             Place::Status(id) => {
                 self.statuses.insert(id);

@@ -12,7 +12,8 @@ use std::path::Path;
 use crate::{Format, FormatError};
 
 /// What may be asked for: the verbs of the Pod API that change something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum PodVerb {
     /// Fetch what the pod needs.
     Download,

@@ -24,6 +24,7 @@ use crate::watch::Changes;
 struct Order {
     desired: watch::Sender<Option<DesiredRelease>>,
     look: Arc<Notify>,
+    action: Arc<Notify>,
 }
 
 /// All drivers of one host.
@@ -102,10 +103,13 @@ impl Fleet {
         let order = Order {
             desired: watch::Sender::new(desired),
             look: Arc::default(),
+            action: Arc::default(),
         };
         let orders = Orders {
             desired: order.desired.subscribe(),
             look: Arc::clone(&order.look),
+            action: Arc::clone(&order.action),
+            leaves: false,
             surroundings: self.surroundings.subscribe(),
             shutdown: self.shutdown.subscribe(),
         };
@@ -131,6 +135,11 @@ impl Fleet {
             if let Some(order) = self.orders.get(id) {
                 order.look.notify_one();
             }
+        }
+        // Where nobody can say what has changed, a request may have come for anyone.
+        let asked = |id: &ReleaseId| changes.everything || changes.actions.contains(id);
+        for (_, order) in self.orders.iter().filter(|(id, _)| asked(id)) {
+            order.action.notify_one();
         }
         if changes.routes {
             self.routes.look().await;

@@ -11,6 +11,7 @@ impl<W: World> Driver<W> {
     pub(super) fn adopt(&mut self, found: &Found) {
         self.memory = found.memory.clone();
         self.configs = found.memory.configs.clone();
+        self.hand = found.hand.clone();
         if let Some(spec) = &found.spec {
             let wanted = found.memory.wanted.unwrap_or(names::PodState::Running);
             self.life = Life::new(spec, wanted);

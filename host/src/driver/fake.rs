@@ -1,9 +1,9 @@
 //! A world without effects: what a driver asks of it is written down, and tests decide what it brings.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use hostfiles::PodStatus;
+use hostfiles::{PodAction, PodStatus};
 use names::{PodState, UnitName};
 use podspec::CompiledPod;
 use tokio::sync::{Notify, oneshot, watch};
@@ -38,6 +38,7 @@ struct State {
     is_disk_full: bool,
     /// What steps write.
     lines: watch::Sender<String>,
+    actions: VecDeque<PodAction>,
     /// Operations that do not end before they are told to, by their line.
     slow: BTreeSet<String>,
     let_end: Arc<Notify>,
@@ -70,6 +71,7 @@ impl World for Fake {
             Operation::Kill(unit) => format!("kill {unit}"),
             Operation::Signal(unit, _) => format!("signal {unit}"),
             Operation::Remove => "remove".to_owned(),
+            Operation::Errand(errand) => format!("{errand:?}"),
         };
         state.asked.push(line.clone());
         let told = state.told.len();
@@ -117,6 +119,10 @@ impl World for Fake {
         done(trouble.map_or(Ok(()), |why| Err(ProbeError::Failed(why))))
     }
 
+    fn take_action(&self) -> Work<Option<PodAction>> {
+        done(self.0.lock().unwrap().actions.pop_front())
+    }
+
     fn lines(&self) -> watch::Receiver<String> {
         self.0.lock().unwrap().lines.subscribe()
     }
@@ -160,6 +166,7 @@ pub(super) struct Stage {
     desired: watch::Sender<Option<DesiredRelease>>,
     surroundings: watch::Sender<u64>,
     look: Arc<Notify>,
+    action: Arc<Notify>,
     shutdown: watch::Sender<bool>,
     task: Option<JoinHandle<()>>,
 }
@@ -173,10 +180,13 @@ impl Stage {
         let (surroundings, surroundings_seen) = watch::channel(0);
         let (shutdown, shutdown_seen) = watch::channel(false);
         let look = Arc::new(Notify::new());
+        let action = Arc::new(Notify::new());
         let orders = Orders {
             desired: desired_seen,
             surroundings: surroundings_seen,
             look: Arc::clone(&look),
+            action: Arc::clone(&action),
+            leaves: false,
             shutdown: shutdown_seen,
         };
         let driver = Driver::new(
@@ -191,6 +201,7 @@ impl Stage {
             desired,
             surroundings,
             look,
+            action,
             shutdown,
             task,
         }
@@ -217,6 +228,13 @@ impl Stage {
 
     pub(super) fn surroundings_changed(&self) {
         self.surroundings.send_modify(|revision| *revision += 1);
+    }
+
+    /// A person asks for something.
+    pub(super) fn ask(&self, text: &str) {
+        let action = hostfiles::Format::parse(text).unwrap();
+        self.world.0.lock().unwrap().actions.push_back(action);
+        self.action.notify_one();
     }
 
     /// Somebody writes the status file.
@@ -343,7 +361,7 @@ impl Prepare<'_> {
 
 fn desired(pod: CompiledPod, state: PodState) -> DesiredRelease {
     DesiredRelease {
-        state: Ok(state),
+        state: Ok(Some(state)),
         pod: Ok(Arc::new(pod)),
         configs: BTreeMap::from([("conf".parse().unwrap(), "1".to_owned())]),
         mappings: vec!["61000:30000:10:false".parse().unwrap()],

@@ -68,10 +68,16 @@ impl<W: World> Driver<W> {
                 .is_some_and(|told: &String| told.contains(why))
         });
         let from_step = self.progress.clone().filter(|line| !line.is_empty());
-        let lines: Vec<String> = [problem, from_kind, from_life, from_step]
-            .into_iter()
-            .flatten()
-            .collect();
+        let lines: Vec<String> = [
+            problem,
+            from_kind,
+            self.hand.explain(),
+            from_life,
+            from_step,
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
         let status = PodStatus {
             pod: format!("{}-{}", self.id.pod, self.id.version),
             pod_version: self.id.version.to_string(),
@@ -88,7 +94,7 @@ impl<W: World> Driver<W> {
             pid: Some(std::process::id()),
             readiness: ready,
             message: lines.join("; "),
-            action: None,
+            action: self.hand.status(),
             units: spec.iter().flat_map(|spec| self.units(spec)).collect(),
         };
         let routes = desired
@@ -98,6 +104,7 @@ impl<W: World> Driver<W> {
         Paper {
             status,
             routes,
+            hand: self.hand.clone(),
             memory: (!self.is_being_removed()).then(|| self.remember()),
         }
     }
@@ -123,6 +130,7 @@ impl<W: World> Driver<W> {
             PodState::Running if is_settled(spec, &self.life) => PodPhase::Running,
             PodState::Running => PodPhase::Starting,
             PodState::Removed if self.life.is_down() && self.life.removed => PodPhase::Removed,
+            PodState::Stopped if self.hand.is_created() && self.life.is_down() => PodPhase::Created,
             PodState::Stopped | PodState::Removed if self.has_processes() => PodPhase::Running,
             PodState::Stopped | PodState::Removed => PodPhase::Exited,
         }

@@ -1,5 +1,6 @@
 //! The driver in a fake world, with the time standing still until everything has been done.
 
+mod requests;
 mod survival;
 
 use std::sync::Arc;
@@ -68,7 +69,7 @@ async fn stopping_goes_backwards_and_kills_who_does_not_listen() {
     let stage = Stage::new(pod(TWO), |_| {});
     stage.pass(1).await;
     stage.asked();
-    stage.change(|desired| desired.state = Ok(PodState::Stopped));
+    stage.change(|desired| desired.state = Ok(Some(PodState::Stopped)));
     stage.pass(2_900).await;
     assert_eq!(stage.asked(), "stop second");
     assert!(stage.paper().routes.is_empty());
@@ -93,9 +94,9 @@ async fn only_starts_since_the_pod_was_last_wanted_are_told() {
     stage.exit("main", 1);
     stage.pass(1).await;
     assert_eq!(stage.status().units[0].start_count, 2);
-    stage.change(|desired| desired.state = Ok(PodState::Stopped));
+    stage.change(|desired| desired.state = Ok(Some(PodState::Stopped)));
     stage.pass(1).await;
-    stage.change(|desired| desired.state = Ok(PodState::Running));
+    stage.change(|desired| desired.state = Ok(Some(PodState::Running)));
     stage.pass(1).await;
     assert_eq!(stage.status().units[0].start_count, 1);
     let unit = stage.paper().memory.unwrap().units[&"main".parse().unwrap()].clone();
@@ -259,7 +260,7 @@ async fn what_a_step_says_is_shown_and_a_download_is_cancelled_when_something_el
     stage.pass(10).await;
     assert!(stage.status().message.ends_with("layer 1 of 3"));
     assert_eq!(stage.asked(), "start main");
-    stage.change(|desired| desired.state = Ok(PodState::Stopped));
+    stage.change(|desired| desired.state = Ok(Some(PodState::Stopped)));
     stage.pass(10).await;
     assert_eq!(stage.asked(), "cancel");
     stage.prepare().let_end();

@@ -1,5 +1,6 @@
 //! Everything that can wake a driver, on one screen.
 
+use hostfiles::PodAction;
 use names::UnitName;
 use tokio::time::sleep_until;
 
@@ -26,6 +27,10 @@ pub enum Wake {
     OperationDone(Result<Deed, Trouble>),
     /// The operation that is under way has something to say.
     Line,
+    /// There may be a request by hand.
+    Action,
+    /// There was one.
+    Asked(Box<PodAction>),
     /// A probe has ended.
     ProbeDone {
         /// The unit.
@@ -76,6 +81,7 @@ impl<W: World> Driver<W> {
                 orders.surroundings.mark_unchanged();
                 Wake::Surroundings
             }
+            () = orders.action.notified() => Wake::Action,
             () = orders.look.notified() => Wake::Look,
             Ok(()) = self.lines.changed() => Wake::Line,
             () = timer => Wake::Timer,

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use hostfiles::{PodStatus, PortMapping};
+use hostfiles::{PodAction, PodStatus, PortMapping};
 use names::UnitName;
 use podspec::CompiledPod;
 use tokio::sync::watch;
 
 use super::Memory;
+use crate::hand::Hand;
 use crate::life::{Operation, ProbeError, ProbeKind, Trouble};
 
 /// Work that is under way.
@@ -26,6 +27,8 @@ pub struct Found {
     pub running: BTreeMap<UnitName, (u64, u32)>,
     /// Units whose process has ended: when, and how.
     pub exited: BTreeMap<UnitName, (u64, End)>,
+    /// What a person has asked for.
+    pub hand: Hand,
     /// True when there is something to remove.
     pub remains: bool,
 }
@@ -66,6 +69,8 @@ pub struct Paper {
     pub status: PodStatus,
     /// The cluster ports that lead to it now.
     pub routes: Vec<PortMapping>,
+    /// What a person has asked for, which holds until `pod.state` changes.
+    pub hand: Hand,
     /// What the next driver should remember; none while what the pod made is being removed.
     pub memory: Option<Memory>,
 }
@@ -82,6 +87,8 @@ pub trait World: Send + Sync + 'static {
         start_count: u32,
         state: Vec<u8>,
     ) -> Work<Result<Deed, Trouble>>;
+    /// Takes the request that lies there, if one does that can be read.
+    fn take_action(&self) -> Work<Option<PodAction>>;
     /// What the steps of operations write last, line by line.
     fn lines(&self) -> watch::Receiver<String>;
     /// Ends the download that is under way, if there is one: something else is wanted now.

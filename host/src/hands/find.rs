@@ -51,6 +51,7 @@ impl Hands {
             .filter(|memory| memory.boot == boot)
             .unwrap_or_default();
         found.memory.boot.clone_from(&boot);
+        found.hand = self.read_hand();
         found.spec = read_pod(self.id(), &run.join("pod")).ok();
         for unit in found.spec.iter().flat_map(|spec| &spec.units) {
             match self.settled(&unit.name).await {

@@ -18,7 +18,7 @@ use super::Hands;
 use super::find::Unit;
 use super::request::{describe, request};
 use crate::driver::Deed;
-use crate::life::{Operation, ProbeError, Trouble};
+use crate::life::{Errand, Operation, ProbeError, Trouble};
 use crate::log::one_line;
 use crate::ramdisk;
 use crate::runtime::Runtime;
@@ -50,6 +50,7 @@ impl Hands {
         let done = match &operation {
             Operation::Start(unit) => self.start(&spec, unit, start_count, state).await,
             Operation::Remove => self.remove(&spec, state).await,
+            Operation::Errand(errand) => self.errand(&spec, *errand, state).await,
             Operation::Stop(..) | Operation::Kill(_) | Operation::Signal(..) => self
                 .carry_out(&spec, request(&spec, &operation), start_count, state)
                 .await
@@ -66,6 +67,29 @@ impl Hands {
             state: planned.report.state.get(&self.id().to_string()).cloned(),
             survivors: BTreeMap::new(),
         }
+    }
+
+    async fn errand(
+        &self,
+        spec: &CompiledPod,
+        errand: Errand,
+        state: Vec<u8>,
+    ) -> Result<Deed, Trouble> {
+        let trouble = |message| Trouble {
+            message,
+            held: false,
+        };
+        match errand {
+            Errand::Create => self.prepare(spec).await.map_err(trouble)?,
+            Errand::CreateRamdisks => {
+                self.make_ramdisks(spec).await.map_err(trouble)?;
+                return Ok(Deed::default());
+            }
+            Errand::Download { .. } | Errand::CreateVolumes | Errand::Purge => {}
+        }
+        let request = request(spec, &Operation::Errand(errand));
+        let planned = self.carry_out(spec, request, 0, state).await?;
+        Ok(self.deed(&planned))
     }
 
     /// A start may fail and leave a process all the same: then it is the process that counts.
@@ -281,6 +305,10 @@ impl Hands {
             .to_text()
             .map_err(|error| format!("cannot write the pod in service: {error}"))?;
         replace(&run.join("pod"), text.as_bytes(), 0o600).map_err(|error| one_line(&error))?;
+        self.make_ramdisks(spec).await
+    }
+
+    async fn make_ramdisks(&self, spec: &CompiledPod) -> Result<(), String> {
         let ramdisks = &self.around.ramdisks;
         for (name, size_mib) in ramdisk::of(spec) {
             if ramdisks.are_plain() {

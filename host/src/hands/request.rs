@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use podspec::{CompiledPod, ReloadSignal};
 use simplenetes_plugin::Operation as Request;
 
-use crate::life::{Nudge, Operation, StopReason};
+use crate::life::{Errand, Nudge, Operation, StopReason};
 
 /// The operation in the words of the contract.
 pub(super) fn request(spec: &CompiledPod, operation: &Operation) -> Request {
@@ -21,6 +21,16 @@ pub(super) fn request(spec: &CompiledPod, operation: &Operation) -> Request {
         Operation::Stop(_, reason) => about("stop", because(*reason)),
         Operation::Kill(_) => about("kill", "it did not end when it was asked to"),
         Operation::Remove => about("remove", "wanted state is removed"),
+        Operation::Errand(errand) => {
+            let (name, argument) = in_the_contract(*errand);
+            Request {
+                arguments: argument
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .into_iter()
+                    .collect(),
+                ..about(name, "a person asks for it")
+            }
+        }
         Operation::Signal(name, nudge) => {
             let cause = match nudge {
                 Nudge::Config => "a config has changed",
@@ -41,10 +51,24 @@ pub(super) fn request(spec: &CompiledPod, operation: &Operation) -> Request {
     }
 }
 
+/// The operation and its argument.
+fn in_the_contract(errand: Errand) -> (&'static str, Option<(&'static str, &'static str)>) {
+    match errand {
+        Errand::Download { is_forced: false } => ("download", None),
+        Errand::Download { is_forced: true } => ("download", Some(("force", "true"))),
+        Errand::Create => ("create", None),
+        Errand::CreateVolumes => ("create", Some(("part", "volumes"))),
+        Errand::CreateRamdisks => ("create", Some(("part", "ramdisks"))),
+        Errand::Purge => ("purge", None),
+    }
+}
+
 fn because(reason: StopReason) -> &'static str {
     match reason {
         StopReason::Pod => "its pod should not run",
-        StopReason::Restart => "a config has changed and the unit names no signal",
+        StopReason::Restart => {
+            "it is started again: a config has changed for which it names no signal, or by hand"
+        }
         StopReason::Unhealthy => "it did not pass its probe",
     }
 }
@@ -60,5 +84,9 @@ pub(super) fn describe(operation: &Operation) -> String {
             format!("signal {unit}: another unit has started")
         }
         Operation::Remove => "remove".to_owned(),
+        Operation::Errand(errand) => match in_the_contract(*errand) {
+            (name, None) => name.to_owned(),
+            (name, Some((argument, value))) => format!("{name} ({argument} {value})"),
+        },
     }
 }

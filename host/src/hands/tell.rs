@@ -28,6 +28,7 @@ impl Hands {
         if !release.pod().exists() && !release.state().exists() {
             return true;
         }
+        let hand = self.write_hand(&paper.hand);
         let status = write(&self.release().status(), &paper.status);
         // What is removed must not come back as a directory with nothing but a memory.
         let run = self.release().run_dir();
@@ -38,7 +39,7 @@ impl Hands {
             }
             None => Ok(false),
         };
-        for error in [&status, &memory]
+        for error in [&hand, &status, &memory]
             .into_iter()
             .filter_map(|written| written.as_ref().err())
         {
@@ -46,6 +47,6 @@ impl Hands {
                 .log
                 .warn(format_args!("{}: {}", self.id(), one_line(error)));
         }
-        status.is_ok() && memory.is_ok()
+        hand.is_ok() && status.is_ok() && memory.is_ok()
     }
 }

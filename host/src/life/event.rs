@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use names::{PodState, UnitName, VolumeName};
 use podspec::{CompiledPod, StartupCheck};
 
-use super::{EndReason, HEALTHY_AFTER_MS, Life, Operation, Phase, ProbeKind, StopReason, UnitLife};
+use super::{
+    EndReason, Errand, HEALTHY_AFTER_MS, Life, Operation, Phase, ProbeKind, StopReason, UnitLife,
+};
 use crate::plan::back_off_ms;
 
 /// Why an operation failed.
@@ -74,6 +76,12 @@ pub enum Event {
     Configs(BTreeSet<VolumeName>),
     /// Plugin or grants have changed: what was held may be tried again.
     Unheld,
+    /// A person wants these units signalled, in the way that their pod names.
+    Signalled(Vec<UnitName>),
+    /// A person wants these units started once more.
+    Cycle(Vec<UnitName>),
+    /// A person wants this done.
+    Errand(Errand),
 }
 
 impl Life {
@@ -118,6 +126,19 @@ impl Life {
             } => self.survived(spec, &unit, since, start_count, incomplete),
             Event::Configs(changed) => self.configs_changed(spec, &changed),
             Event::Unheld => self.units.iter_mut().for_each(release_hold),
+            Event::Signalled(units) => self.signalled(spec, &units),
+            Event::Cycle(units) => {
+                let named = |unit: &&mut UnitLife| units.contains(&unit.name);
+                for unit in self.units.iter_mut().filter(named) {
+                    release_hold(unit);
+                    unit.not_before = 0;
+                    unit.cycle = true;
+                }
+            }
+            Event::Errand(errand) => {
+                self.errand = Some(errand);
+                self.errand_trouble = None;
+            }
         }
     }
 
@@ -144,7 +165,10 @@ impl Life {
     }
 
     fn begin(&mut self, operation: Operation, now: u64) {
-        self.removed = false;
+        self.removed &= matches!(
+            operation,
+            Operation::Errand(Errand::Purge | Errand::Download { .. } | Errand::CreateVolumes)
+        );
         if let Some(unit) = operation
             .unit()
             .cloned()
@@ -155,6 +179,7 @@ impl Life {
                     unit.forget_run();
                     unit.start_count = unit.start_count.saturating_add(1);
                     unit.nudge = None;
+                    unit.cycle = false;
                     unit.phase = Phase::Starting;
                 }
                 Operation::Stop(_, reason) => {
@@ -165,14 +190,10 @@ impl Life {
                     };
                     unit.ready = false;
                 }
-                Operation::Kill(_) => {
-                    if let Phase::Stopping { killed, .. } = &mut unit.phase {
-                        *killed = Some(now);
-                    }
-                }
+                Operation::Kill(_) => unit.killed(now),
                 // It comes back when the signal fails.
                 Operation::Signal(..) => unit.nudge = None,
-                Operation::Remove => {}
+                Operation::Remove | Operation::Errand(_) => {}
             }
         }
         self.operation = Some(operation);
@@ -192,6 +213,13 @@ impl Life {
             (Operation::Remove, Err(trouble)) => {
                 let failures = self.remove_trouble.as_ref().map_or(2, |_| 5);
                 self.remove_trouble = Some((trouble, now + back_off_ms(failures)));
+            }
+            (Operation::Errand(done), outcome) => {
+                // Another may have been asked for meanwhile.
+                if self.errand.as_ref() == Some(done) {
+                    self.errand = None;
+                    self.errand_trouble = outcome.err();
+                }
             }
             (Operation::Signal(name, nudge), outcome) => {
                 if let Some(unit) = self.unit_mut(name) {

@@ -32,6 +32,13 @@ impl Life {
         }
     }
 
+    /// A person signals units by name.
+    pub(super) fn signalled(&mut self, spec: &CompiledPod, units: &[UnitName]) {
+        for unit in spec.units.iter().filter(|unit| units.contains(&unit.name)) {
+            self.nudge(unit, Nudge::Signal);
+        }
+    }
+
     /// A unit that does not exist sees everything when it starts; a signal to a unit that names none is
     /// dropped, as in the original.
     fn nudge(&mut self, unit: &Unit, nudge: Nudge) {

@@ -45,7 +45,7 @@ pub enum Phase {
 pub enum StopReason {
     /// The release should not run any more.
     Pod,
-    /// It must see a changed config and has no signal for that.
+    /// It must see a changed config and has no signal for that, or a person wants it started again.
     Restart,
     /// It did not start in time, or its liveness probe failed.
     Unhealthy,
@@ -123,6 +123,8 @@ pub struct UnitLife {
     pub nudge: Option<Nudge>,
     /// That it could not be made to, when it was last tried in this run.
     pub failed_nudge: Option<FailedNudge>,
+    /// True when it should be started once more, whatever its restart policy says.
+    pub cycle: bool,
     /// True when its readiness probe last succeeded in this run.
     pub ready: bool,
     /// True when its liveness probe failed in this run.
@@ -154,6 +156,7 @@ impl UnitLife {
             started: false,
             nudge: None,
             failed_nudge: None,
+            cycle: false,
             ready: false,
             unhealthy: false,
             incomplete: false,
@@ -206,6 +209,22 @@ impl UnitLife {
                 failures,
                 not_before: now.saturating_add(back_off_ms(failures.saturating_add(1))),
             });
+        }
+    }
+
+    /// It is killed, perhaps without having been asked before.
+    pub(super) fn killed(&mut self, now: u64) {
+        match &mut self.phase {
+            Phase::Stopping { killed, .. } => *killed = Some(now),
+            Phase::Up { .. } => {
+                self.ready = false;
+                self.phase = Phase::Stopping {
+                    since: now,
+                    killed: Some(now),
+                    reason: StopReason::Pod,
+                };
+            }
+            Phase::Absent | Phase::Starting | Phase::Exited { .. } => {}
         }
     }
 

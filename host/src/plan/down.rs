@@ -16,6 +16,13 @@ impl Planner {
             .find(|(_, truth)| !truth.is_gone());
         if let Some((unit, truth)) = last {
             match truth.phase {
+                Phase::Up { .. } if life.is_hasty => {
+                    self.operate(self.now, Operation::Kill(unit.name.clone()));
+                }
+                // It was asked to end before somebody wanted it killed.
+                Phase::Stopping { killed: None, .. } if life.is_hasty => {
+                    self.operate(self.now, Operation::Kill(unit.name.clone()));
+                }
                 Phase::Up { .. } => self.operate(
                     self.now,
                     Operation::Stop(unit.name.clone(), StopReason::Pod),

@@ -125,6 +125,7 @@ impl World {
                     "a start beside a process: {operation:?}"
                 );
             }
+            Operation::Errand(_) => {}
             Operation::Remove => {
                 assert_eq!(self.life.wanted, PodState::Removed);
                 assert_eq!(self.process, [None; 3], "removed under a process");

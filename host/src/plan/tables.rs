@@ -60,6 +60,7 @@ fn line(plan: &Plan) -> String {
         Operation::Kill(unit) => format!("kill {unit}"),
         Operation::Signal(unit, nudge) => format!("signal {unit} {nudge:?}"),
         Operation::Remove => "remove".to_owned(),
+        Operation::Errand(errand) => format!("{errand:?}"),
     });
     let probes = plan
         .probes

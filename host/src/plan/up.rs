@@ -15,6 +15,9 @@ impl Planner {
             let its_turn = those_before_started || truth.started;
             match truth.phase {
                 Phase::Absent if its_turn => self.start(unit, truth, self.now),
+                Phase::Exited { .. } if its_turn && truth.cycle => {
+                    self.start(unit, truth, self.now);
+                }
                 Phase::Exited { at, code, reason } if its_turn => {
                     let end = End {
                         at,
@@ -28,6 +31,10 @@ impl Planner {
                     }
                 }
                 Phase::Absent | Phase::Exited { .. } | Phase::Starting => {}
+                Phase::Up { .. } if truth.cycle => self.operate(
+                    self.now,
+                    Operation::Stop(unit.name.clone(), StopReason::Restart),
+                ),
                 Phase::Up {
                     since,
                     passed: false,

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use hostfiles::{PortMapping, PortMappings, ReleaseDir, read, read_if_present};
+use hostfiles::{PortMapping, PortMappings, ReleaseDir, read_if_present};
 use names::{PodState, ReleaseId, VolumeName};
 use podspec::{CompiledPod, VolumeKind};
 
@@ -17,8 +17,8 @@ use crate::log::one_line;
 /// What one release should be. What could not be read is a line for people.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DesiredRelease {
-    /// What should become of it.
-    pub state: Result<PodState, String>,
+    /// What should become of it; none when nothing says so: then a person does, by hand.
+    pub state: Result<Option<PodState>, String>,
     /// The compiled pod.
     pub pod: Result<Arc<CompiledPod>, String>,
     /// A checksum of the content of each config that is there.
@@ -80,7 +80,7 @@ impl Reading {
                 Ok(mappings) => (mappings.unwrap_or_default().0, None),
                 Err(error) => (Vec::new(), Some(one_line(&error))),
             };
-        let state = read(&directory.state()).map_err(|error| one_line(&error));
+        let state = read_if_present(&directory.state()).map_err(|error| one_line(&error));
         DesiredRelease {
             state,
             pod,

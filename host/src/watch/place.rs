@@ -21,6 +21,8 @@ pub(super) enum Place {
     Plugins,
     /// One release.
     Release(ReleaseId),
+    /// The request by hand to the driver of a release.
+    Action(ReleaseId),
     /// The status of a release, which only its driver writes.
     Status(ReleaseId),
     /// The routes of the host, which only the daemon writes.
@@ -53,6 +55,9 @@ impl Place {
             ] => release(pod, version).map_or(Self::Nothing, Self::Release),
             ["pods", pod, "release", version, ".pod.status"] => {
                 release(pod, version).map_or(Self::Nothing, Self::Status)
+            }
+            ["pods", pod, "release", version, "pod.action"] => {
+                release(pod, version).map_or(Self::Nothing, Self::Action)
             }
             ["portmappings.conf"] => Self::Routes,
             _ => Self::Nothing,

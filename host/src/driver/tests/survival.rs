@@ -28,7 +28,7 @@ async fn a_unit_that_runs_although_its_start_failed_is_taken_over() {
     assert_eq!((stage.asked().as_str(), stage.running()), ("start main", 1));
     assert_eq!(stage.status().status, PodPhase::Running);
     assert_eq!(stage.status().units[0].start_count, 7);
-    stage.change(|desired| desired.state = Ok(PodState::Stopped));
+    stage.change(|desired| desired.state = Ok(Some(PodState::Stopped)));
     stage.pass(1).await;
     assert_eq!((stage.asked().as_str(), stage.running()), ("stop main", 0));
 }
@@ -51,7 +51,7 @@ async fn nothing_is_removed_under_a_unit_that_runs_after_all() {
     stage.exit("main", 0);
     stage.prepare().survivor("remove", "main", survivor(None));
     stage.asked();
-    stage.change(|desired| desired.state = Ok(PodState::Removed));
+    stage.change(|desired| desired.state = Ok(Some(PodState::Removed)));
     stage.pass(1).await;
     let asked = stage.asked();
     assert!(asked.ends_with("remove, stop main"), "{asked}");
@@ -153,7 +153,7 @@ async fn the_next_driver_tells_what_the_last_one_could_not() {
 async fn what_is_about_to_be_done_is_told_before() {
     let stage = Stage::new(pod(""), |world| world.obedient());
     stage.pass(1).await;
-    stage.change(|desired| desired.state = Ok(PodState::Stopped));
+    stage.change(|desired| desired.state = Ok(Some(PodState::Stopped)));
     stage.pass(1).await;
     let before = stage.told_before("stop main");
     assert!(

@@ -1,0 +1,73 @@
+//! What a person asks for by hand: the request in `pod.action`, and `.pod.hand`, in which is kept what
+//! holds until `pod.state` changes. It lies beside `run/`, which a removal takes away.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use hostfiles::{PodAction, ReplaceError, ReplaceStep, read_if_present, replace};
+
+use super::Hands;
+use crate::hand::Hand;
+use crate::log::one_line;
+
+impl Hands {
+    /// The request that lies there. It is taken away first: one that was read is never read again.
+    pub(super) fn take_request(&self) -> Option<PodAction> {
+        let path = self.release().action();
+        let action = read_if_present::<PodAction>(&path);
+        if matches!(action, Ok(None)) {
+            return None;
+        }
+        if let Err(error) = fs::remove_file(&path) {
+            self.around.log.warn(format_args!(
+                "{}: cannot take the request {}: {error}",
+                self.id(),
+                path.display()
+            ));
+            return None;
+        }
+        match action {
+            Ok(action) => {
+                if let Some(action) = &action {
+                    let words = action.words.join(" ");
+                    self.note(&format!("asked by hand: {} {words}", action.verb));
+                }
+                action
+            }
+            Err(error) => {
+                self.note(&format!("a request was thrown away: {}", one_line(&error)));
+                None
+            }
+        }
+    }
+
+    fn hand(&self) -> PathBuf {
+        self.release().path().join(".pod.hand")
+    }
+
+    pub(super) fn read_hand(&self) -> Hand {
+        let text = fs::read(self.hand());
+        // One that is damaged holds nothing: `pod.state` says what is wanted.
+        text.ok()
+            .and_then(|text| serde_json::from_slice(&text).ok())
+            .unwrap_or_default()
+    }
+
+    pub(super) fn write_hand(&self, hand: &Hand) -> Result<bool, ReplaceError> {
+        let path = self.hand();
+        if !hand.is_empty() {
+            let mut text = serde_json::to_vec(hand).unwrap_or_default();
+            text.push(b'\n');
+            return replace(&path, &text, 0o600);
+        }
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(ReplaceError {
+                path,
+                step: ReplaceStep::Rename,
+                source,
+            }),
+            removed => Ok(removed.is_ok()),
+        }
+    }
+}
