@@ -106,6 +106,9 @@ pub(crate) enum Verb {
     Readiness,
     /// Shows what the units of the pod have written
     Logs(LogsArgs),
+    /// Drives the pod where there is no daemon; started by other verbs only
+    #[command(hide = true)]
+    Keep,
     #[command(external_subcommand)]
     Unknown(Vec<String>),
 }
@@ -119,6 +122,7 @@ impl Verb {
         let command = Self::augment_subcommands(clap::Command::new("pod"));
         let verbs: Vec<&str> = command
             .get_subcommands()
+            .filter(|verb| !verb.is_hide_set())
             .map(clap::Command::get_name)
             .collect();
         Some(format!(
@@ -138,6 +142,6 @@ pub(crate) fn run_verb(file: PathBuf, verb: &Verb, now_s: u64) -> anyhow::Result
         Verb::Ps => (pod.ps(now_s)?.into_bytes(), true),
         Verb::Readiness => (Vec::new(), pod.is_ready(now_s)),
         Verb::Logs(args) => (pod.logs(args, now_s)?, true),
-        Verb::Unknown(_) => (Vec::new(), false),
+        Verb::Keep | Verb::Unknown(_) => (Vec::new(), false),
     })
 }

@@ -77,6 +77,8 @@ pub struct Driver<W> {
     life: Life,
     /// What a person has asked for.
     hand: Hand,
+    /// True when a person has asked this driver for something.
+    was_asked: bool,
     /// The configs as the units know them.
     configs: BTreeMap<VolumeName, String>,
     memory: Memory,
@@ -107,6 +109,7 @@ impl<W: World> Driver<W> {
             spec: None,
             life: Life::empty(),
             hand: Hand::default(),
+            was_asked: false,
             configs: BTreeMap::new(),
             memory: Memory::default(),
             told: None,
@@ -158,9 +161,12 @@ impl<W: World> Driver<W> {
             && self.spec.as_ref() != desired.pod.as_ref().ok()
             && desired.pod.is_ok();
         // What cannot be read changes nothing.
-        if let Ok(file) = desired.state
-            && let Some(wanted) = self.hand.wanted(file)
-        {
+        let wanted = match desired.state {
+            _ if self.orders.leaves => self.hand.held(),
+            Ok(file) => self.hand.wanted(file),
+            Err(_) => None,
+        };
+        if let Some(wanted) = wanted {
             // The old pod has to be down before the new one takes its place.
             let in_the_way = replaced && wanted == PodState::Running;
             self.apply(Event::Wanted(if in_the_way {
@@ -362,7 +368,7 @@ impl<W: World> Driver<W> {
     }
 
     fn is_over(&self) -> bool {
-        if self.orders.leaves && self.hand.has_left(&self.life) {
+        if self.orders.leaves && self.was_asked && self.hand.has_left(&self.life) {
             return true;
         }
         let is_gone = self.orders.desired.borrow().is_none();

@@ -76,6 +76,12 @@ impl Hand {
         self.hold.map(|hold| hold.wanted).or(file)
     }
 
+    /// What is wanted by hand, whatever `pod.state` says: where there is no daemon, nobody follows that.
+    #[must_use]
+    pub fn held(&self) -> Option<PodState> {
+        self.hold.map(|hold| hold.wanted)
+    }
+
     /// True when units should be killed at once.
     #[must_use]
     pub fn is_hasty(&self) -> bool {

@@ -16,6 +16,7 @@ pub mod gate;
 pub mod hand;
 pub mod hands;
 pub mod home;
+pub mod keep;
 pub mod life;
 pub mod lock;
 pub mod log;

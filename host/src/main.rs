@@ -3,14 +3,15 @@
 mod cli;
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::{CommandFactory, Parser};
-use cli::{Cli, Command, machine};
+use cli::{Cli, Command, Verb, machine};
+use simplenetesd::daemon::Settings;
 use simplenetesd::log::{Level, Log};
-use simplenetesd::{gate, shim, step, system, systemd};
+use simplenetesd::{gate, keep, shim, step, system, systemd};
 
 const FAILURE: u8 = 1;
 const WRONG_COMMAND_LINE: u8 = 2;
@@ -24,55 +25,14 @@ fn main() -> ExitCode {
             Level::NAMES
         ));
     }
-    let outcome = match Cli::parse() {
-        Cli {
-            command: Some(Command::Shim { .. }),
-            ..
-        } => shim::run().map(|()| 0).map_err(Into::into),
-        Cli {
-            command: Some(Command::Step { .. }),
-            ..
-        } => step::run().map(|()| 0).map_err(Into::into),
-        Cli {
-            command: Some(Command::Gate { parent, .. }),
-            ..
-        } => Ok(gate::run(parent)),
-        Cli {
-            command: Some(Command::Pod { verb: None, .. }),
-            ..
-        } => help(),
-        Cli {
-            command:
-                Some(Command::Pod {
-                    file,
-                    verb: Some(verb),
-                }),
-            ..
-        } => match verb.refusal() {
-            Some(refusal) => {
-                log.error(refusal);
-                Ok(WRONG_COMMAND_LINE)
-            }
-            None => cli::run_verb(file, &verb, system::since_epoch().as_secs()).and_then(
-                |(text, succeeded)| {
-                    print(&text)?;
-                    Ok(if succeeded { 0 } else { FAILURE })
-                },
-            ),
-        },
-        Cli {
-            command: Some(Command::WorkerGate(args)),
-            ..
-        } => machine::enter(args).map(|()| 0),
-        Cli {
-            command: Some(Command::SystemdUnit { user }),
-            ..
-        } => print_unit(user.as_deref()).map(|()| 0),
-        Cli {
-            home,
-            command: None,
-            machine,
-        } => machine::serve(home, machine, log).map(|()| 0),
+    let Cli {
+        home,
+        command,
+        machine: options,
+    } = Cli::parse();
+    let outcome = match command {
+        Some(command) => run(command, log),
+        None => machine::serve(home, options, log).map(|()| 0),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),
@@ -81,6 +41,35 @@ fn main() -> ExitCode {
             ExitCode::from(FAILURE)
         }
     }
+}
+
+/// Runs a subcommand; gives the exit status.
+fn run(command: Command, log: Log) -> Result<u8> {
+    match command {
+        Command::Shim { .. } => Ok(shim::run().map(|()| 0)?),
+        Command::Step { .. } => Ok(step::run().map(|()| 0)?),
+        Command::Gate { parent, .. } => Ok(gate::run(parent)),
+        Command::WorkerGate(args) => machine::enter(args).map(|()| 0),
+        Command::SystemdUnit { user } => print_unit(user.as_deref()).map(|()| 0),
+        Command::Pod { verb: None, .. } => help(),
+        Command::Pod {
+            file,
+            verb: Some(verb),
+        } => run_verb(file, &verb, log),
+    }
+}
+
+fn run_verb(file: PathBuf, verb: &Verb, log: Log) -> Result<u8> {
+    if let Some(refusal) = verb.refusal() {
+        log.error(refusal);
+        return Ok(WRONG_COMMAND_LINE);
+    }
+    if let Verb::Keep = verb {
+        return keep_up(&file, log).map(|()| 0);
+    }
+    let (text, succeeded) = cli::run_verb(file, verb, system::since_epoch().as_secs())?;
+    print(&text)?;
+    Ok(if succeeded { 0 } else { FAILURE })
 }
 
 fn print_unit(home: Option<&Path>) -> Result<()> {
@@ -92,6 +81,19 @@ fn print_unit(home: Option<&Path>) -> Result<()> {
         .transpose()?;
     let text = systemd::unit_file(&std::env::current_exe()?, home.as_deref());
     Ok(print(text.as_bytes())?)
+}
+
+/// Drives one pod, with the settings of the environment.
+fn keep_up(file: &Path, log: Log) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let settings = Settings::from_environment()?;
+    let ended = runtime.block_on(keep::run(file, &settings, log));
+    // A blocking call that is still under way must not hold up the end.
+    runtime.shutdown_background();
+    ended
 }
 
 fn help() -> Result<u8> {

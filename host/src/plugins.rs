@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hostfiles::{HostHome, PluginEntry, PluginsYaml, ReadError, read_if_present};
-use simplenetes_plugin::{Digest, Engine, Grants, LoadError};
+use simplenetes_plugin::{Digest, Engine, Grants, LoadError, Manifest};
 
 use crate::log::one_line;
 use crate::runtime::Runtime;
@@ -95,6 +95,8 @@ pub struct Plugins {
     engine: Engine,
     /// Directories in which first-party components lie beside the programs.
     beside: Vec<PathBuf>,
+    /// True when those components are in service with what they wish for, unless the list names others.
+    trusts_beside: bool,
     /// What was loaded, by digest and grants: the same plugin is not loaded twice.
     loaded: BTreeMap<(String, String), Arc<simplenetes_plugin::Plugin>>,
     current: Kinds,
@@ -108,8 +110,19 @@ impl Plugins {
             home,
             engine,
             beside,
+            trusts_beside: false,
             loaded: BTreeMap::new(),
             current: Kinds::default(),
+        }
+    }
+
+    /// The plugins of a pod that belongs to no host: those in the user's own directory, which has the
+    /// layout of a host home, and the first-party ones with what they wish for.
+    #[must_use]
+    pub fn of_user(own: HostHome, engine: Engine, beside: Vec<PathBuf>) -> Self {
+        Self {
+            trusts_beside: true,
+            ..Self::new(own, engine, beside)
         }
     }
 
@@ -168,7 +181,17 @@ impl Plugins {
     }
 
     fn listed(&self) -> Result<PluginsYaml, ReadError> {
-        Ok(read_if_present(&self.home.plugins_yaml())?.unwrap_or_default())
+        let mut listed: PluginsYaml =
+            read_if_present(&self.home.plugins_yaml())?.unwrap_or_default();
+        if self.trusts_beside {
+            let components = self.beside.iter().flat_map(|path| components(path));
+            for entry in components.filter_map(|path| first_party(&path)) {
+                if !listed.plugins.iter().any(|known| known.name == entry.name) {
+                    listed.plugins.push(entry);
+                }
+            }
+        }
+        Ok(listed)
     }
 
     /// A kind that is not served any more because its own plugin has a problem goes on with the old one. A
@@ -248,6 +271,19 @@ impl Plugins {
         });
         found.ok_or_else(|| PluginProblem::Missing(format!("{} {}", entry.name, entry.version)))
     }
+}
+
+/// A component beside the programs with all that it wishes for; none when it is no plugin.
+fn first_party(path: &Path) -> Option<PluginEntry> {
+    let component = fs::read(path).ok()?;
+    let manifest = Manifest::read(&component).ok()?;
+    Some(PluginEntry {
+        grants: serde_json::to_value(&manifest.wishes).ok()?,
+        digest: digest(&component),
+        source: "first-party".into(),
+        name: manifest.id,
+        version: manifest.version,
+    })
 }
 
 /// No grants at all means that nothing is allowed.

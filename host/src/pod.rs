@@ -66,6 +66,18 @@ impl PodFile {
         Ok(Self { pod, release })
     }
 
+    /// The compiled pod.
+    #[must_use]
+    pub fn pod(&self) -> &CompiledPod {
+        &self.pod
+    }
+
+    /// The directory of its release.
+    #[must_use]
+    pub fn release(&self) -> &ReleaseDir {
+        &self.release
+    }
+
     /// The versions of Pod API, runtime and pod.
     #[must_use]
     pub fn version(&self) -> String {

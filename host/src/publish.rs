@@ -52,6 +52,21 @@ impl Routes {
         (Self { sender }, receiver)
     }
 
+    /// A way to nowhere: where there is no proxy, nothing is routed.
+    #[must_use]
+    pub fn nowhere() -> Self {
+        let (routes, mut messages) = Self::channel();
+        tokio::spawn(async move {
+            while let Some(message) = messages.recv().await {
+                if let Message::Written(sender) = message {
+                    // Whoever has stopped waiting does not want to know.
+                    let _ = sender.send(());
+                }
+            }
+        });
+        routes
+    }
+
     /// Says which ports lead to a release now.
     pub async fn set(&self, id: ReleaseId, mappings: Vec<PortMapping>) {
         // The writer is gone only when the daemon ends.

@@ -13,9 +13,8 @@ use std::net::IpAddr;
 use hostfiles::{HostHome, Routers, read_if_present};
 use names::ReleaseId;
 
-pub use release::DesiredRelease;
-use release::Reading;
 pub(crate) use release::read_pod;
+pub use release::{DesiredRelease, Reading};
 
 /// What a host should have.
 #[derive(Debug, Clone, PartialEq, Default)]

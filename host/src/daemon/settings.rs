@@ -17,6 +17,9 @@ pub struct Settings {
     pub cache: PathBuf,
     /// The directory with first-party plugins, instead of the usual ones (`SIMPLENETES_PLUGINS`).
     pub plugins: Option<PathBuf>,
+    /// Where plugins lie for pods that belong to no host, with a `plugins.yaml`
+    /// (`XDG_CONFIG_HOME/simplenetes`).
+    pub user_files: PathBuf,
     /// Where programs are looked for (`PATH`).
     pub path: OsString,
     /// After so long without a change everything is read again (`SNS_RESCAN_SECONDS`): a safety net for
@@ -41,7 +44,12 @@ impl Settings {
             .ok_or_else(|| {
                 anyhow::anyhow!("no place for the cache of plugins: set HOME or XDG_CACHE_HOME")
             })?;
+        let user_files = variable("XDG_CONFIG_HOME")
+            .map(PathBuf::from)
+            .or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".config")))
+            .unwrap_or_else(|| PathBuf::from("/etc"));
         Ok(Self {
+            user_files: user_files.join("simplenetes"),
             executable: std::env::current_exe()?,
             cache: caches.join("simplenetes"),
             plugins: variable("SIMPLENETES_PLUGINS").map(PathBuf::from),

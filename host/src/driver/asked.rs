@@ -19,6 +19,7 @@ impl<W: World> Driver<W> {
     }
 
     pub(super) fn take_request(&mut self, action: &PodAction) {
+        self.was_asked = true;
         let file = self.orders.desired.borrow().clone();
         let file = file.and_then(|desired| desired.state.ok().flatten());
         let spec = self.spec.clone();

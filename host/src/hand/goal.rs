@@ -6,7 +6,7 @@ use names::{PodState, UnitName};
 use podspec::CompiledPod;
 use serde::{Deserialize, Serialize};
 
-use super::{Hand, Hold};
+use super::Hand;
 use crate::life::{Life, Operation, Phase};
 use crate::plan::{explain, is_settled};
 
@@ -53,14 +53,11 @@ impl Hand {
         false
     }
 
-    /// What was removed to be run again runs again: as `pod.state` says, or by hand.
+    /// What was removed to be run again runs again.
     fn start_again(&mut self) {
-        if let Some(hold) = self.hold {
-            self.hold = (hold.file != Some(PodState::Running)).then_some(Hold {
-                wanted: PodState::Running,
-                is_hasty: false,
-                ..hold
-            });
+        if let Some(hold) = &mut self.hold {
+            hold.wanted = PodState::Running;
+            hold.is_hasty = false;
         }
         if let Some(request) = &mut self.request {
             request.goal = Goal::Up;

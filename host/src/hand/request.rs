@@ -93,9 +93,8 @@ impl Hand {
         }
     }
 
-    /// What `pod.state` says already needs no hand.
     fn run(&mut self, hold: Hold) -> Goal {
-        self.hold = (hold.file != Some(PodState::Running)).then_some(hold);
+        self.hold = Some(hold);
         Goal::Up
     }
 }

@@ -3,6 +3,8 @@
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
+use rustix::process::{Signal, pidfd_send_signal};
+
 use super::Hands;
 use crate::lock::{Attempt, Holder, ReleaseLock, Role};
 use crate::log::one_line;
@@ -42,13 +44,38 @@ impl Hands {
         let role = self.around.role;
         match ReleaseLock::try_take(self.release(), role)? {
             Attempt::Taken(lock) => return Ok(lock),
-            Attempt::Held(holder) => self.around.log.info(format_args!(
-                "{}: waits for {}",
-                self.id(),
-                describe(holder.as_ref())
-            )),
+            Attempt::Held(holder) => {
+                self.around.log.info(format_args!(
+                    "{}: waits for {}",
+                    self.id(),
+                    describe(holder.as_ref())
+                ));
+                if let Some(keep) = holder.filter(|_| role == Role::Daemon) {
+                    self.ask_to_hand_over(&keep);
+                }
+            }
         }
         ReleaseLock::take(self.release(), role).await
+    }
+
+    /// A process that drives the release alone makes room for the daemon, and leaves the units as they
+    /// are. The signal goes through a descriptor, so that it can reach no other process.
+    fn ask_to_hand_over(&self, holder: &Holder) {
+        if holder.role != Role::Keep {
+            return;
+        }
+        let asked = match holder.process.open() {
+            Ok(None) => return,
+            Ok(Some(keep)) => pidfd_send_signal(keep, Signal::TERM).map_err(io::Error::from),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = asked {
+            self.around.log.warn(format_args!(
+                "{}: process {} cannot be asked to hand the release over: {error}",
+                self.id(),
+                holder.process.pid
+            ));
+        }
     }
 }
 

@@ -45,7 +45,7 @@ impl DesiredRelease {
 
 /// What was read of a release the last time.
 #[derive(Debug, Default)]
-pub(super) struct Reading {
+pub struct Reading {
     pod: Option<(Stamp, Result<Arc<CompiledPod>, String>)>,
 }
 
@@ -69,7 +69,8 @@ impl Stamp {
 }
 
 impl Reading {
-    pub(super) fn read(&mut self, id: &ReleaseId, directory: &ReleaseDir) -> DesiredRelease {
+    /// Reads the release in this directory.
+    pub fn read(&mut self, id: &ReleaseId, directory: &ReleaseDir) -> DesiredRelease {
         let pod = self.pod(id, &directory.pod());
         let configs = pod
             .as_ref()

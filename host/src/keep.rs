@@ -1,0 +1,141 @@
+//! The driver of one release where there is no daemon (`simplenetesd pod FILE keep`, started by the verbs
+//! that change something): the daemon's own driver, with probes, restarts, logs and status.
+//!
+//! It ends when a person has stopped or removed the pod, and leaves the units alone when it is asked to
+//! end: a daemon that is started later takes the release over that way. Nothing is routed to the pod.
+
+mod place;
+mod watch;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use hostfiles::HostHome;
+use simplenetes_plugin::Engine;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch as channel;
+
+use crate::daemon::Settings;
+use crate::driver::{Driver, Orders};
+use crate::hands::{Hands, OwnAddress, Surroundings};
+use crate::lock::{ReleaseLock, Role};
+use crate::log::Log;
+use crate::plugins::{Kinds, Plugins, directories};
+use crate::publish::Routes;
+use crate::ramdisk::Ramdisks;
+use crate::scan::{Reading, Scanner};
+use crate::steps::{Programs, StepRunner};
+use crate::system::Clock;
+
+use place::Place;
+use watch::{Change, Watch};
+
+/// Drives the release of this compiled pod until a person wants nothing more of it, or until somebody
+/// else takes it over.
+///
+/// # Errors
+/// The pod cannot be read, somebody drives it already, or the machine lacks something.
+pub async fn run(file: &Path, settings: &Settings, log: Log) -> Result<()> {
+    // Only fails for a leader of a process group, which is alone already.
+    let _ = rustix::process::setsid();
+    let place = Place::of(file)?;
+    if let Some(holder) = ReleaseLock::holder(&place.release) {
+        bail!("process {} drives {} already", holder.process.pid, place.id);
+    }
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let mut watch = Watch::start(&place.release).context("cannot watch the release")?;
+    let mut reading = Reading::default();
+    let mut read = || reading.read(&place.id, &place.release);
+    let desired = channel::Sender::new(Some(read()));
+    let shutdown = channel::Sender::new(false);
+    let (look, action) = (Arc::default(), Arc::default());
+    let orders = Orders {
+        desired: desired.subscribe(),
+        surroundings: channel::channel(0).1,
+        look: Arc::clone(&look),
+        action: Arc::clone(&action),
+        leaves: true,
+        shutdown: shutdown.subscribe(),
+    };
+    let hands = hands(&place, settings, log).await?;
+    let driver = Driver::new(place.id.clone(), hands, orders, Clock::start());
+    let mut driver = tokio::spawn(driver.run());
+    loop {
+        tokio::select! {
+            ended = &mut driver => return ended.context("the driver was aborted by a mistake, please report it"),
+            _ = term.recv() => { shutdown.send_replace(true); }
+            _ = int.recv() => { shutdown.send_replace(true); }
+            change = watch.next() => match change {
+                Change::Action => action.notify_one(),
+                Change::Status => look.notify_one(),
+                // While a sync is in the middle of its changes nothing is believed.
+                Change::Desired if place.is_disturbed() => {}
+                Change::Desired => {
+                    watch.follow();
+                    let news = read();
+                    desired.send_if_modified(|known| {
+                        let is_news = known.as_ref() != Some(&news);
+                        *known = Some(news);
+                        is_news
+                    });
+                }
+            },
+        }
+    }
+}
+
+async fn hands(place: &Place, settings: &Settings, log: Log) -> Result<Hands> {
+    let kinds = load(place, settings).await?;
+    let around = Surroundings {
+        kinds: channel::channel(Arc::new(kinds)).1,
+        address: channel::channel(address(place)).1,
+        owner: place.owner.to_string(),
+        ramdisks: match &place.home {
+            Some(home) => Ramdisks::own(home),
+            None => Ramdisks::Plain,
+        },
+        log,
+        role: Role::Keep,
+    };
+    let daemon = PathBuf::from("/proc/self/exe");
+    let runner = StepRunner::new(
+        place.id.clone(),
+        place.release.clone(),
+        Programs::new(&settings.executable, daemon, &settings.path),
+        place.owner == 0,
+        settings.open_files.clone(),
+    );
+    Ok(Hands::new(runner, around, Routes::nowhere()))
+}
+
+/// The kinds of pods of the host that the release lies on, or of the user.
+async fn load(place: &Place, settings: &Settings) -> Result<Kinds> {
+    let engine = Engine::new(&settings.cache)?;
+    let beside = directories(&settings.executable, settings.plugins.clone());
+    let mut plugins = match &place.home {
+        Some(home) => Plugins::new(home.clone(), engine, beside),
+        None => Plugins::of_user(HostHome::new(&settings.user_files), engine, beside),
+    };
+    // A plugin that is new here is translated first, which takes a while.
+    Ok(tokio::task::spawn_blocking(move || plugins.load()).await?)
+}
+
+/// Where there is no host, ports are bound to this machine alone.
+fn address(place: &Place) -> OwnAddress {
+    let known = place
+        .home
+        .as_ref()
+        .map(|home| Scanner::new(home.clone()).own_address());
+    let (ip, problem) = match known {
+        Some(Ok(Some(ip))) => (ip, None),
+        Some(Err(error)) => (
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+            Some(crate::log::one_line(&error)),
+        ),
+        Some(Ok(None)) | None => (IpAddr::V4(Ipv4Addr::LOCALHOST), None),
+    };
+    OwnAddress { ip, problem }
+}

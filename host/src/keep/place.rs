@@ -1,0 +1,52 @@
+//! Where a pod lies that is driven alone: on a host, or by itself.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use hostfiles::{HostHome, ReleaseDir};
+use names::ReleaseId;
+
+use crate::pod::PodFile;
+
+/// One release and what is around it.
+pub(super) struct Place {
+    pub(super) id: ReleaseId,
+    pub(super) release: ReleaseDir,
+    /// The host home that it belongs to; none for a pod that lies by itself.
+    pub(super) home: Option<HostHome>,
+    /// The user that its directory belongs to.
+    pub(super) owner: u32,
+}
+
+impl Place {
+    pub(super) fn of(file: &Path) -> Result<Self> {
+        let file = fs::canonicalize(file)
+            .with_context(|| format!("there is no pod at {}", file.display()))?;
+        let directory = file.parent().unwrap_or(Path::new("/")).to_owned();
+        let owner = fs::metadata(&directory)?.uid();
+        let pod = PodFile::open(file)?;
+        let id = pod.pod().release();
+        Ok(Self {
+            home: home_of(&directory, &id),
+            release: ReleaseDir::new(directory),
+            id,
+            owner,
+        })
+    }
+
+    /// True while a sync is in the middle of its changes.
+    pub(super) fn is_disturbed(&self) -> bool {
+        self.home
+            .as_ref()
+            .is_some_and(simplenetes_sync::journal_open)
+    }
+}
+
+/// The home above `pods/POD/release/VERSION`, if there is one and it has this release there.
+fn home_of(directory: &Path, id: &ReleaseId) -> Option<HostHome> {
+    let home = HostHome::new(directory.ancestors().nth(4)?);
+    let is_there = home.release(id).path() == directory;
+    (is_there && home.cluster_id().exists()).then_some(home)
+}
