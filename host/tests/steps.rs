@@ -194,7 +194,9 @@ async fn a_download_is_ended_when_something_else_is_wanted_and_a_command_is_not(
         ..StepOptions::default()
     };
     let mut lines = runner.told().lines();
-    let step = command("while :; do echo layer; sleep 0.1; done", silence);
+    let escape = ESCAPE.strip_suffix("wait; sleep 600").unwrap();
+    let script = format!("{escape} while :; do test -e child && echo layer; sleep 0.1; done");
+    let step = command(&script, silence);
     let processes = Processes::default();
     let (ended, ()) = tokio::join!(runner.run(step, &processes), async {
         lines.wait_for(|line| line == "layer").await.unwrap();
@@ -202,6 +204,8 @@ async fn a_download_is_ended_when_something_else_is_wanted_and_a_command_is_not(
     });
     let error = ended.unwrap_err();
     assert!(matches!(error, StepError::Cancelled { .. }), "{error}");
+    let child = noted(folder.path()).unwrap();
+    assert!(!is_alive(child), "the next step would run beside it");
     let step = command("touch begun; sleep 0.2", StepOptions::default());
     let begun = async {
         while !folder.path().join("begun").exists() {

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ const TIMEOUT_DEFAULT_MS: u64 = 60_000;
 const TIMEOUT_MAX_MS: u64 = 600_000;
 /// A runner enforces its deadlines itself; one that says nothing for so long after them is given up.
 const RUNNER_GRACE: Duration = Duration::from_secs(30);
+/// What tells a runner to end what it runs.
+const CANCEL: &[u8] = b"c";
 
 /// The way to a runner. One that is not waited for any more ends what it runs; when the daemon is killed
 /// instead, nobody says so, and the step goes on to its end.
@@ -36,7 +39,7 @@ struct Runner {
 impl Drop for Runner {
     fn drop(&mut self) {
         // It fails only when the runner has ended.
-        let _ = self.wishes.try_write(b"c");
+        let _ = self.wishes.try_write(CANCEL);
     }
 }
 
@@ -64,18 +67,21 @@ impl StepRunner {
             run_dir: self.release.run_dir(),
         };
         let mut runner = self.start_runner(&spec).await.map_err(failed)?;
-        let ended = self.follow(&mut runner, &spec);
+        let mut ended = pin!(self.follow(&mut runner.frames, &spec));
         let frame = tokio::select! {
-            frame = ended => frame,
+            frame = &mut ended => frame,
             () = self.told.cancelled(), if is_download => {
-                return Err(StepError::Cancelled { id: id.to_owned() });
+                // It fails only when the runner has ended.
+                let _ = runner.wishes.try_write(CANCEL);
+                // Nothing else may begin before all of it has ended.
+                ended.await
             }
         };
         match frame.map_err(failed)? {
             Some(frame) => answer(frame, id, program, &spec),
             None => {
                 if let Some(process) = runner.process {
-                    let run_dir = spec.run_dir;
+                    let run_dir = spec.run_dir.clone();
                     let end = move || end_stray(process, &run_dir);
                     // It is waited for: nothing should be done beside what is left of a step.
                     let _ = tokio::task::spawn_blocking(end).await;
@@ -126,11 +132,15 @@ impl StepRunner {
     }
 
     /// The last frame of the runner; none when it was killed.
-    async fn follow(&self, runner: &mut Runner, spec: &StepSpec) -> io::Result<Option<Frame>> {
+    async fn follow(
+        &self,
+        frames: &mut BufReader<OwnedReadHalf>,
+        spec: &StepSpec,
+    ) -> io::Result<Option<Frame>> {
         let patience = spec.total_ms.into_iter().chain(spec.silence_ms).max();
         let patience = Duration::from_millis(patience.unwrap_or_default()) + RUNNER_GRACE;
         loop {
-            let frame = timeout(patience, read_frame(&mut runner.frames)).await;
+            let frame = timeout(patience, read_frame(frames)).await;
             match frame {
                 Ok(Ok(Some(Frame::Line(line)))) => self.told.line(line),
                 Ok(frame) => return frame,
