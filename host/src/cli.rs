@@ -82,6 +82,13 @@ pub(crate) enum Command {
         #[arg(num_args = 0..)]
         about: Vec<String>,
     },
+    /// Translates a plugin from standard input to standard output; started by the daemon only
+    #[command(hide = true)]
+    Translate {
+        /// Its limits
+        #[arg(num_args = 0..)]
+        limits: Vec<u64>,
+    },
     /// The process that becomes the worker of a host home; started by root's daemon only
     #[command(hide = true)]
     WorkerGate(GateArgs),

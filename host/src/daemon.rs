@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use hostfiles::HostHome;
-use simplenetes_plugin::Engine;
+use simplenetes_plugin::{Engine, Helper};
 use simplenetes_sync::far::Recovered;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -84,7 +84,8 @@ struct Daemon {
 
 impl Daemon {
     async fn start(home: &Home, settings: Settings, log: Log) -> Result<Self> {
-        let engine = Engine::new(&settings.cache)?;
+        let helper = Helper::this_program(&["translate"]);
+        let engine = Engine::new(&settings.cache)?.translating_by(helper);
         if let Some(trouble) = engine.cache_trouble() {
             log.warn(format_args!(
                 "plugins are translated anew at each start, which takes seconds: {}; another place can be named with XDG_CACHE_HOME",

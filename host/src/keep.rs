@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use hostfiles::HostHome;
-use simplenetes_plugin::Engine;
+use simplenetes_plugin::{Engine, Helper};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch as channel;
 
@@ -113,7 +113,7 @@ async fn hands(place: &Place, settings: &Settings, log: Log) -> Result<Hands> {
 
 /// The kinds of pods of the host that the release lies on, or of the user.
 async fn load(place: &Place, settings: &Settings) -> Result<Kinds> {
-    let engine = Engine::new(&settings.cache)?;
+    let engine = Engine::new(&settings.cache)?.translating_by(Helper::this_program(&["translate"]));
     let beside = directories(&settings.executable, settings.plugins.clone());
     let mut plugins = match &place.home {
         Some(home) => Plugins::new(home.clone(), engine, beside),

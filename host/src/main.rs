@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command, Verb, machine};
+use simplenetes_plugin::HelperLimits;
 use simplenetesd::daemon::Settings;
 use simplenetesd::log::{Level, Log};
 use simplenetesd::{gate, keep, shim, step, system, systemd};
@@ -49,6 +50,7 @@ fn run(command: Command, log: Log) -> Result<u8> {
         Command::Shim { .. } => Ok(shim::run().map(|()| 0)?),
         Command::Step { .. } => Ok(step::run().map(|()| 0)?),
         Command::Gate { parent, .. } => Ok(gate::run(parent)),
+        Command::Translate { limits } => Ok(translate(&limits)),
         Command::WorkerGate(args) => machine::enter(args).map(|()| 0),
         Command::SystemdUnit { user } => print_unit(user.as_deref()).map(|()| 0),
         Command::Pod { verb: None, .. } => help(),
@@ -70,6 +72,18 @@ fn run_verb(file: PathBuf, verb: &Verb, log: Log) -> Result<u8> {
     let (text, succeeded) = cli::run_verb(file, verb, system::since_epoch().as_secs())?;
     print(&text)?;
     Ok(if succeeded { 0 } else { FAILURE })
+}
+
+/// What is wrong goes to standard error bare: the daemon puts it into its own message.
+fn translate(limits: &[u64]) -> u8 {
+    let limits = HelperLimits::parse(limits);
+    match simplenetes_plugin::translate(limits, io::stdin().lock(), io::stdout().lock()) {
+        Ok(()) => 0,
+        Err(error) => {
+            let _ = write!(io::stderr(), "{error}");
+            FAILURE
+        }
+    }
 }
 
 fn print_unit(home: Option<&Path>) -> Result<()> {

@@ -6,6 +6,7 @@ mod completions;
 mod host;
 pub(crate) mod plugin;
 pub(crate) mod pod;
+mod translate;
 
 use std::path::Path;
 
@@ -42,6 +43,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
     Completions(completions::CompletionsArgs),
+    Translate(translate::TranslateArgs),
 }
 
 /// Runs one command.
@@ -52,6 +54,7 @@ pub(crate) fn run(context: &Context<'_>, command: &Command) -> Result<(), Comman
         Command::Pod(command) => pod::run(context, command),
         Command::Plugin(command) => plugin::run(context, command),
         Command::Completions(args) => completions::run(context, args),
+        Command::Translate(args) => translate::run(args),
     }
 }
 

@@ -10,7 +10,9 @@ use wasmtime::{Config, EngineWeak};
 use crate::bindings::{Plugin as World, PluginPre};
 use crate::cache::{self, Cache, CacheError};
 use crate::call::CallState;
-use crate::{CONTRACT, Digest, Grants, Limits, Manifest, ManifestError, Plugin};
+use crate::{
+    CONTRACT, Digest, Grants, Helper, HelperError, Limits, Manifest, ManifestError, Plugin,
+};
 
 /// The period of the clock that ends calls. It runs on a thread of its own, because a guest that spins
 /// would stop the clock of the daemon's runtime.
@@ -23,6 +25,7 @@ pub struct Engine {
     linker: Arc<Linker<CallState>>,
     cache: Arc<Result<Cache, CacheError>>,
     limits: Limits,
+    helper: Option<Arc<Helper>>,
 }
 
 /// The engine could not be made.
@@ -65,6 +68,17 @@ pub enum LoadError {
         #[source]
         source: wasmtime::Error,
     },
+    /// The process that translates did not bring a translation.
+    #[error("cannot translate plugin {id} {version}")]
+    Helper {
+        /// The plugin's id.
+        id: String,
+        /// Its version.
+        version: String,
+        /// Why.
+        #[source]
+        source: HelperError,
+    },
     /// Its imports or exports do not fit.
     #[error("plugin {id} {version} does not fit the contract {CONTRACT}")]
     Fit {
@@ -105,7 +119,15 @@ impl Engine {
             linker: Arc::new(linker),
             cache: Arc::new(cache),
             limits,
+            helper: None,
         })
+    }
+
+    /// The same engine, which has plugins translated by a process with bounds instead of in its own.
+    #[must_use]
+    pub fn translating_by(mut self, helper: Helper) -> Self {
+        self.helper = Some(Arc::new(helper));
+        self
     }
 
     /// Why translated plugins are not kept: each is translated in memory whenever it is loaded. None when
@@ -163,10 +185,17 @@ impl Engine {
             version: manifest.version.clone(),
             source,
         };
-        let code = self
-            .engine
-            .precompile_component(component)
-            .map_err(refused)?;
+        let code = match &self.helper {
+            Some(helper) => helper.run(component).map_err(|source| LoadError::Helper {
+                id: manifest.id.clone(),
+                version: manifest.version.clone(),
+                source,
+            })?,
+            None => self
+                .engine
+                .precompile_component(component)
+                .map_err(refused)?,
+        };
         if let Ok(cache) = self.cache.as_ref() {
             // What cannot be kept, on a full disk perhaps, is translated again the next time.
             let _ = cache.keep(digest, &code);
@@ -176,7 +205,7 @@ impl Engine {
 }
 
 /// Everything that no plugin of ours needs is off: each was the way in of an advisory once.
-fn settings() -> Config {
+pub(crate) fn settings() -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)

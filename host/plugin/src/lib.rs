@@ -4,7 +4,8 @@
 //! This crate holds the one wasmtime engine. It reads a plugin's manifest by parsing alone, loads the
 //! component with the grants of its host, gives every call a fresh sandbox with limits, checks each step
 //! against the grants while the plugin records it, and hands the recorded steps back. It runs no step:
-//! it knows no process, no socket and no pod directory. Its only effect is the cache of translated code.
+//! it knows no socket and no pod directory. Its only effects are the cache of translated code and the
+//! process that translates.
 
 mod bindings;
 mod cache;
@@ -14,6 +15,7 @@ mod declared;
 mod engine;
 mod fault;
 mod grants;
+mod helper;
 mod limits;
 mod manifest;
 mod plugin;
@@ -27,6 +29,7 @@ pub use compile::{CompileInput, CompileOutput, PluginDiagnostic};
 pub use engine::{Engine, EngineError, LoadError};
 pub use fault::{CallError, FaultClass};
 pub use grants::{DirectoryGrant, Grants, ProgramGrant, Usage, UsageError};
+pub use helper::{Helper, HelperError, HelperLimits, translate};
 pub use limits::Limits;
 pub use manifest::{Digest, DigestError, Manifest, ManifestError};
 pub use plugin::{Planned, Plugin};

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use podspec::{PluginRef, Shape};
-use simplenetes_plugin::{Engine, Plugin};
+use simplenetes_plugin::{Engine, Helper, Plugin};
 
 use super::install::grants_of;
 use super::of_entry;
@@ -102,7 +102,9 @@ impl<'a> PluginLoader<'a> {
         };
         let engine = match self.engine.take() {
             Some(engine) => engine,
-            None => Engine::new(&cache).map_err(|error| unusable(error.into()))?,
+            None => Engine::new(&cache)
+                .map_err(|error| unusable(error.into()))?
+                .translating_by(Helper::this_program(&["translate"])),
         };
         let plugin = engine
             .load(bytes, grants)

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use simplenetes_plugin::Engine;
+use simplenetes_plugin::{Engine, Helper};
 use simplenetes_sync::far::Staged;
 
 use super::Target;
@@ -40,7 +40,8 @@ impl Trial {
             let engine = match self.engine.take() {
                 Some(engine) => engine,
                 None => Engine::new(&environment.plugin_cache()?)
-                    .map_err(|error| refused(error.into()))?,
+                    .map_err(|error| refused(error.into()))?
+                    .translating_by(Helper::this_program(&["translate"])),
             };
             let loaded = engine.load(&bytes, grants).map(drop);
             self.engine = Some(engine);
