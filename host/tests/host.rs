@@ -155,7 +155,7 @@ impl Host {
 }
 
 /// The plugin for native pods lies beside the daemon that is tested.
-fn native_component() -> Vec<u8> {
+pub(crate) fn native_component() -> Vec<u8> {
     let plugins = Path::new(env!("CARGO_BIN_EXE_simplenetesd"))
         .parent()
         .unwrap()

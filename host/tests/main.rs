@@ -9,6 +9,7 @@
 mod adoption;
 mod detached;
 mod host;
+mod hostile;
 mod lifecycle;
 mod machine;
 mod plugins;

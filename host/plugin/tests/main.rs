@@ -11,4 +11,5 @@ mod cache;
 mod calls;
 mod components;
 mod faults;
+mod hostile;
 mod native;

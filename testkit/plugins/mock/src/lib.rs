@@ -35,6 +35,9 @@ impl Guest for Mock {
     }
 
     fn assess(view: &View, report: &Report) -> Result<(), Fault> {
+        if view.pods().iter().any(|pod| is_poisonous(view, pod)) {
+            wrong(Some("of the poisonous pod"))?;
+        }
         let answer = view
             .answer("all")
             .ok_or_else(|| fault("retry", "the look brought nothing"))?;
@@ -49,7 +52,14 @@ impl Guest for Mock {
 
     fn plan(view: &View, steps: &Steps, report: &Report) -> Result<(), Fault> {
         std::panic::set_hook(Box::new(|info| log::write("error", &info.to_string())));
+        if view.pods().iter().any(|pod| is_poisonous(view, pod)) {
+            wrong(Some("of the poisonous pod"))?;
+        }
         match view.operation().as_str() {
+            "obey" => obey(view, steps),
+            "link away" => steps.link("root/main", "/etc/shadow"),
+            "climb by link" => steps.link("root/../pod", "config/conf"),
+            "climb by remove" => steps.remove("root/../../.."),
             "start" => steps.write("root/main", b"started", 0o644),
             "detach" => {
                 let options = Options::new();
@@ -86,6 +96,22 @@ impl Guest for Mock {
             unknown => Err(fault("give-up", &format!("no such behaviour: {unknown}"))),
         }
     }
+}
+
+/// Runs the words that the test gives as a fact, one to a line: as a command, or as the process of a unit.
+fn obey(view: &View, steps: &Steps) -> Result<(), Fault> {
+    let text = view.fact("words").unwrap_or_default();
+    let mut words = text.lines().map(str::to_owned);
+    let program = words.next().unwrap_or_default();
+    let args: Vec<String> = words.collect();
+    match view.unit() {
+        Some(unit) => steps.process(&unit, &program, &args, &Options::new()),
+        None => steps.command("obey", &program, &args, &Options::new()),
+    }
+}
+
+fn is_poisonous(view: &View, pod: &str) -> bool {
+    view.pod(pod).is_some_and(|spec| spec.contains("poison"))
 }
 
 fn fault(code: &str, message: &str) -> Fault {
