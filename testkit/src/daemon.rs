@@ -7,6 +7,7 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 use serde_json::Value;
@@ -15,6 +16,12 @@ use crate::wait_until;
 
 /// How long a daemon may take to end after SIGTERM.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a shim may take to end what its unit has left behind.
+const SHIM_LIMIT: Timespec = Timespec {
+    tv_sec: 3,
+    tv_nsec: 0,
+};
 
 /// A running `simplenetesd HOME`.
 #[derive(Debug)]
@@ -73,8 +80,10 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
         for record in records(&self.home) {
-            end(&record, "shim");
+            // The shim ends what the unit has left behind, if it is given the time.
             end(&record, "process");
+            wait_for_shim(&record);
+            end(&record, "shim");
         }
         unmount_below(&self.home);
     }
@@ -116,6 +125,17 @@ fn end(record: &Value, role: &str) -> Option<()> {
     let descriptor = pidfd_open(pid(id)?, PidfdFlags::empty()).ok()?;
     if start_time(id)? == process.get("startTime")?.as_u64()? {
         pidfd_send_signal(&descriptor, Signal::KILL).ok()?;
+    }
+    Some(())
+}
+
+fn wait_for_shim(record: &Value) -> Option<()> {
+    let shim = record.get("shim")?;
+    let id = shim.get("pid")?.as_u64()?;
+    let descriptor = pidfd_open(pid(id)?, PidfdFlags::empty()).ok()?;
+    if start_time(id)? == shim.get("startTime")?.as_u64()? {
+        let mut watched = [PollFd::new(&descriptor, PollFlags::IN)];
+        poll(&mut watched, Some(&SHIM_LIMIT)).ok()?;
     }
     Some(())
 }
