@@ -58,6 +58,9 @@ pub fn explain(spec: &CompiledPod, life: &Life, now: u64) -> Option<String> {
         .zip(&life.units)
         .filter_map(|(unit, truth)| of_unit(unit, truth, now))
         .collect();
+    if lines.is_empty() && !is_settled(spec, life) {
+        return under_way(spec, life, now);
+    }
     let share = (MESSAGE_CHARS / lines.len().max(1)).max(UNIT_CHARS_MIN);
     let cut: Vec<String> = lines.iter().map(|line| cut(line, share)).collect();
     (!cut.is_empty()).then(|| cut.join("; "))
@@ -80,6 +83,32 @@ fn stopping(spec: &CompiledPod, life: &Life, now: u64) -> Option<String> {
         Phase::Up { .. } | Phase::Absent | Phase::Exited { .. } => {
             format!("stopping: unit {name} still runs")
         }
+    })
+}
+
+/// What a release waits for in which nothing has failed: units start one after the other, the first first.
+fn under_way(spec: &CompiledPod, life: &Life, now: u64) -> Option<String> {
+    let pairs = spec.units.iter().zip(&life.units);
+    let (unit, truth) = pairs
+        .filter(|(unit, truth)| !rests(unit, truth))
+        .find(|(_, truth)| !matches!(truth.phase, Phase::Up { passed: true, .. }))?;
+    let name = &unit.name;
+    Some(match truth.phase {
+        Phase::Starting => format!("unit {name} is being started"),
+        Phase::Up { since, .. } => {
+            let startup = unit.startup_probe.as_ref();
+            let limit = startup.map_or(0, |probe| u64::from(probe.timeout_seconds) * 1_000);
+            let left = seconds(since.saturating_add(limit), now);
+            format!("unit {name} has {left} to pass its startup probe")
+        }
+        Phase::Stopping { since, .. } => {
+            let due = since.saturating_add(u64::from(unit.stop_grace_seconds) * 1_000);
+            format!(
+                "unit {name} is started again and has {} to end",
+                seconds(due, now)
+            )
+        }
+        Phase::Absent | Phase::Exited { .. } => format!("unit {name} is started next"),
     })
 }
 

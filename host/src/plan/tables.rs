@@ -464,3 +464,28 @@ fn every_ill_unit_is_told_and_the_line_stays_short() {
         );
     }
 }
+
+#[test]
+fn a_release_that_is_under_way_says_what_it_waits_for() {
+    let spec = pod("  stopTimeout: 3\n  startupProbe: {timeoutSeconds: 5, check: exit}");
+    let stopping = Phase::Stopping {
+        since: NOW,
+        killed: None,
+        reason: StopReason::Restart,
+    };
+    let waiting = Phase::Up {
+        since: NOW - 1_500,
+        passed: false,
+    };
+    for (phase, expected) in [
+        (Phase::Absent, "unit main is started next"),
+        (Phase::Starting, "unit main is being started"),
+        (waiting, "unit main has 4 s to pass its startup probe"),
+        (stopping, "unit main is started again and has 3 s to end"),
+    ] {
+        let mut life = life(&spec, phase);
+        life.wanted = PodState::Running;
+        assert_eq!(explain(&spec, &life, NOW).as_deref(), Some(expected));
+    }
+    assert_eq!(explain(&spec, &life(&spec, up(NOW)), NOW), None);
+}
