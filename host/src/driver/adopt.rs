@@ -64,7 +64,9 @@ impl<W: World> Driver<W> {
                     since: *since,
                     passed,
                 };
-            } else if let Some((at, end)) = found.exited.get(&unit.name) {
+            } else if let Some((at, start_count, end)) = found.exited.get(&unit.name) {
+                // The memory may be of before that start: it was not written, or could not be.
+                unit.start_count = unit.start_count.max(*start_count);
                 let reason = if memory.asked_to_end {
                     EndReason::Asked(StopReason::Pod)
                 } else {

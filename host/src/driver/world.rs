@@ -25,8 +25,8 @@ pub struct Found {
     pub memory: Memory,
     /// Units whose process runs: since when, and which start it is.
     pub running: BTreeMap<UnitName, (u64, u32)>,
-    /// Units whose process has ended: when, and how.
-    pub exited: BTreeMap<UnitName, (u64, End)>,
+    /// Units whose process has ended: when, which start it was, and how.
+    pub exited: BTreeMap<UnitName, (u64, u32, End)>,
     /// What a person has asked for.
     pub hand: Hand,
     /// True when there is something to remove.

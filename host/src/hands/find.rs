@@ -24,7 +24,7 @@ const SETTLE_PAUSE: Duration = Duration::from_millis(20);
 /// What the files of one unit say.
 pub(super) enum Unit {
     Running(RunRecord),
-    Ended(u64, End),
+    Ended(u64, u32, End),
     /// Its shim was killed.
     Orphaned(RunRecord),
     Nothing,
@@ -67,8 +67,9 @@ impl Hands {
                         .running
                         .insert(unit.name.clone(), (record.started_ms, record.start_count));
                 }
-                Unit::Ended(at, end) => {
-                    found.exited.insert(unit.name.clone(), (at, end));
+                Unit::Ended(at, start_count, end) => {
+                    let exited = (at, start_count, end);
+                    found.exited.insert(unit.name.clone(), exited);
                 }
                 Unit::Nothing | Unit::Orphaned(_) | Unit::Unsettled => {}
             }
@@ -88,7 +89,8 @@ impl Hands {
                 Unit::Unsettled => tokio::time::sleep(SETTLE_PAUSE).await,
                 Unit::Orphaned(record) => {
                     self.end_orphans(unit, &record).await;
-                    return Unit::Ended(record.started_ms, End::default());
+                    let (at, start_count) = (record.started_ms, record.start_count);
+                    return Unit::Ended(at, start_count, End::default());
                 }
                 known => return known,
             }
@@ -146,6 +148,7 @@ fn look(files: &RunFiles, boot: &str) -> io::Result<Unit> {
         Some(_) if has_shim => Unit::Unsettled,
         Some(exit) => Unit::Ended(
             exit.ended_ms,
+            exit.start_count,
             End {
                 code: exit.code,
                 why: exit.reason,
