@@ -19,6 +19,8 @@ mod world;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+mod sim;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
