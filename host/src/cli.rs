@@ -1,13 +1,17 @@
 //! The command line.
 
+pub(crate) mod change;
 pub(crate) mod machine;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use machine::{GateArgs, MachineArgs};
 
 use simplenetesd::pod::{self, logs::LogsArgs};
+
+use change::Change;
 
 /// The daemon of a Simplenetes host: makes the pods below a host home equal to the files in it.
 ///
@@ -52,10 +56,13 @@ Exit status:
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Asks one pod: the verbs of the Pod API that only read
+    /// Asks one pod, or has it changed: the verbs of the Pod API
     Pod {
         /// The compiled pod
         file: PathBuf,
+        /// Wait no longer than so long for what changes the pod; it goes on
+        #[arg(long, global = true, value_name = "SECONDS")]
+        timeout: Option<u64>,
         #[command(subcommand)]
         verb: Option<Verb>,
     },
@@ -113,9 +120,15 @@ pub(crate) enum Verb {
     Readiness,
     /// Shows what the units of the pod have written
     Logs(LogsArgs),
+    #[command(flatten)]
+    Change(Change),
     /// Drives the pod where there is no daemon; started by other verbs only
     #[command(hide = true)]
-    Keep,
+    Keep {
+        /// Bind ports to this address
+        #[arg(long, value_name = "IP")]
+        host_interface: Option<IpAddr>,
+    },
     #[command(external_subcommand)]
     Unknown(Vec<String>),
 }
@@ -149,6 +162,6 @@ pub(crate) fn run_verb(file: PathBuf, verb: &Verb, now_s: u64) -> anyhow::Result
         Verb::Ps => (pod.ps(now_s)?.into_bytes(), true),
         Verb::Readiness => (Vec::new(), pod.is_ready(now_s)),
         Verb::Logs(args) => (pod.logs(args, now_s)?, true),
-        Verb::Keep | Verb::Unknown(_) => (Vec::new(), false),
+        Verb::Change(_) | Verb::Keep { .. } | Verb::Unknown(_) => (Vec::new(), false),
     })
 }

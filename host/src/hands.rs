@@ -44,6 +44,14 @@ pub struct OwnAddress {
     pub problem: Option<String>,
 }
 
+impl OwnAddress {
+    /// An address that somebody has named.
+    #[must_use]
+    pub fn given(ip: IpAddr) -> Self {
+        Self { ip, problem: None }
+    }
+}
+
 /// What all releases of a host share.
 #[derive(Clone)]
 pub struct Surroundings {

@@ -5,7 +5,7 @@
 //! end: a daemon that is started later takes the release over that way. Nothing is routed to the pod.
 
 mod place;
-mod watch;
+pub(crate) mod watch;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -29,15 +29,20 @@ use crate::scan::{Reading, Scanner};
 use crate::steps::{Programs, StepRunner};
 use crate::system::Clock;
 
-use place::Place;
+pub(crate) use place::Place;
 use watch::{Change, Watch};
 
 /// Drives the release of this compiled pod until a person wants nothing more of it, or until somebody
-/// else takes it over.
+/// else takes it over. Ports are bound to `interface`, or to the address of the host.
 ///
 /// # Errors
 /// The pod cannot be read, somebody drives it already, or the machine lacks something.
-pub async fn run(file: &Path, settings: &Settings, log: Log) -> Result<()> {
+pub async fn run(
+    file: &Path,
+    interface: Option<IpAddr>,
+    settings: &Settings,
+    log: Log,
+) -> Result<()> {
     // Only fails for a leader of a process group, which is alone already.
     let _ = rustix::process::setsid();
     let place = Place::of(file)?;
@@ -60,7 +65,7 @@ pub async fn run(file: &Path, settings: &Settings, log: Log) -> Result<()> {
         leaves: true,
         shutdown: shutdown.subscribe(),
     };
-    let hands = hands(&place, settings, log).await?;
+    let hands = hands(&place, interface, settings, log).await?;
     let driver = Driver::new(place.id.clone(), hands, orders, Clock::start());
     let mut driver = tokio::spawn(driver.run());
     loop {
@@ -87,11 +92,16 @@ pub async fn run(file: &Path, settings: &Settings, log: Log) -> Result<()> {
     }
 }
 
-async fn hands(place: &Place, settings: &Settings, log: Log) -> Result<Hands> {
+async fn hands(
+    place: &Place,
+    interface: Option<IpAddr>,
+    settings: &Settings,
+    log: Log,
+) -> Result<Hands> {
     let kinds = load(place, settings).await?;
     let around = Surroundings {
         kinds: channel::channel(Arc::new(kinds)).1,
-        address: channel::channel(address(place)).1,
+        address: channel::channel(interface.map_or_else(|| address(place), OwnAddress::given)).1,
         owner: place.owner.to_string(),
         ramdisks: match &place.home {
             Some(home) => Ramdisks::own(home),

@@ -9,6 +9,7 @@
 //! Planning (`life`, `plan`) is pure; one task (`driver`) owns each release; effects are in `hands`,
 //! `steps`, `shim`, `probe` and `publish`. A daemon that ends or is killed leaves every pod running.
 
+pub mod ask;
 pub mod daemon;
 mod descendants;
 pub mod driver;

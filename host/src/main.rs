@@ -3,6 +3,7 @@
 mod cli;
 
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -56,18 +57,23 @@ fn run(command: Command, log: Log) -> Result<u8> {
         Command::Pod { verb: None, .. } => help(),
         Command::Pod {
             file,
+            timeout,
             verb: Some(verb),
-        } => run_verb(file, &verb, log),
+        } => run_verb(file, &verb, timeout, log),
     }
 }
 
-fn run_verb(file: PathBuf, verb: &Verb, log: Log) -> Result<u8> {
+fn run_verb(file: PathBuf, verb: &Verb, timeout: Option<u64>, log: Log) -> Result<u8> {
     if let Some(refusal) = verb.refusal() {
         log.error(refusal);
         return Ok(WRONG_COMMAND_LINE);
     }
-    if let Verb::Keep = verb {
-        return keep_up(&file, log).map(|()| 0);
+    match verb {
+        Verb::Keep { host_interface } => {
+            return keep_up(&file, *host_interface, log).map(|()| 0);
+        }
+        Verb::Change(change) => return cli::change::run(&file, change, timeout, log),
+        _ => {}
     }
     let (text, succeeded) = cli::run_verb(file, verb, system::since_epoch().as_secs())?;
     print(&text)?;
@@ -98,13 +104,13 @@ fn print_unit(home: Option<&Path>) -> Result<()> {
 }
 
 /// Drives one pod, with the settings of the environment.
-fn keep_up(file: &Path, log: Log) -> Result<()> {
+fn keep_up(file: &Path, interface: Option<IpAddr>, log: Log) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
     let settings = Settings::from_environment()?;
-    let ended = runtime.block_on(keep::run(file, &settings, log));
+    let ended = runtime.block_on(keep::run(file, interface, &settings, log));
     // A blocking call that is still under way must not hold up the end.
     runtime.shutdown_background();
     ended

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use testkit::{Daemon, wait_until};
 
 /// Only ends a test that has failed already.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// A host home.
 pub(crate) struct Host {

@@ -7,6 +7,7 @@
 )]
 
 mod adoption;
+mod by_hand;
 mod detached;
 mod host;
 mod hostile;

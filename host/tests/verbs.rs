@@ -81,12 +81,12 @@ fn a_verb_that_there_is_not_is_named_with_those_that_there_are() {
     let host = Host::new();
     host.pod(WEB, "stopped", "- name: main\n");
     let pod = host.release(WEB).pod();
-    let output = host.run(&["pod", pod.to_str().unwrap(), "start", "main"]);
+    let output = host.run(&["pod", pod.to_str().unwrap(), "dance", "main"]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(
         said.contains(
-            "no verb `start` in this version; verbs: version, info, ps, readiness, logs\n"
+            "no verb `dance` in this version; verbs: version, info, ps, readiness, logs, run, stop, "
         ),
         "{said}"
     );

@@ -11,17 +11,17 @@ use names::ReleaseId;
 use crate::pod::PodFile;
 
 /// One release and what is around it.
-pub(super) struct Place {
-    pub(super) id: ReleaseId,
-    pub(super) release: ReleaseDir,
+pub(crate) struct Place {
+    pub(crate) id: ReleaseId,
+    pub(crate) release: ReleaseDir,
     /// The host home that it belongs to; none for a pod that lies by itself.
-    pub(super) home: Option<HostHome>,
+    pub(crate) home: Option<HostHome>,
     /// The user that its directory belongs to.
-    pub(super) owner: u32,
+    pub(crate) owner: u32,
 }
 
 impl Place {
-    pub(super) fn of(file: &Path) -> Result<Self> {
+    pub(crate) fn of(file: &Path) -> Result<Self> {
         let file = fs::canonicalize(file)
             .with_context(|| format!("there is no pod at {}", file.display()))?;
         let directory = file.parent().unwrap_or(Path::new("/")).to_owned();
@@ -37,7 +37,7 @@ impl Place {
     }
 
     /// True while a sync is in the middle of its changes.
-    pub(super) fn is_disturbed(&self) -> bool {
+    pub(crate) fn is_disturbed(&self) -> bool {
         self.home
             .as_ref()
             .is_some_and(simplenetes_sync::journal_open)

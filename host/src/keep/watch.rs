@@ -12,7 +12,7 @@ const QUEUE_MAX: usize = 64;
 
 /// What has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
+pub(crate) enum Change {
     /// There may be a request by hand.
     Action,
     /// Somebody has written the status.
@@ -22,14 +22,14 @@ pub(super) enum Change {
 }
 
 /// A watch over one release.
-pub(super) struct Watch {
+pub(crate) struct Watch {
     changes: mpsc::Receiver<Change>,
     watcher: INotifyWatcher,
     configs: PathBuf,
 }
 
 impl Watch {
-    pub(super) fn start(release: &ReleaseDir) -> notify::Result<Self> {
+    pub(crate) fn start(release: &ReleaseDir) -> notify::Result<Self> {
         let (sender, changes) = mpsc::channel(QUEUE_MAX);
         let note = move |event: notify::Result<Event>| {
             for change in changes_of(event) {
@@ -50,7 +50,7 @@ impl Watch {
     }
 
     /// Watches the directories of the configs that are there now.
-    pub(super) fn follow(&mut self) {
+    pub(crate) fn follow(&mut self) {
         let mut directories = vec![self.configs.clone()];
         let inner = fs::read_dir(&self.configs).into_iter().flatten().flatten();
         directories.extend(inner.map(|entry| entry.path()).filter(|path| path.is_dir()));
@@ -61,7 +61,7 @@ impl Watch {
     }
 
     /// The next change.
-    pub(super) async fn next(&mut self) -> Change {
+    pub(crate) async fn next(&mut self) -> Change {
         match self.changes.recv().await {
             Some(change) => change,
             None => std::future::pending().await,

@@ -1,0 +1,201 @@
+//! The verbs that change something, as a person types them: with a daemon, without one, and when one
+//! comes or goes meanwhile.
+
+use std::fs;
+use std::process::Output;
+
+use hostfiles::{PodPhase, PodStatus};
+use testkit::wait_until;
+
+use crate::host::{Host, LIMIT, is_alive, is_running, pid, shell};
+
+const WEB: &str = "web:1.0.0";
+const STAYS: &str = "trap 'echo told' HUP; echo begun; while :; do sleep 0.05; done";
+
+fn ask(host: &Host, words: &[&str]) -> Output {
+    let pod = host.release(WEB).pod();
+    host.run(&[&["pod", pod.to_str().unwrap()], words].concat())
+}
+
+#[track_caller]
+fn done(host: &Host, words: &[&str]) {
+    let output = ask(host, words);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words:?}: {said}");
+}
+
+#[track_caller]
+fn refused(host: &Host, words: &[&str], code: i32, expected: &str) {
+    let output = ask(host, words);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(said.contains(expected), "{said}");
+}
+
+fn phase(host: &Host) -> PodPhase {
+    host.status(WEB).unwrap().status
+}
+
+/// The process that drives the pod alone; none when nobody does.
+fn keep(host: &Host) -> Option<u32> {
+    let text = fs::read_to_string(host.release(WEB).lock()).ok()?;
+    let holder: serde_json::Value = serde_json::from_str(&text).ok()?;
+    let pid = u32::try_from(holder.pointer("/process/pid")?.as_u64()?).ok()?;
+    (holder.get("role")? == "keep" && is_alive(pid)).then_some(pid)
+}
+
+fn until_nobody_drives(host: &Host) {
+    let gone = || Ok(keep(host).is_none().then_some(()));
+    wait_until("the end of the driver", LIMIT, gone).unwrap();
+}
+
+fn units() -> String {
+    let main = shell("main", "restart: always; signal: {sig: HUP}", STAYS);
+    main + &shell("side", "restart: always", "exec sleep 600")
+}
+
+/// Every verb in the order of a day, whoever drives the pod.
+fn day(host: &Host) {
+    done(host, &["run"]);
+    assert_eq!(phase(host), PodPhase::Running);
+    let before = host.status(WEB).unwrap();
+    done(host, &["run"]);
+    assert_eq!(
+        pid(&host.status(WEB).unwrap()),
+        pid(&before),
+        "it ran already"
+    );
+    done(host, &["signal", "main"]);
+    host.wait_for_line(WEB, "main", "stdout", "told");
+    done(host, &["rerun", "side"]);
+    let after = host.status(WEB).unwrap();
+    assert_eq!(pid(&after), pid(&before), "main was not named");
+    let side = |status: &PodStatus| status.units.last().unwrap().pid;
+    assert_ne!(side(&after), side(&before));
+    done(host, &["download"]);
+    done(host, &["create-volumes"]);
+    refused(host, &["purge"], 1, "`rm` removes it first");
+    refused(
+        host,
+        &["signal", "mian"],
+        1,
+        "there is no unit `mian`: expected main, side",
+    );
+    refused(host, &["signal", "MAIN"], 1, "found `MAIN`");
+    done(host, &["stop"]);
+    assert_eq!(phase(host), PodPhase::Exited);
+    assert!(!is_alive(pid(&before)));
+    refused(host, &["start"], 1, "it was not created");
+    refused(host, &["reload-configs", "conf"], 1, "the pod does not run");
+    done(host, &["rerun", "--kill"]);
+    assert_eq!(phase(host), PodPhase::Running);
+    done(host, &["kill"]);
+    done(host, &["rm", "-k"]);
+    assert_eq!(phase(host), PodPhase::Removed);
+    done(host, &["create"]);
+    assert_eq!(phase(host), PodPhase::Created);
+    done(host, &["start"]);
+    assert_eq!(phase(host), PodPhase::Running);
+    done(host, &["rm"]);
+    done(host, &["purge"]);
+    assert_eq!(phase(host), PodPhase::Removed);
+    assert!(!host.release(WEB).run_dir().exists());
+}
+
+#[test]
+fn a_day_with_a_daemon() {
+    let host = Host::new();
+    host.pod(WEB, "stopped", &units());
+    let _daemon = host.daemon();
+    day(&host);
+}
+
+#[test]
+fn a_day_without_a_daemon() {
+    let host = Host::new();
+    host.pod(WEB, "stopped", &units());
+    day(&host);
+    until_nobody_drives(&host);
+}
+
+#[test]
+fn a_pod_that_belongs_to_no_host_runs_where_it_lies() {
+    let host = Host::new();
+    host.pod(WEB, "stopped", &units());
+    let alone = host.release(WEB).path().with_file_name("alone");
+    #[expect(clippy::disallowed_methods, reason = "a directory is moved as it is")]
+    fs::rename(host.release(WEB).path(), &alone).unwrap();
+    fs::remove_file(alone.join("pod.state")).unwrap();
+    let pod = alone.join("pod");
+    let ask = |verb: &str| {
+        let output = host.run(&["pod", pod.to_str().unwrap(), verb]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{verb}: {said}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    ask("run");
+    assert!(ask("ps").contains("\nstatus: running\n"));
+    ask("readiness");
+    ask("rm");
+    assert!(ask("ps").contains("\nstatus: removed\n"));
+}
+
+#[test]
+fn a_daemon_takes_over_without_touching_a_process_and_what_is_held_stays_held() {
+    let host = Host::new();
+    host.pod(WEB, "running", &units());
+    done(&host, &["run"]);
+    let before = host.status(WEB).unwrap();
+    let alone = keep(&host).unwrap();
+    let mut daemon = host.daemon();
+    let told = |status: &PodStatus| status.pid == Some(daemon.id());
+    let after = host.wait(WEB, "the daemon to drive", told);
+    assert!(is_running(&after) && !is_alive(alone));
+    let pids = |status: &PodStatus| -> Vec<_> {
+        status
+            .units
+            .iter()
+            .map(|unit| (unit.pid, unit.start_count))
+            .collect()
+    };
+    assert_eq!(pids(&after), pids(&before));
+    daemon.stop().unwrap();
+    // Nobody drives it now, and it is stopped by hand all the same.
+    done(&host, &["stop"]);
+    until_nobody_drives(&host);
+    let _daemon = host.daemon();
+    let held = host.wait(WEB, "what is held", |status| {
+        status.message.contains("held by hand: stopped")
+    });
+    assert_eq!(held.status, PodPhase::Exited);
+    host.state(WEB, "removed");
+    host.wait(WEB, "the removal", |status| {
+        status.status == PodPhase::Removed
+    });
+    host.state(WEB, "running");
+    host.wait(WEB, "the pod to run", is_running);
+}
+
+#[test]
+fn a_verb_that_takes_too_long_goes_on_and_says_so() {
+    let host = Host::new();
+    let stubborn = "trap '' TERM; while :; do sleep 0.05; done";
+    host.pod(WEB, "running", &shell("main", "stopTimeout: 3", stubborn));
+    let _daemon = host.daemon();
+    host.wait(WEB, "the pod to run", is_running);
+    refused(&host, &["stop", "--timeout", "1"], 1, "not done after 1 s");
+    host.wait(WEB, "the stop", |status| status.status == PodPhase::Exited);
+}
+
+#[test]
+fn wrong_words_are_refused_before_anything_is_done() {
+    let host = Host::new();
+    host.pod(WEB, "stopped", &units());
+    refused(&host, &["reload-configs"], 2, "<CONFIGS>");
+    refused(&host, &["run", "--host-interface", "nowhere"], 2, "nowhere");
+    refused(&host, &["dance"], 2, "no verb `dance`");
+    let output = host.run(&["pod", "/nowhere/pod", "run"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("there is no pod at /nowhere/pod"), "{said}");
+    assert!(!host.release(WEB).status().exists());
+}
