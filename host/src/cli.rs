@@ -122,6 +122,27 @@ pub(crate) enum Verb {
     Logs(LogsArgs),
     #[command(flatten)]
     Change(Change),
+    /// Opens a shell in a unit that runs, with the unit's environment
+    Shell {
+        /// The unit (default: the last one of the pod)
+        #[arg(short, long, visible_alias = "unit", value_name = "UNIT")]
+        container: Option<String>,
+        /// Use bash instead of sh
+        #[arg(short, long)]
+        bash: bool,
+        /// Run these words as a line of the shell instead
+        #[arg(last = true)]
+        line: Vec<String>,
+    },
+    /// Runs a command in a unit that runs, with the unit's environment; its exit status is the command's
+    Exec {
+        /// The unit (default: the last one of the pod)
+        #[arg(short, long, visible_alias = "unit", value_name = "UNIT")]
+        container: Option<String>,
+        /// The command and its arguments
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
     /// Drives the pod where there is no daemon; started by other verbs only
     #[command(hide = true)]
     Keep {
@@ -162,6 +183,10 @@ pub(crate) fn run_verb(file: PathBuf, verb: &Verb, now_s: u64) -> anyhow::Result
         Verb::Ps => (pod.ps(now_s)?.into_bytes(), true),
         Verb::Readiness => (Vec::new(), pod.is_ready(now_s)),
         Verb::Logs(args) => (pod.logs(args, now_s)?, true),
-        Verb::Change(_) | Verb::Keep { .. } | Verb::Unknown(_) => (Vec::new(), false),
+        Verb::Shell { .. }
+        | Verb::Exec { .. }
+        | Verb::Change(_)
+        | Verb::Keep { .. }
+        | Verb::Unknown(_) => (Vec::new(), false),
     })
 }

@@ -151,36 +151,48 @@ pub fn run(parent: u32) -> u8 {
 
 /// Only returns when the program could not be executed.
 fn execute(launch: &Launch, parent: Option<Pid>) -> Refusal {
-    let refuse = |message: String| Refusal {
-        code: NOT_EXECUTABLE,
-        message,
-    };
-    if let Some(name) = &launch.user
-        && let Err(error) = change_user(launch, name)
-    {
-        return refuse(format!("cannot run as user `{name}`: {error}"));
+    match bound_to(launch, parent) {
+        Ok((stdin, marker)) => replace_this_process(launch, stdin, marker.as_ref()),
+        Err(refusal) => refusal,
     }
+}
+
+/// Becomes the program in the place of this process, with its streams. Only returns when that failed.
+#[must_use]
+pub fn become_here(launch: &Launch) -> Refusal {
+    match change_user(launch).and_then(|()| go_to_directory(launch)) {
+        Ok(()) => replace_this_process(launch, Stdio::inherit(), None),
+        Err(refusal) => refusal,
+    }
+}
+
+/// Makes this process the program's in all but the program, and lets it live no longer than its parent.
+fn bound_to(launch: &Launch, parent: Option<Pid>) -> Result<(Stdio, Option<Marker>), Refusal> {
+    change_user(launch)?;
     // Nobody would read the output of a program whose parent was killed, and nobody would know of it.
-    if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
-        return refuse(format!("cannot bind the program to its parent: {error}"));
-    }
+    set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|error| refusal(format!("cannot bind the program to its parent: {error}")))?;
     // The signal comes only when the parent ends from now on; this one may have ended already.
     if getppid() != parent {
-        return refuse("the parent of the program has ended".into());
+        return Err(refusal("the parent of the program has ended".into()));
     }
-    if let Err(error) = std::env::set_current_dir(&launch.working_directory) {
-        return refuse(format!(
-            "cannot start in {}: {error}",
-            launch.working_directory.display()
-        ));
-    }
+    go_to_directory(launch)?;
     let marker = parent
         .and_then(|pid| ProcessId::of(pid.as_raw_nonzero().get().unsigned_abs()).ok())
         .and_then(|process| Marker::of(process).ok());
-    let stdin = match stdin(&launch.stdin) {
-        Ok(stdin) => stdin,
-        Err(error) => return refuse(format!("cannot prepare standard input: {error}")),
-    };
+    let stdin = stdin(&launch.stdin)
+        .map_err(|error| refusal(format!("cannot prepare standard input: {error}")))?;
+    Ok((stdin, marker))
+}
+
+fn refusal(message: String) -> Refusal {
+    Refusal {
+        code: NOT_EXECUTABLE,
+        message,
+    }
+}
+
+fn replace_this_process(launch: &Launch, stdin: Stdio, marker: Option<&Marker>) -> Refusal {
     #[expect(
         clippy::disallowed_methods,
         reason = "the gate is where the program of a unit or a step is executed"
@@ -189,7 +201,7 @@ fn execute(launch: &Launch, parent: Option<Pid>) -> Refusal {
         .args(&launch.args)
         .env_clear()
         .envs(launch.env.iter().map(|(name, value)| (name, value)))
-        .envs(marker.as_ref().map(Marker::variable))
+        .envs(marker.map(Marker::variable))
         .stdin(stdin)
         .exec();
     let code = if error.kind() == io::ErrorKind::NotFound {
@@ -203,12 +215,24 @@ fn execute(launch: &Launch, parent: Option<Pid>) -> Refusal {
     }
 }
 
-fn change_user(launch: &Launch, name: &str) -> io::Result<()> {
-    let user = look_up(Path::new("/etc"), name)?;
-    if let Some((release, unit)) = &launch.root {
-        user::give_root(&ReleaseDir::new(release), unit, &user)?;
-    }
-    become_user(&user)
+fn go_to_directory(launch: &Launch) -> Result<(), Refusal> {
+    let directory = &launch.working_directory;
+    std::env::set_current_dir(directory)
+        .map_err(|error| refusal(format!("cannot start in {}: {error}", directory.display())))
+}
+
+fn change_user(launch: &Launch) -> Result<(), Refusal> {
+    let Some(name) = &launch.user else {
+        return Ok(());
+    };
+    let changed = || -> io::Result<()> {
+        let user = look_up(Path::new("/etc"), name)?;
+        if let Some((release, unit)) = &launch.root {
+            user::give_root(&ReleaseDir::new(release), unit, &user)?;
+        }
+        become_user(&user)
+    };
+    changed().map_err(|error| refusal(format!("cannot run as user `{name}`: {error}")))
 }
 
 fn stdin(content: &[u8]) -> io::Result<Stdio> {

@@ -3,6 +3,7 @@
 //! It decides nothing. What it did is answered; when it should be done is the planner's.
 
 mod asked;
+mod attach;
 mod find;
 mod hold;
 mod note;

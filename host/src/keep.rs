@@ -92,7 +92,7 @@ pub async fn run(
     }
 }
 
-async fn hands(
+pub(crate) async fn hands(
     place: &Place,
     interface: Option<IpAddr>,
     settings: &Settings,

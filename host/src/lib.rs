@@ -10,6 +10,7 @@
 //! `steps`, `shim`, `probe` and `publish`. A daemon that ends or is killed leaves every pod running.
 
 pub mod ask;
+pub mod attach;
 pub mod daemon;
 mod descendants;
 pub mod driver;

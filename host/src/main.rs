@@ -13,7 +13,7 @@ use cli::{Cli, Command, Verb, machine};
 use simplenetes_plugin::HelperLimits;
 use simplenetesd::daemon::Settings;
 use simplenetesd::log::{Level, Log};
-use simplenetesd::{gate, keep, shim, step, system, systemd};
+use simplenetesd::{attach, gate, keep, shim, step, system, systemd};
 
 const FAILURE: u8 = 1;
 const WRONG_COMMAND_LINE: u8 = 2;
@@ -71,6 +71,22 @@ fn run_verb(file: PathBuf, verb: &Verb, timeout: Option<u64>, log: Log) -> Resul
     match verb {
         Verb::Keep { host_interface } => {
             return keep_up(&file, *host_interface, log).map(|()| 0);
+        }
+        Verb::Shell {
+            container,
+            bash,
+            line,
+        } => {
+            let mut argv = vec![if *bash { "bash" } else { "sh" }.to_owned()];
+            if !line.is_empty() {
+                argv.extend(["-c".to_owned(), line.join(" ")]);
+            }
+            let settings = Settings::from_environment()?;
+            return attach::run(&file, container.as_deref(), argv, &settings, log);
+        }
+        Verb::Exec { container, command } => {
+            let settings = Settings::from_environment()?;
+            return attach::run(&file, container.as_deref(), command.clone(), &settings, log);
         }
         Verb::Change(change) => return cli::change::run(&file, change, timeout, log),
         _ => {}

@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use hostfiles::ReleaseDir;
+use names::UnitName;
 use podspec::{CompiledError, CompiledPod};
 
 /// The version of the Pod API that these verbs are part of.
@@ -76,6 +77,33 @@ impl PodFile {
     #[must_use]
     pub fn release(&self) -> &ReleaseDir {
         &self.release
+    }
+
+    /// The unit of this name, or the last one.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn unit(&self, name: Option<&str>) -> Result<&UnitName, PodError> {
+        let mut units = self.pod.units.iter().map(|unit| &unit.name);
+        let found = match name {
+            Some(name) => units.find(|unit| unit.as_str() == name),
+            None => units.next_back(),
+        };
+        found.ok_or_else(|| self.no_unit(name.unwrap_or_default()))
+    }
+
+    fn no_unit(&self, name: &str) -> PodError {
+        let known: Vec<&str> = self
+            .pod
+            .units
+            .iter()
+            .map(|unit| unit.name.as_str())
+            .collect();
+        PodError::NoUnit {
+            pod: self.pod.release().to_string(),
+            name: name.to_owned(),
+            known: known.join(", "),
+        }
     }
 
     /// The versions of Pod API, runtime and pod.

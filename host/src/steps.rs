@@ -294,7 +294,7 @@ impl StepRunner {
 
     /// The program of a step with everything resolved. A unit that becomes another user gets its
     /// directory below `root/`.
-    fn launch(
+    pub(crate) fn launch(
         &self,
         program: &str,
         args: Vec<String>,

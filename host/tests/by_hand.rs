@@ -2,7 +2,8 @@
 //! comes or goes meanwhile.
 
 use std::fs;
-use std::process::Output;
+use std::io::Write;
+use std::process::{Output, Stdio};
 
 use hostfiles::{PodPhase, PodStatus};
 use testkit::wait_until;
@@ -198,4 +199,88 @@ fn wrong_words_are_refused_before_anything_is_done() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("there is no pod at /nowhere/pod"), "{said}");
     assert!(!host.release(WEB).status().exists());
+}
+
+#[test]
+fn a_command_of_a_person_runs_in_a_unit_and_its_end_is_its_own() {
+    let host = Host::new();
+    let main = shell(
+        "main",
+        "mounts: [{volume: conf, dest: /mnt/conf}]",
+        "exec sleep 600",
+    );
+    host.config(WEB, "hello\n");
+    host.pod(
+        WEB,
+        "stopped",
+        &(main + &shell("side", "", "exec sleep 600")),
+    );
+    refused(&host, &["exec", "--", "true"], 1, "unit side does not run");
+    done(&host, &["run"]);
+    let said = |words: &[&str]| {
+        let output = ask(&host, words);
+        let said = String::from_utf8(output.stdout).unwrap();
+        (output.status.code().unwrap(), said)
+    };
+    let pwd = |unit: &str| {
+        format!(
+            "{}\n",
+            host.release(WEB).path().join("root").join(unit).display()
+        )
+    };
+    assert_eq!(
+        said(&["exec", "--", "pwd"]),
+        (0, pwd("side")),
+        "the last unit"
+    );
+    let cat = ["exec", "-c", "main", "--", "cat", "mnt/conf/text"];
+    assert_eq!(said(&cat), (0, "hello\n".to_owned()));
+    // Words arrive as they are, and the end is the command's own.
+    assert_eq!(
+        said(&["exec", "--", "printf", "%s|", "a  b", "$HOME"]).1,
+        "a  b|$HOME|"
+    );
+    assert_eq!(said(&["exec", "--", "sh", "-c", "exit 7"]).0, 7);
+    assert_eq!(
+        said(&["shell", "-c", "main", "--", "echo", "$SNS_UNIT"]),
+        (0, "main\n".to_owned())
+    );
+    refused(
+        &host,
+        &["exec", "--", "no-such-program"],
+        127,
+        "cannot execute no-such-program",
+    );
+    refused(
+        &host,
+        &["exec", "-c", "mian", "--", "true"],
+        1,
+        "no unit `mian`: expected main, side",
+    );
+    refused(&host, &["exec"], 2, "<COMMAND>");
+    done(&host, &["rm"]);
+}
+
+#[test]
+fn a_shell_reads_what_a_person_types() {
+    let host = Host::new();
+    host.pod(WEB, "stopped", &shell("main", "", "exec sleep 600"));
+    done(&host, &["run"]);
+    let pod = host.release(WEB).pod();
+    let mut shell = host.command(&["pod", pod.to_str().unwrap(), "shell"]);
+    let mut shell = shell
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    shell
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"echo $SNS_POD; exit 3\n")
+        .unwrap();
+    let output = shell.wait_with_output().unwrap();
+    assert_eq!(output.stdout, b"web\n");
+    assert_eq!(output.status.code(), Some(3));
+    done(&host, &["rm"]);
 }

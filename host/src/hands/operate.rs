@@ -201,7 +201,7 @@ impl Hands {
     }
 
     /// Asks the plugin until it has seen enough to say what should be done.
-    async fn plan_steps(
+    pub(super) async fn plan_steps(
         &self,
         spec: &CompiledPod,
         request: Request,

@@ -91,19 +91,10 @@ impl PodFile {
         if args.units.is_empty() {
             return Ok(all().filter(|_| !args.daemon_process).collect());
         }
-        let find = |name: &String| {
-            all()
-                .find(|unit| unit.as_str() == name)
-                .ok_or_else(|| PodError::NoUnit {
-                    pod: self.pod.release().to_string(),
-                    name: name.clone(),
-                    known: all()
-                        .map(ToString::to_string)
-                        .collect::<Vec<_>>()
-                        .join(", "),
-                })
-        };
-        args.units.iter().map(find).collect()
+        args.units
+            .iter()
+            .map(|name| self.unit(Some(name)))
+            .collect()
     }
 
     /// The log of a unit, or of the pod itself, which goes by the name of the pod.

@@ -116,6 +116,7 @@ fn record(steps: &Steps, step: &plan::Step) -> Result<(), Fault> {
         plan::Step::Command { id, run } => {
             steps.command(id, &run.program, &run.args, &options(run))
         }
+        plan::Step::Attach { run } => steps.attach(&run.program, &run.args, &options(run)),
     }
 }
 

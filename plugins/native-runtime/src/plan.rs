@@ -35,6 +35,7 @@ pub(crate) enum Step {
     Signal { unit: String, signal: String },
     Process { unit: String, run: Run },
     Command { id: String, run: Run },
+    Attach { run: Run },
 }
 
 /// A program with all that it runs with.
@@ -60,6 +61,7 @@ pub(crate) fn plan(pod: &Pod, request: &Request) -> Result<Vec<Step>, String> {
             let name = request.signal.as_deref().ok_or("no signal is named")?;
             Ok(vec![signal(this_unit(pod, request)?, name)])
         }
+        "shell" => attach(pod, this_unit(pod, request)?, request),
         "execute" => execute(pod, this_unit(pod, request)?, request),
         unknown => Err(format!("a native pod knows no operation `{unknown}`")),
     }
@@ -127,6 +129,13 @@ fn execute(pod: &Pod, unit: &Unit, request: &Request) -> Result<Vec<Step>, Strin
         id: format!("execute in {}", unit.name),
         run,
     }])
+}
+
+/// A person's command runs where the unit does, with the unit's own environment.
+fn attach(pod: &Pod, unit: &Unit, request: &Request) -> Result<Vec<Step>, String> {
+    let (program, args) = request.argv.split_first().ok_or("no command to execute")?;
+    let run = run(pod, unit, request, program.clone(), args.to_vec());
+    Ok(vec![Step::Attach { run }])
 }
 
 fn root(unit: &Unit) -> String {
