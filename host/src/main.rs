@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{CommandFactory, Parser};
@@ -13,9 +14,12 @@ use cli::{Cli, Command, Verb, machine};
 use simplenetes_plugin::HelperLimits;
 use simplenetesd::daemon::Settings;
 use simplenetesd::log::{Level, Log};
+use simplenetesd::pod::{PodFile, logs::LogsArgs};
 use simplenetesd::{attach, gate, keep, shim, step, system, systemd};
 
 const FAILURE: u8 = 1;
+/// Between two looks at logs that are followed.
+const FOLLOW_PAUSE: Duration = Duration::from_millis(100);
 const WRONG_COMMAND_LINE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -88,6 +92,7 @@ fn run_verb(file: PathBuf, verb: &Verb, timeout: Option<u64>, log: Log) -> Resul
             let settings = Settings::from_environment()?;
             return attach::run(&file, container.as_deref(), command.clone(), &settings, log);
         }
+        Verb::Logs(args) if args.follow => return follow(file, args),
         Verb::Change(change) => return cli::change::run(&file, change, timeout, log),
         _ => {}
     }
@@ -104,6 +109,22 @@ fn translate(limits: &[u64]) -> u8 {
         Err(error) => {
             let _ = write!(io::stderr(), "{error}");
             FAILURE
+        }
+    }
+}
+
+/// Shows the logs of a pod until it is ended.
+fn follow(file: PathBuf, args: &LogsArgs) -> Result<u8> {
+    let pod = PodFile::open(file)?;
+    let now = || system::since_epoch().as_secs();
+    let (shown, mut follow) = pod.follow(args, now())?;
+    print(&shown)?;
+    loop {
+        std::thread::sleep(FOLLOW_PAUSE);
+        let news = follow.news(now());
+        if !news.is_empty() && io::stdout().lock().write_all(&news).is_err() {
+            // Whoever has read enough, as in `… | head`, does not want more.
+            return Ok(0);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The verbs of the Pod API that only read: what `./pod info`, `ps`, `readiness` and `logs` show. They
 //! read the files of the release and never ask the daemon.
 
+mod follow;
 mod info;
 pub mod logs;
 mod ps;

@@ -16,6 +16,9 @@ pub struct LogsArgs {
     /// Show the log of the pod itself: what was done to it; without units only that
     #[arg(short = 'p', long)]
     pub daemon_process: bool,
+    /// Go on with what is written from now on, until Ctrl-C
+    #[arg(short, long)]
+    pub follow: bool,
     /// Show what was written since this Unix time; a negative number counts seconds back from now
     #[arg(
         short = 't',
@@ -42,11 +45,11 @@ pub struct LogsArgs {
     pub details: Vec<String>,
 }
 
-struct Line<'a> {
-    second: u64,
-    index: u64,
-    unit: &'a str,
-    stream: &'a str,
+pub(super) struct Line<'a> {
+    pub(super) second: u64,
+    pub(super) index: u64,
+    pub(super) unit: &'a str,
+    pub(super) stream: &'a str,
     text: Vec<u8>,
 }
 
@@ -56,6 +59,16 @@ impl PodFile {
     /// # Errors
     /// A unit is named that the pod does not have.
     pub fn logs(&self, args: &LogsArgs, now_s: u64) -> Result<Vec<u8>, PodError> {
+        self.select(args, now_s, |_| true)
+    }
+
+    /// The same of these lines alone.
+    pub(super) fn select(
+        &self,
+        args: &LogsArgs,
+        now_s: u64,
+        counts: impl Fn(&Line<'_>) -> bool,
+    ) -> Result<Vec<u8>, PodError> {
         let mut lines = Vec::new();
         for unit in self.units(args)? {
             for stream in &args.stream {
@@ -69,7 +82,7 @@ impl PodFile {
             Ok(since) => since,
             Err(_) => now_s.saturating_sub(args.timestamp.unsigned_abs()),
         };
-        lines.retain(|line| line.second >= since);
+        lines.retain(|line| line.second >= since && counts(line));
         lines.sort_by_key(|line| (line.second, line.index));
         let count = usize::try_from(args.limit.unsigned_abs()).unwrap_or(usize::MAX);
         let shown: &[Line<'_>] = match args.limit {
@@ -86,7 +99,7 @@ impl PodFile {
         Ok(out)
     }
 
-    fn units(&self, args: &LogsArgs) -> Result<Vec<&UnitName>, PodError> {
+    pub(super) fn units(&self, args: &LogsArgs) -> Result<Vec<&UnitName>, PodError> {
         let all = || self.pod.units.iter().map(|unit| &unit.name);
         if args.units.is_empty() {
             return Ok(all().filter(|_| !args.daemon_process).collect());
@@ -97,6 +110,12 @@ impl PodFile {
             .collect()
     }
 
+    /// The name of the log file of a unit, or of the pod itself.
+    pub(super) fn log_name(&self, unit: Option<&UnitName>, stream: &str) -> String {
+        let own = format!("{}-{}-{stream}.log", self.pod.pod, self.pod.pod_version);
+        unit.map_or_else(|| own.clone(), |unit| format!("{unit}-{own}"))
+    }
+
     /// The log of a unit, or of the pod itself, which goes by the name of the pod.
     fn read_stream<'a>(
         &'a self,
@@ -104,8 +123,7 @@ impl PodFile {
         stream: &'a str,
         lines: &mut Vec<Line<'a>>,
     ) {
-        let own = format!("{}-{}-{stream}.log", self.pod.pod, self.pod.pod_version);
-        let name = unit.map_or_else(|| own.clone(), |unit| format!("{unit}-{own}"));
+        let name = self.log_name(unit, stream);
         let unit = unit.map_or(self.pod.pod.as_str(), UnitName::as_str);
         for file in files(&self.release.log_dir(), &name) {
             let Ok(content) = fs::read(file) else {
@@ -137,7 +155,7 @@ fn files(directory: &Path, name: &str) -> Vec<PathBuf> {
 }
 
 /// A line is `UNIXSECONDS INDEX text`; a torn one is left out.
-fn parse<'a>(line: &[u8], unit: &'a str, stream: &'a str) -> Option<Line<'a>> {
+pub(super) fn parse<'a>(line: &[u8], unit: &'a str, stream: &'a str) -> Option<Line<'a>> {
     let mut parts = line.splitn(3, |byte| *byte == b' ');
     let mut number = || std::str::from_utf8(parts.next()?).ok()?.parse().ok();
     let (second, index) = (number()?, number()?);
@@ -150,7 +168,7 @@ fn parse<'a>(line: &[u8], unit: &'a str, stream: &'a str) -> Option<Line<'a>> {
     })
 }
 
-fn write_line(out: &mut Vec<u8>, line: &Line<'_>, details: &[String], now_s: u64) {
+pub(super) fn write_line(out: &mut Vec<u8>, line: &Line<'_>, details: &[String], now_s: u64) {
     for detail in details {
         let text = match detail.as_str() {
             "ts" => line.second.to_string(),

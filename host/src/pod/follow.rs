@@ -1,0 +1,185 @@
+//! `logs --follow`: the lines that are there, and those that come, also after a file was put aside for
+//! its size. Each line is shown once: second and index of the lines of a stream only grow.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use names::UnitName;
+
+use super::logs::{Line, LogsArgs, parse, write_line};
+use super::{PodError, PodFile};
+
+/// One stream that is followed.
+struct Tail<'a> {
+    path: PathBuf,
+    unit: &'a str,
+    stream: &'a str,
+    file: Option<File>,
+    /// A line that has not ended yet.
+    partial: Vec<u8>,
+    /// Second and index of the last line that was seen.
+    last: Option<(u64, u64)>,
+}
+
+/// The streams of a pod that are followed.
+pub struct Follow<'a> {
+    tails: Vec<Tail<'a>>,
+    details: &'a [String],
+}
+
+impl PodFile {
+    /// What [`Self::logs`] shows, and the way to what is written after that.
+    ///
+    /// # Errors
+    /// A unit is named that the pod does not have.
+    pub fn follow<'a>(
+        &'a self,
+        args: &'a LogsArgs,
+        now_s: u64,
+    ) -> Result<(Vec<u8>, Follow<'a>), PodError> {
+        let mut tails = Vec::new();
+        for unit in self.units(args)? {
+            tails.extend(
+                args.stream
+                    .iter()
+                    .map(|stream| self.tail(Some(unit), stream)),
+            );
+        }
+        if args.daemon_process {
+            tails.push(self.tail(None, "stdout"));
+        }
+        // What is there counts as seen; what is written between the two looks comes with the next.
+        for tail in &mut tails {
+            tail.read();
+        }
+        let is_seen = |line: &Line<'_>| {
+            let of_line = |tail: &&Tail<'_>| (tail.unit, tail.stream) == (line.unit, line.stream);
+            let last = tails.iter().find(of_line).and_then(|tail| tail.last);
+            last >= Some((line.second, line.index))
+        };
+        let shown = self.select(args, now_s, is_seen)?;
+        let details = &args.details;
+        Ok((shown, Follow { tails, details }))
+    }
+
+    fn tail<'a>(&'a self, unit: Option<&'a UnitName>, stream: &'a str) -> Tail<'a> {
+        Tail {
+            path: self.release.log_dir().join(self.log_name(unit, stream)),
+            unit: unit.map_or(self.pod.pod.as_str(), UnitName::as_str),
+            stream,
+            file: None,
+            partial: Vec::new(),
+            last: None,
+        }
+    }
+}
+
+impl Follow<'_> {
+    /// What was written since the last look.
+    pub fn news(&mut self, now_s: u64) -> Vec<u8> {
+        let mut lines: Vec<Line<'_>> = self.tails.iter_mut().flat_map(Tail::read).collect();
+        lines.sort_by_key(|line| (line.second, line.index));
+        let mut out = Vec::new();
+        for line in lines {
+            write_line(&mut out, &line, self.details, now_s);
+        }
+        out
+    }
+}
+
+impl<'a> Tail<'a> {
+    /// The lines that have ended since the last look: of the file that was open, and of the one that has
+    /// taken its place.
+    fn read(&mut self) -> Vec<Line<'a>> {
+        let mut lines = self.rest();
+        if !self.is_in_place() {
+            self.file = File::open(&self.path).ok();
+            self.partial.clear();
+            lines.extend(self.rest());
+        }
+        lines
+    }
+
+    fn rest(&mut self) -> Vec<Line<'a>> {
+        let Some(file) = &mut self.file else {
+            return Vec::new();
+        };
+        // One that cannot be read now is read the next time.
+        let _: io::Result<usize> = file.read_to_end(&mut self.partial);
+        let end = self.partial.iter().rposition(|byte| *byte == b'\n');
+        let rest = self.partial.split_off(end.map_or(0, |end| end + 1));
+        let ended = std::mem::replace(&mut self.partial, rest);
+        let mut lines = Vec::new();
+        for line in ended.split(|byte| *byte == b'\n') {
+            let Some(line) = parse(line, self.unit, self.stream) else {
+                continue;
+            };
+            let place = Some((line.second, line.index));
+            if place > self.last {
+                self.last = place;
+                lines.push(line);
+            }
+        }
+        lines
+    }
+
+    fn is_in_place(&self) -> bool {
+        let open = self.file.as_ref().and_then(|file| file.metadata().ok());
+        let there = fs::metadata(&self.path).ok();
+        match (open, there) {
+            (Some(open), Some(there)) => open.ino() == there.ino(),
+            (_, None) => true,
+            (None, Some(_)) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_is_shown_once_also_over_a_rotation() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "{}\nformat: 1\npod: web\npodVersion: 1.0.0\nruntime: native\nunits: [{{name: main}}]\n",
+            podspec::FIRST_LINE
+        );
+        hostfiles::replace(&folder.path().join("pod"), text.as_bytes(), 0o755).unwrap();
+        let log = folder.path().join("log");
+        fs::create_dir(&log).unwrap();
+        let path = log.join("main-web-1.0.0-stdout.log");
+        let add = |text: &str| {
+            use std::io::Write;
+            let mut file = File::options()
+                .create(true)
+                .append(true)
+                .open(&path)
+                .unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+        };
+        let pod = PodFile::open(folder.path().join("pod")).unwrap();
+        let args = LogsArgs {
+            stream: vec!["stdout".into(), "stderr".into()],
+            details: vec!["none".into()],
+            limit: -1,
+            ..LogsArgs::default()
+        };
+        add("100 0 a\n100 1 b\n100 2 to");
+        let (shown, mut follow) = pod.follow(&args, 0).unwrap();
+        let mut news = || String::from_utf8(follow.news(0)).unwrap();
+        assert_eq!(shown, b"b\n");
+        assert_eq!(news(), "");
+        add("rn\n101 0 c\n");
+        assert_eq!(news(), "torn\nc\n");
+        add("101 1 last of the old\n");
+        #[expect(clippy::disallowed_methods, reason = "a log is put aside")]
+        fs::rename(&path, path.with_extension("log.101")).unwrap();
+        assert_eq!(news(), "last of the old\n");
+        add("102 0 new\n");
+        assert_eq!(news(), "new\n");
+        assert_eq!(news(), "");
+    }
+}
