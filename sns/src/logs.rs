@@ -35,6 +35,19 @@ pub(crate) enum Detail {
     None,
 }
 
+impl Detail {
+    /// Its word.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Ts => "ts",
+            Self::Age => "age",
+            Self::Name => "name",
+            Self::Stream => "stream",
+            Self::None => "none",
+        }
+    }
+}
+
 /// One line of a log.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Line {

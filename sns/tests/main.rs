@@ -7,6 +7,7 @@
 )]
 
 mod bench;
+mod by_hand;
 mod cluster_create;
 mod cluster_sync;
 mod cluster_sync_checks;

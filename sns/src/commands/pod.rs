@@ -1,5 +1,6 @@
 //! `sns pod …`.
 
+mod by_hand;
 mod compile;
 mod delete;
 mod info;
@@ -23,6 +24,10 @@ pub(crate) enum PodCommand {
     Ps(ps::PsArgs),
     Info(info::InfoArgs),
     Logs(logs::LogsArgs),
+    Rerun(by_hand::RerunArgs),
+    Signal(by_hand::SignalArgs),
+    Shell(by_hand::ShellArgs),
+    Exec(by_hand::ExecArgs),
     #[command(name = "updateconfig")]
     UpdateConfig(updateconfig::UpdateConfigArgs),
     Delete(delete::DeleteArgs),
@@ -38,6 +43,10 @@ pub(crate) fn run(context: &Context<'_>, command: &PodCommand) -> Result<(), Com
         PodCommand::Ps(args) => ps::run(context, args),
         PodCommand::Info(args) => info::run(context, args),
         PodCommand::Logs(args) => logs::run(context, args),
+        PodCommand::Rerun(args) => by_hand::rerun(context, args),
+        PodCommand::Signal(args) => by_hand::signal(context, args),
+        PodCommand::Shell(args) => by_hand::shell(context, args),
+        PodCommand::Exec(args) => by_hand::exec(context, args),
         PodCommand::UpdateConfig(args) => updateconfig::run(context, args),
         PodCommand::Delete(args) => delete::run(context, args),
     }
@@ -49,5 +58,10 @@ fn changes_project(command: &PodCommand) -> bool {
         PodCommand::State(args) => args.changes_project(),
         PodCommand::UpdateConfig(_) | PodCommand::Delete(_) => true,
         PodCommand::Ls(_) | PodCommand::Ps(_) | PodCommand::Info(_) | PodCommand::Logs(_) => false,
+        // They change what runs, and nothing in the project.
+        PodCommand::Rerun(_)
+        | PodCommand::Signal(_)
+        | PodCommand::Shell(_)
+        | PodCommand::Exec(_) => false,
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use clap::Args;
 use serde_json::json;
 
+use super::by_hand;
 use crate::command_error::CommandError;
 use crate::commands::Context;
 use crate::designation::Designation;
@@ -34,6 +35,10 @@ pub(crate) struct LogsArgs {
     /// The log of the pod itself; without units only that
     #[arg(short = 'p', long)]
     daemon_process: bool,
+
+    /// Go on with what is written from now on, until Ctrl-C; of one host
+    #[arg(short, long, conflicts_with = "json")]
+    follow: bool,
 
     /// From this UNIX time on, or seconds back from now when negative
     #[arg(
@@ -68,8 +73,36 @@ pub(crate) struct LogsArgs {
     json: bool,
 }
 
+impl LogsArgs {
+    /// The same in the words of the Pod API.
+    fn words(&self) -> Vec<String> {
+        let list =
+            |words: &mut dyn Iterator<Item = &'static str>| words.collect::<Vec<_>>().join(",");
+        let mut words = vec![
+            "logs".to_owned(),
+            "--follow".to_owned(),
+            format!("--timestamp={}", self.timestamp),
+            format!("--limit={}", self.limit),
+            format!(
+                "--stream={}",
+                list(&mut self.streams.iter().map(|stream| stream.as_str()))
+            ),
+            format!(
+                "--details={}",
+                list(&mut self.details.iter().map(|detail| detail.as_str()))
+            ),
+        ];
+        words.extend(self.daemon_process.then(|| "--daemon-process".to_owned()));
+        words.extend(self.units.clone());
+        words
+    }
+}
+
 /// Shows them.
 pub(crate) fn run(context: &Context<'_>, args: &LogsArgs) -> Result<(), CommandError> {
+    if args.follow {
+        return by_hand::become_verb(context, &args.pod, &args.words());
+    }
     let cluster = context.open()?;
     let now = context.environment.now;
     let filter = Filter {

@@ -1,0 +1,104 @@
+//! `sns pod rerun · signal · shell · exec` and `logs --follow` on a local host, with the real daemon.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::time::Duration;
+
+use testkit::{Daemon, wait_until};
+
+use crate::bench::Bench;
+
+const POD: &str = "\
+api: 1.0.0-beta2
+runtime: native
+podVersion: 1.0.0
+processes:
+  - name: main
+    command: [sh, -c, 'echo begun; exec sleep 600']
+    restart: always
+  - name: side
+    command: [sleep, '600']
+    restart: always
+";
+
+/// A pod that runs on the laptop.
+fn running() -> (Bench, Daemon) {
+    let bench = Bench::with_native_host();
+    bench.attach("web", "laptop", &[("pod.yaml", POD)]);
+    bench.ok(&["pod", "compile", "web"]);
+    bench.cluster.commit("web").unwrap();
+    bench.ok(&["cluster", "sync"]);
+    let home = bench.cluster.host_home("laptop");
+    let daemon = Daemon::start(&mut bench.cluster.daemon("laptop"), &home).unwrap();
+    let ready = || Ok((bench.run(&["pod", "ps", "web", "-r", "-q"]).code == 0).then_some(()));
+    wait_until("the pod to be ready", Duration::from_secs(60), ready).unwrap();
+    (bench, daemon)
+}
+
+#[test]
+fn verbs_reach_the_pod_on_its_host() {
+    let (bench, _daemon) = running();
+    assert!(
+        bench
+            .show(&["pod", "rerun", "web", "side"])
+            .contains("web:1.0.0@laptop rerun: done")
+    );
+    assert!(
+        bench
+            .show(&["pod", "signal", "web"])
+            .contains("signal: done")
+    );
+    let wrong = bench.show(&["pod", "rerun", "web", "sied"]);
+    assert!(
+        wrong.contains("there is no unit `sied`: expected main, side"),
+        "{wrong}"
+    );
+    assert!(wrong.contains("[exit 3]"), "{wrong}");
+    let said = bench.show(&[
+        "pod",
+        "exec",
+        "web",
+        "-u",
+        "main",
+        "--",
+        "sh",
+        "-c",
+        "echo $SNS_UNIT; exit 7",
+    ]);
+    assert!(
+        said.contains("\nmain\n") && said.contains("[exit 7]"),
+        "{said}"
+    );
+    let said = bench.show(&["pod", "shell", "web", "--", "echo", "$SNS_UNIT"]);
+    assert!(
+        said.contains("\nside\n") && said.contains("[exit 0]"),
+        "{said}"
+    );
+}
+
+#[test]
+fn logs_are_followed() {
+    let (bench, _daemon) = running();
+    let mut follow = bench
+        .cluster
+        .sns(&["pod", "logs", "web", "main", "-f", "-d", "name"]);
+    let mut follow = follow.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "main begun");
+    bench.ok(&["pod", "rerun", "web", "main"]);
+    assert_eq!(lines.next().unwrap().unwrap(), "main begun");
+    follow.kill().unwrap();
+    follow.wait().unwrap();
+}
+
+#[test]
+fn what_is_not_on_a_host_is_said() {
+    let bench = Bench::with_native_host();
+    bench.attach("web", "laptop", &[("pod.yaml", POD)]);
+    bench.ok(&["pod", "compile", "web"]);
+    let said = bench.show(&["pod", "rerun", "web"]);
+    assert!(
+        said.contains("is not on its host") && said.contains("sns cluster sync"),
+        "{said}"
+    );
+}
