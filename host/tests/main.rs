@@ -8,6 +8,7 @@
 
 mod adoption;
 mod by_hand;
+mod chaos;
 mod detached;
 mod host;
 mod hostile;
