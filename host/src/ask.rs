@@ -172,7 +172,12 @@ impl Asking<'_> {
             reason = "this is where a driver of one release is started"
         )]
         let mut command = std::process::Command::new("/proc/self/exe");
-        command.arg("pod").arg(self.file).arg("keep");
+        // It stays, and should not keep a directory busy.
+        command
+            .arg("pod")
+            .arg(self.release.pod())
+            .arg("keep")
+            .current_dir("/");
         if let Some(interface) = interface {
             command.arg(format!("--host-interface={interface}"));
         }

@@ -53,8 +53,12 @@ pub async fn run(
     let mut int = signal(SignalKind::interrupt())?;
     let mut watch = Watch::start(&place.release).context("cannot watch the release")?;
     let mut reading = Reading::default();
-    let mut read = || reading.read(&place.id, &place.release);
-    let desired = channel::Sender::new(Some(read()));
+    let mut read = || {
+        place
+            .is_there()
+            .then(|| reading.read(&place.id, &place.release))
+    };
+    let desired = channel::Sender::new(read());
     let shutdown = channel::Sender::new(false);
     let (look, action) = (Arc::default(), Arc::default());
     let orders = Orders {
@@ -82,8 +86,8 @@ pub async fn run(
                     watch.follow();
                     let news = read();
                     desired.send_if_modified(|known| {
-                        let is_news = known.as_ref() != Some(&news);
-                        *known = Some(news);
+                        let is_news = *known != news;
+                        *known = news;
                         is_news
                     });
                 }

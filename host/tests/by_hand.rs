@@ -284,3 +284,17 @@ fn a_shell_reads_what_a_person_types() {
     assert_eq!(output.status.code(), Some(3));
     done(&host, &["rm"]);
 }
+
+#[test]
+fn a_pod_that_is_taken_away_ends_and_nobody_drives_it_any_more() {
+    let host = Host::new();
+    host.pod(WEB, "stopped", &shell("main", "", "exec sleep 600"));
+    done(&host, &["run"]);
+    let (alone, unit) = (keep(&host).unwrap(), pid(&host.status(WEB).unwrap()));
+    let gone = || {
+        // The driver may put its status into a directory that is just being emptied.
+        let _ = fs::remove_dir_all(host.release(WEB).path());
+        Ok((!is_alive(alone) && !is_alive(unit)).then_some(()))
+    };
+    wait_until("the end of driver and unit", LIMIT, gone).unwrap();
+}

@@ -36,6 +36,11 @@ impl Place {
         })
     }
 
+    /// False when the release was taken away: then it should not run any more.
+    pub(crate) fn is_there(&self) -> bool {
+        self.release.pod().exists()
+    }
+
     /// True while a sync is in the middle of its changes.
     pub(crate) fn is_disturbed(&self) -> bool {
         self.home

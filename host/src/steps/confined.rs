@@ -34,11 +34,15 @@ pub(super) fn run(release: &ReleaseDir, step: &Step) -> Result<(), StepError> {
                 _ => remove(&directory, Path::new(path)),
             },
         );
-    done.map_err(|source| StepError::Path {
-        what,
-        path: path.clone(),
-        source,
-    })
+    match done {
+        // The release itself was taken away, and what should be removed with it.
+        Err(gone) if gone.kind() == io::ErrorKind::NotFound && what == "remove" => Ok(()),
+        done => done.map_err(|source| StepError::Path {
+            what,
+            path: path.clone(),
+            source,
+        }),
+    }
 }
 
 fn write(directory: &Dir, path: &str, content: &[u8], mode: u32) -> io::Result<()> {
