@@ -392,7 +392,10 @@ fn without_root_a_ramdisk_is_a_directory_and_ps_says_so() {
     let mut machine = Machine::new();
     let volumes = "- name: cache\n  type: ramdisk\n  sizeMib: 2\n";
     let alice = machine.home("alice", ALICE, volumes, &sleeper());
-    let mut command = Command::new(env!("CARGO_BIN_EXE_simplenetesd"));
+    // The directory in which it was built may be closed to her.
+    let program = machine.path("simplenetesd");
+    fs::copy(env!("CARGO_BIN_EXE_simplenetesd"), &program).unwrap();
+    let mut command = Command::new(program);
     command
         .arg(alice.path())
         .env_clear()
