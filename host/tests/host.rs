@@ -69,9 +69,14 @@ impl Host {
 
     /// A release with these units, in the wanted state.
     pub(crate) fn pod(&self, id: &str, state: &str, units: &str) {
+        self.pod_of("native", id, state, units);
+    }
+
+    /// Likewise, of another kind.
+    pub(crate) fn pod_of(&self, kind: &str, id: &str, state: &str, units: &str) {
         let (pod, version) = id.split_once(':').unwrap();
         let text = format!(
-            "{}\nformat: 1\npod: {pod}\npodVersion: {version}\nruntime: native\nvolumes:\n- name: conf\n  type: config\nunits:\n{units}\n",
+            "{}\nformat: 1\npod: {pod}\npodVersion: {version}\nruntime: {kind}\nvolumes:\n- name: conf\n  type: config\nunits:\n{units}\n",
             podspec::FIRST_LINE
         );
         let release = self.release(id);

@@ -3,63 +3,27 @@
 
 use std::error::Error as _;
 use std::ffi::OsString;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use hostfiles::{PluginEntry, PluginsYaml, read_if_present, write};
-use simplenetes_plugin::{
-    Digest, Engine, Grants, Helper, HelperError, HelperLimits, LoadError, Manifest,
-};
+use simplenetes_plugin::{Engine, Grants, Helper, HelperError, HelperLimits, LoadError};
 
 use crate::host::{Host, is_running, kill, native_component, pid, shell};
+use crate::mock;
 
 const PODS: usize = 49;
 const DAEMON: &str = env!("CARGO_BIN_EXE_simplenetesd");
 
-/// The plugin for tests, which `cargo xtask plugins` builds.
-fn mock_component() -> Vec<u8> {
-    let path = Path::new(DAEMON)
-        .with_file_name("test-plugins")
-        .join(format!("mock-{}.wasm", env!("CARGO_PKG_VERSION")));
-    fs::read(&path)
-        .unwrap_or_else(|error| panic!("{}: {error}: run `cargo xtask plugins`", path.display()))
-}
-
-/// Installs the plugin that goes wrong as its pod says, besides the one for native pods.
-fn install_mock(host: &Host) {
-    let component = mock_component();
-    let manifest = Manifest::read(&component).unwrap();
-    let entry = PluginEntry {
-        name: manifest.id.clone(),
-        version: manifest.version.clone(),
-        digest: Digest::of(&component).to_string(),
-        source: "test".into(),
-        grants: serde_json::to_value(&manifest.wishes).unwrap(),
-    };
-    Host::put(
-        &host.home().plugins_dir().join(entry.file_name()),
-        &component,
-    );
-    let path = host.home().plugins_yaml();
-    let mut listed: PluginsYaml = read_if_present(&path).unwrap().unwrap();
-    listed.plugins.push(entry);
-    write(&path, &listed).unwrap();
-}
-
 #[test]
 fn a_poisonous_pod_is_named_and_forty_nine_others_run_and_restart() {
     let host = Host::new();
-    install_mock(&host);
+    mock::install(&host);
     let ids: Vec<String> = (0..PODS).map(|n| format!("web{n}:1.0.0")).collect();
     for id in &ids {
         let units = shell("main", "restart: always", "exec sleep 600");
         host.pod(id, "running", &units);
     }
     let bad = "bad:1.0.0";
-    host.pod(bad, "running", "- name: main\n  spec: {behaviour: poison}");
-    let text = fs::read_to_string(host.release(bad).pod()).unwrap();
-    let text = text.replace("runtime: native", "runtime: mock");
-    Host::put(&host.release(bad).pod(), text.as_bytes());
+    mock::pod(&host, bad, "poison");
 
     let _daemon = host.daemon();
     let status = host.wait(bad, "the fault in the status", |status| {

@@ -14,6 +14,8 @@ mod host;
 mod hostile;
 mod lifecycle;
 mod machine;
+mod mock;
+mod plugin_faults;
 mod plugins;
 mod refusals;
 mod steps;

@@ -5,6 +5,7 @@
 //! no crate of the project from inside, so any crate may use it in its tests.
 
 mod cluster;
+mod component;
 mod daemon;
 mod golden;
 mod net;
@@ -15,6 +16,7 @@ pub mod soak;
 mod wait;
 
 pub use cluster::Cluster;
+pub use component::{component, importing};
 pub use daemon::Daemon;
 pub use golden::check;
 pub use net::{fetch, free_port};

@@ -23,6 +23,11 @@ pub(crate) struct Declared {
     pub(crate) ports: Vec<String>,
     pub(crate) users: Vec<String>,
     pub(crate) units: Vec<String>,
+    /// Devices and capabilities that a container gets besides the usual.
+    pub(crate) devices: Vec<String>,
+    pub(crate) capabilities: Vec<String>,
+    /// `true` when a unit asks for all privileges, and `false` always.
+    pub(crate) privileged: Vec<String>,
     /// Name and `name-version` of the pod.
     pub(crate) names: Vec<String>,
 }
@@ -35,17 +40,23 @@ pub(crate) enum Placeholder {
     Mount,
     Port,
     User,
+    Device,
+    Capability,
+    Privileged,
     Unit,
     Name,
 }
 
 impl Placeholder {
-    const ALL: [(&'static str, Self); 7] = [
+    const ALL: [(&'static str, Self); 10] = [
         ("pod:image", Self::Image),
         ("pod:env", Self::Env),
         ("pod:mount", Self::Mount),
         ("pod:port", Self::Port),
         ("pod:user", Self::User),
+        ("pod:device", Self::Device),
+        ("pod:capability", Self::Capability),
+        ("pod:privileged", Self::Privileged),
         ("pod:unit", Self::Unit),
         ("pod:name", Self::Name),
     ];
@@ -74,6 +85,7 @@ impl Declared {
                 pod.pod.to_string(),
                 format!("{}-{}", pod.pod, pod.pod_version),
             ],
+            privileged: vec!["false".to_owned()],
             ..Self::default()
         };
         if !asked.is_empty() {
@@ -97,6 +109,11 @@ impl Declared {
         self.env.extend(unit_env(&unit.spec));
         self.images.extend(text(&unit.spec, "image"));
         self.users.extend(text(&unit.spec, "user"));
+        self.devices.extend(texts(&unit.spec, "devices"));
+        self.capabilities.extend(texts(&unit.spec, "capabilities"));
+        if unit.spec.get("privileged") == Some(&Value::Bool(true)) {
+            self.privileged.push("true".to_owned());
+        }
         self.host_paths
             .extend(text(&unit.spec, "workingDirectory").filter(|path| path.starts_with('/')));
         for expose in &unit.expose {
@@ -127,6 +144,9 @@ impl Declared {
             Placeholder::Mount => &self.mounts,
             Placeholder::Port => &self.ports,
             Placeholder::User => &self.users,
+            Placeholder::Device => &self.devices,
+            Placeholder::Capability => &self.capabilities,
+            Placeholder::Privileged => &self.privileged,
             Placeholder::Unit => &self.units,
             Placeholder::Name => &self.names,
         };
@@ -158,6 +178,12 @@ fn text(spec: &Value, key: &str) -> impl Iterator<Item = String> {
         .and_then(Value::as_str)
         .map(str::to_owned)
         .into_iter()
+}
+
+fn texts(spec: &Value, key: &str) -> impl Iterator<Item = String> {
+    let list = spec.get(key).and_then(Value::as_array);
+    let texts = list.into_iter().flatten().filter_map(Value::as_str);
+    texts.map(str::to_owned)
 }
 
 fn unit_command(spec: &Value) -> Option<Vec<String>> {

@@ -37,6 +37,11 @@ fn endless_recursion_ends() {
 }
 
 #[test]
+fn an_exit_ends_the_call_and_not_the_host() {
+    check("exit", FaultClass::GiveUp, "panicked");
+}
+
+#[test]
 fn a_panic_shows_what_it_said() {
     let log = check("panic", FaultClass::GiveUp, "panicked");
     assert!(log.iter().any(|line| line.contains("all wrong")), "{log:?}");

@@ -4,29 +4,37 @@
 //! | row | test |
 //! |---|---|
 //! | infinite loop, memory bomb, stack overflow, panic | `faults::{a_loop_…, a_memory_bomb_…, endless_recursion_…, a_panic_…}` |
-//! | exit inside a call | cannot be: `wasi:cli/exit` is no import of the contract, [`an_import_that_nobody_grants_is_refused_by_name`] |
+//! | exit inside a call | traps, `faults::an_exit_…`; `wasi:cli/exit` is no import of the contract, [`an_import_that_nobody_grants_is_refused_by_name`] |
 //! | very many log lines; huge output | `faults::{chatter_…, empty_lines_…}`; `faults::{a_flood_…, options_…, what_is_fed_…}` |
 //! | hung host call | cannot be: [`the_host_offers_no_call_that_waits`] |
 //! | child that ignores TERM | `host/tests/steps.rs`: a plugin has no children, its steps have |
 //! | path escape | [`no_path_leaves_the_granted_directories`], `faults::what_is_not_granted_…` |
 //! | ungranted import | [`an_import_that_nobody_grants_is_refused_by_name`] |
 //! | ungranted program or argument, empty grants | [`a_podman_like_grant_…`], [`the_native_grant_…`], `faults::an_empty_grant_…` |
-//! | truncated, corrupt or precompiled input | `cache::what_is_no_plugin_…`, [`no_corruption_of_a_component_ends_the_host`], [`native_code_is_no_plugin`] |
+//! | truncated, corrupt or precompiled input | `cache::what_is_no_plugin_…`, [`no_corruption_of_a_component_ends_the_host`], [`no_bytes_end_the_host`], [`native_code_is_no_plugin`] |
 //! | older or newer contract | [`older_and_newer_contracts_are_refused_with_both_versions`] |
 //! | two pods, one poisonous | [`a_poisonous_pod_spoils_no_call_about_others`] |
+//! | trap at a restart | `host/tests/plugin_faults.rs` |
+//! | daemon killed while a plugin plans | `host/tests/plugin_faults.rs` |
 //! | stale translation | `cache::a_component_is_translated_once_…`, [`a_translation_of_another_engine_is_not_even_tried`] |
+//!
+//! That `ps` names each of them and that the next call works is shown there with the real daemon, for the
+//! faults of a call and for the files that are no plugin.
 
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use proptest::collection::vec;
+use proptest::prelude::{ProptestConfig, any};
 use serde_json::json;
 use simplenetes_plugin::{
     Answer, Engine, FaultClass, Grants, LoadError, Manifest, Operation, PodView, View,
 };
+use testkit::importing;
 
-use crate::components::{component, load, load_with, mock_component, mock_view};
+use crate::components::{Loaded, component, load, load_with, mock_component, mock_view};
 
 /// Everything that an error and its causes say.
 fn whole(error: &dyn Error) -> String {
@@ -79,45 +87,6 @@ fn no_path_leaves_the_granted_directories() {
         assert!(error.to_string().contains(named), "{behaviour}: {error}");
         loaded.plugin.plan(mock_view("start")).unwrap();
     }
-}
-
-fn section(id: u8, content: &[u8]) -> Vec<u8> {
-    let mut section = vec![id];
-    let mut left = content.len();
-    while left >= 0x80 {
-        section.push(u8::try_from(left & 0x7f).unwrap() | 0x80);
-        left >>= 7;
-    }
-    section.push(u8::try_from(left).unwrap());
-    section.extend_from_slice(content);
-    section
-}
-
-fn name(name: &str) -> Vec<u8> {
-    let mut bytes = vec![u8::try_from(name.len()).unwrap()];
-    bytes.extend_from_slice(name.as_bytes());
-    bytes
-}
-
-/// A component with a manifest that imports one instance, with one function without parameters.
-fn importing(import: &str, function: &str) -> Vec<u8> {
-    let manifest = b"id: greedy\nversion: 1.0.0\ncontract: 0.1.0\ndescription: d\nlicence: MIT\nauthors: [a]\nshapes: [{kind: greedy, units: things, keys: [], volumeTypes: []}]\n";
-    let instance = [
-        // One type: an instance of a function type and an export of it.
-        [0x01, 0x42, 0x02, 0x01, 0x40, 0x00, 0x01, 0x00, 0x04, 0x00].as_slice(),
-        &name(function),
-        &[0x01, 0x00],
-    ]
-    .concat();
-    let imports = [[0x01, 0x00].as_slice(), &name(import), &[0x05, 0x00]].concat();
-    let custom = [name("simplenetes:manifest"), manifest.to_vec()].concat();
-    [
-        b"\0asm\x0d\0\x01\0".to_vec(),
-        section(7, &instance),
-        section(10, &imports),
-        section(0, &custom),
-    ]
-    .concat()
 }
 
 #[test]
@@ -176,6 +145,42 @@ fn no_corruption_of_a_component_ends_the_host() {
     );
 }
 
+/// Loads bytes that are most likely no plugin: whatever they are, there is an answer.
+fn load_anything(engine: &Engine, bytes: &[u8]) {
+    if let Err(error) = engine.load(bytes, Grants::default()) {
+        assert!(!whole(&error).is_empty());
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(ProptestConfig::with_cases(testkit::soak::count(1000)))]
+
+    #[test]
+    fn no_bytes_end_the_host(
+        bytes in vec(any::<u8>(), 0..512),
+        manifest in "\\PC{0,200}",
+        pairs in vec(("(id|version|contract|shapes|wishes|kind|[a-z]{1,4})", "\\PC{0,30}"), 0..8),
+    ) {
+        static ENGINE: LazyLock<(tempfile::TempDir, Engine)> = LazyLock::new(|| {
+            let home = tempfile::tempdir().unwrap();
+            let engine = Engine::new(&home.path().join("cache")).unwrap();
+            (home, engine)
+        });
+        let lines: Vec<String> = pairs.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+        let section = "simplenetes:manifest";
+        for bytes in [
+            bytes.clone(),
+            [testkit::component(&[]), bytes.clone()].concat(),
+            testkit::component(&[(section, &bytes)]),
+            testkit::component(&[(section, manifest.as_bytes())]),
+            testkit::component(&[(section, lines.join("\n").as_bytes()), ("other", &bytes)]),
+        ] {
+            let _ = Manifest::read(&bytes);
+            load_anything(&ENGINE.1, &bytes);
+        }
+    }
+}
+
 #[test]
 fn older_and_newer_contracts_are_refused_with_both_versions() {
     let wanted = b"contract: 0.1.0";
@@ -221,15 +226,14 @@ fn a_translation_of_another_engine_is_not_even_tried() {
     assert_eq!(fs::read(&stale).unwrap(), before);
 }
 
-/// One line of words under these grants; `refused` is a part of the refusal, none when it is allowed.
+/// One line of words for a plugin with these grants; `refused` is a part of the refusal, none when it is allowed.
 fn check_plan(
-    grants: &Grants,
+    loaded: &Loaded,
     spec: &serde_json::Value,
     unit: Option<&str>,
     words: &str,
     refused: Option<&str>,
 ) {
-    let loaded = load_with(&mock_component(), grants.clone());
     let view = View {
         operation: Operation {
             name: "obey".into(),
@@ -257,62 +261,121 @@ fn check_plan(
 #[test]
 fn the_native_grant_runs_what_the_pod_declares_and_nothing_else() {
     let manifest = Manifest::read(&component("plugins", "native-runtime")).unwrap();
+    let loaded = load_with(&mock_component(), manifest.wishes);
     let spec = json!({
         "format": 1, "pod": "web", "podVersion": "1.0.0", "runtime": "native",
         "units": [{"name": "main", "spec": {"program": "httpd", "args": ["-f"]}}],
     });
     let check = |words, refused| {
-        check_plan(&manifest.wishes, &spec, Some("main"), words, refused);
-        check_plan(&manifest.wishes, &spec, None, words, refused);
+        check_plan(&loaded, &spec, Some("main"), words, refused);
+        check_plan(&loaded, &spec, None, words, refused);
     };
     check("httpd -f", None);
     check("httpd -f -v", Some("httpd"));
     check("httpd", Some("httpd"));
     check("/bin/sh -c true", Some("/bin/sh"));
     check("./httpd -f", Some("./httpd"));
-    check_plan(
-        &manifest.wishes,
-        &spec,
-        Some("other"),
-        "httpd -f",
-        Some("other"),
-    );
+    check_plan(&loaded, &spec, Some("other"), "httpd -f", Some("other"));
 }
 
 #[test]
-fn a_podman_like_grant_mounts_and_runs_what_the_pod_declares_and_nothing_else() {
+fn a_podman_like_grant_gives_what_the_pod_declares_and_nothing_else() {
     let grants: Grants = serde_json::from_value(json!({"programs": [{
         "program": "podman",
-        "arguments": ["run [--detach | --volume {pod:mount}]... {pod:image} {pod:args}"],
+        "arguments": [
+            "run [--detach | --volume {pod:mount} | --device {pod:device} | --cap-add={pod:capability} | --privileged={pod:privileged} | --env {pod:env} | --publish {pod:port} | --user {pod:user}]... {pod:image} {pod:args}",
+        ],
+        "environment": ["{pod:env}"],
     }]}))
     .unwrap();
+    let loaded = load_with(&mock_component(), grants);
     let spec = json!({
         "format": 1, "pod": "web", "podVersion": "1.0.0", "runtime": "podman",
         "volumes": [{"name": "site", "type": "host", "bind": "/srv"}],
         "units": [{
             "name": "main", "mounts": [{"volume": "site", "dest": "/mnt"}],
-            "spec": {"image": "web:1", "program": "httpd", "args": ["-f"]},
+            "expose": [{"targetPort": 80, "hostPort": 30000, "maxConn": 1, "sendProxy": false}],
+            "spec": {
+                "image": "web:1", "program": "httpd", "args": ["-f"], "user": "www",
+                "env": [{"name": "MODE", "value": "quiet"}],
+                "devices": ["/dev/fuse"], "capabilities": ["NET_ADMIN"],
+            },
         }],
     });
-    let check = |words, refused| check_plan(&grants, &spec, None, words, refused);
-    check("podman run --volume /srv:/mnt web:1 httpd -f", None);
-    check(
-        "podman run --detach --volume /srv:/mnt web:1 httpd -f",
-        None,
-    );
-    check("podman run --volume /:/mnt web:1 httpd -f", Some("/:/mnt"));
-    check(
-        "podman run --privileged web:1 httpd -f",
-        Some("--privileged"),
-    );
-    check(
-        "podman run --volume=/:/mnt web:1 httpd -f",
-        Some("--volume=/:/mnt"),
-    );
-    check("podman run evil:1 httpd -f", Some("evil:1"));
-    check("podman run web:1 sh -c true", Some("sh"));
-    check("podman system reset --force", Some("system"));
-    check("docker run web:1 httpd -f", Some("docker"));
+    let check = |options: &str, refused| {
+        let (env, options) = options.split_once("env: ").unwrap_or(("", options));
+        let words = format!("{env}podman run {options} web:1 httpd -f");
+        check_plan(&loaded, &spec, None, &words, refused);
+    };
+    for declared in [
+        "--detach --volume /srv:/mnt --detach",
+        "--device /dev/fuse --cap-add=NET_ADMIN --privileged=false",
+        "--publish 30000:80 --user www",
+        "env:MODE=quiet env: --env MODE",
+    ] {
+        check(declared, None);
+    }
+    for (undeclared, named) in [
+        ("--volume /:/mnt", "/:/mnt"),
+        ("--volume /srv:/etc", "/srv:/etc"),
+        ("--volume=/:/mnt", "--volume=/:/mnt"),
+        ("--mount type=bind,src=/,dst=/mnt", "--mount"),
+        ("--device /dev/sda", "/dev/sda"),
+        ("--device /dev/fuse:/dev/sda", "/dev/fuse:/dev/sda"),
+        ("--cap-add=SYS_ADMIN", "SYS_ADMIN"),
+        ("--cap-add=NET_ADMIN,SYS_ADMIN", "SYS_ADMIN"),
+        ("--cap-add=all", "all"),
+        ("--privileged=true", "--privileged=true"),
+        ("--privileged", "--privileged"),
+        ("--env PATH", "PATH"),
+        ("--env MODE=loud", "MODE=loud"),
+        ("env:MODE=loud env: --env MODE", "`MODE` with this value"),
+        ("env:LD_PRELOAD=evil.so env:", "LD_PRELOAD"),
+        ("--publish 22:22", "22:22"),
+        ("--user root", "root"),
+        ("--pid host", "--pid"),
+        ("--security-opt label=disable", "--security-opt"),
+        ("evil:1 httpd -f", "evil:1"),
+    ] {
+        check(undeclared, Some(named));
+    }
+    for (words, named) in [
+        ("podman run evil:1 httpd -f", "evil:1"),
+        ("podman run web:1 sh -c true", "sh"),
+        ("podman run web:1 httpd -f -v", "-v"),
+        ("podman system reset --force", "system"),
+        ("docker run web:1 httpd -f", "docker"),
+        ("/tmp/podman run web:1 httpd -f", "/tmp/podman"),
+    ] {
+        check_plan(&loaded, &spec, None, words, Some(named));
+    }
+}
+
+#[test]
+fn privileges_are_there_for_a_pod_that_declares_them() {
+    let grants: Grants = serde_json::from_value(json!({"programs": [{
+        "program": "podman", "arguments": ["run --privileged={pod:privileged}"],
+    }]}))
+    .unwrap();
+    let loaded = load_with(&mock_component(), grants);
+    for (declared, refused) in [
+        (json!(true), None),
+        (json!("true"), Some("--privileged=true")),
+        (json!(false), Some("--privileged=true")),
+    ] {
+        let spec = json!({
+            "format": 1, "pod": "web", "podVersion": "1.0.0", "runtime": "podman",
+            "units": [{"name": "main", "spec": {"privileged": declared}}],
+        });
+        check_plan(
+            &loaded,
+            &spec,
+            None,
+            "podman run --privileged=true",
+            refused,
+        );
+        check_plan(&loaded, &spec, None, "podman run --privileged=false", None);
+    }
 }
 
 #[test]

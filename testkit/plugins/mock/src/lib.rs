@@ -2,6 +2,7 @@
 //! behaviour: most of them are ways in which a plugin can go wrong.
 
 mod bindings;
+mod life;
 
 use std::hint::black_box;
 
@@ -55,7 +56,19 @@ impl Guest for Mock {
         if view.pods().iter().any(|pod| is_poisonous(view, pod)) {
             wrong(Some("of the poisonous pod"))?;
         }
-        match view.operation().as_str() {
+        let behaviour = life::behaviour(view).unwrap_or_else(|| view.operation());
+        match behaviour.as_str() {
+            "serve" => life::serve(view, steps),
+            "trap at restart" => {
+                if life::serve_once(view, steps, report)? {
+                    wrong(Some("that is started again"))?;
+                }
+                Ok(())
+            }
+            "stop" => life::end(view, steps, "TERM"),
+            "kill" => life::end(view, steps, "KILL"),
+            "download" | "create" | "remove" | "purge" => Ok(()),
+            "exit" => std::process::exit(0),
             "obey" => obey(view, steps),
             "link away" => steps.link("root/main", "/etc/shadow"),
             "climb by link" => steps.link("root/../pod", "config/conf"),
@@ -99,14 +112,21 @@ impl Guest for Mock {
 }
 
 /// Runs the words that the test gives as a fact, one to a line: as a command, or as the process of a unit.
+/// Words like `env:NAME=VALUE` before the program set its environment.
 fn obey(view: &View, steps: &Steps) -> Result<(), Fault> {
     let text = view.fact("words").unwrap_or_default();
-    let mut words = text.lines().map(str::to_owned);
+    let mut words = text.lines().peekable();
+    let options = Options::new();
+    while let Some(pair) = words.peek().and_then(|word| word.strip_prefix("env:")) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        options.env(name, value);
+        words.next();
+    }
     let program = words.next().unwrap_or_default();
-    let args: Vec<String> = words.collect();
+    let args: Vec<String> = words.map(str::to_owned).collect();
     match view.unit() {
-        Some(unit) => steps.process(&unit, &program, &args, &Options::new()),
-        None => steps.command("obey", &program, &args, &Options::new()),
+        Some(unit) => steps.process(&unit, program, &args, &options),
+        None => steps.command("obey", program, &args, &options),
     }
 }
 
