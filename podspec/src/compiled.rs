@@ -5,6 +5,7 @@
 //! knows the types and their text; where the text lies and who runs it is not its business.
 
 mod expose;
+mod limits;
 mod probe;
 mod restart;
 mod volume;
@@ -16,6 +17,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use expose::MAX_CONN;
 pub use expose::{Expose, IngressAction, IngressRule, Protocol, ProtocolError};
+pub use limits::Limits;
+pub(crate) use limits::SIZE_UNITS;
 pub(crate) use probe::TIMEOUT_SECONDS;
 pub use probe::{Check, HttpCheck, Probe, StartupCheck, StartupProbe, TcpCheck};
 pub use restart::{ReloadSignal, Restart, RestartError};
@@ -99,6 +102,9 @@ pub struct Unit {
     /// Seconds from the request to end until it is killed.
     #[serde(rename = "stopTimeout", default = "stop_grace_default")]
     pub stop_grace_seconds: u32,
+    /// What it may use at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
     /// The kind's own part, resolved by its plugin; only the plugin knows what it means.
     #[serde(default)]
     pub spec: serde_json::Value,
@@ -235,7 +241,7 @@ mod tests {
             Err(CompiledError::Damaged(_))
         ));
         let text = sample().to_text().unwrap();
-        let torn = &text[..text.len() / 3];
+        let (torn, _) = text.split_once("Seconds").unwrap();
         assert!(CompiledPod::from_text(torn).is_err(), "{torn}");
         let twice = text.replace("name: second", "name: main");
         assert!(matches!(

@@ -18,7 +18,7 @@ mod tree;
 
 pub use compiled::{
     Check, CompiledError, CompiledPod, Expose, FIRST_LINE, FORMAT, HttpCheck, IngressAction,
-    IngressRule, Mount, PluginRef, Probe, Protocol, ProtocolError, ReloadSignal, Restart,
+    IngressRule, Limits, Mount, PluginRef, Probe, Protocol, ProtocolError, ReloadSignal, Restart,
     RestartError, STOP_GRACE_SECONDS, Shared, StartupCheck, StartupProbe, TcpCheck, Unit, Volume,
     VolumeKind,
 };

@@ -5,6 +5,7 @@
 
 mod expose;
 mod ingress;
+mod limits;
 mod mount;
 mod pod;
 mod probe;

@@ -22,6 +22,10 @@ pub struct Shape {
     /// True when a unit finds each mount behind a link, so that no mount can lie in another one.
     #[serde(default)]
     pub links_mounts: bool,
+    /// True when `limits` hold for its units: because they are started as processes, which the daemon limits,
+    /// or because the plugin passes them on.
+    #[serde(default)]
+    pub takes_limits: bool,
 }
 
 impl Shape {
@@ -38,6 +42,7 @@ impl Shape {
             volume_types: vec!["config".to_owned(), "ramdisk".to_owned()],
             listens_on_host: true,
             links_mounts: false,
+            takes_limits: false,
         }
     }
 }

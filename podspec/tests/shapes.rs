@@ -18,6 +18,7 @@ pub(crate) fn native() -> Shape {
         volume_types: words("ramdisk config host"),
         listens_on_host: true,
         links_mounts: true,
+        takes_limits: true,
     }
 }
 
@@ -29,6 +30,7 @@ pub(crate) fn podman() -> Shape {
         volume_types: words("config ramdisk volume host"),
         listens_on_host: false,
         links_mounts: false,
+        takes_limits: true,
     }
 }
 

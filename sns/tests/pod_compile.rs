@@ -227,7 +227,7 @@ fn all_mistakes_of_a_text_are_shown_and_nothing_is_left() {
     | [PODS]/web/pod.yaml:6:5: error: unknown key `comand`
     |   6 |     comand: [sleep, "1"]
     |     |     ^
-    |   expected: name, restart, signal, mounts, startupProbe, readinessProbe, livenessProbe, expose, stopTimeout, command, args, env, workingDir or user
+    |   expected: name, restart, signal, mounts, startupProbe, readinessProbe, livenessProbe, expose, stopTimeout, limits, command, args, env, workingDir or user
     |   hint: did you mean `command`?
     | [PODS]/web/pod.yaml:7:14: error: `allways` is not allowed here
     |   7 |     restart: allways

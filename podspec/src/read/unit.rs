@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use names::{HostPort, SignalName, UnitName};
 use serde_json::{Map, Value as Json};
 
-use super::{expose, ingress, mount, probe};
+use super::{expose, ingress, limits, mount, probe};
 use crate::reader::{Fields, Problems, Value, refuse_repeated};
 use crate::spelling::{closest, did_you_mean};
 use crate::{Diagnostic, Protocol, ReloadSignal, Restart, STOP_GRACE_SECONDS, Shape, Unit, Volume};
 
 /// The keys of a unit that all kinds share.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "name",
     "restart",
     "signal",
@@ -21,6 +21,7 @@ const KEYS: [&str; 9] = [
     "livenessProbe",
     "expose",
     "stopTimeout",
+    "limits",
 ];
 
 /// What must be known about the other units while one of them is read.
@@ -122,6 +123,7 @@ fn read_unit(
             .and_then(|value| probe::probe(&value, problems)),
         expose,
         stop_grace_seconds: read_stop_grace(&fields, problems),
+        limits: limits::limits(&fields, pod.shape, problems),
         spec: Json::Null,
         name: name?,
     };
