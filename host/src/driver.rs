@@ -190,17 +190,15 @@ impl<W: World> Driver<W> {
         if self.spec.as_ref() == Some(next) || (self.spec.is_some() && !self.life.is_down()) {
             return;
         }
-        let counts: BTreeMap<_, _> = self
-            .life
-            .units
-            .iter()
-            .map(|unit| (unit.name.clone(), unit.start_count))
-            .collect();
+        // A start is numbered once, also when a pod in between did not have the unit: what an earlier
+        // pod's unit has left is told apart by it.
+        self.memory.units = self.remember().units;
         let (wanted, removed) = (self.life.wanted, self.life.removed);
         self.life = Life::new(next, wanted);
         self.life.removed = removed;
         for unit in &mut self.life.units {
-            unit.start_count = counts.get(&unit.name).copied().unwrap_or_default();
+            let before = self.memory.units.get(&unit.name);
+            unit.start_count = before.map_or(0, |unit| unit.start_count);
             unit.counted_from = unit.start_count;
         }
         self.spec = Some(Arc::clone(next));

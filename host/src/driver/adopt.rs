@@ -64,7 +64,10 @@ impl<W: World> Driver<W> {
                     since: *since,
                     passed,
                 };
-            } else if let Some((at, start_count, end)) = found.exited.get(&unit.name) {
+            } else if let Some((at, start_count, end)) = found.exited.get(&unit.name)
+                // Else it ended before its pod was last wanted to run, or as a unit of another pod.
+                && *start_count > memory.counted_from
+            {
                 // The memory may be of before that start: it was not written, or could not be.
                 unit.start_count = unit.start_count.max(*start_count);
                 let reason = if memory.asked_to_end {

@@ -27,7 +27,7 @@ pub struct Memory {
     /// What the plugin wants to be kept.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub plugin_state: Vec<u8>,
-    /// The units.
+    /// The units, also those of earlier pods of this release: their starts go on being numbered.
     pub units: BTreeMap<UnitName, UnitMemory>,
 }
 
@@ -84,10 +84,12 @@ impl<W: World> Driver<W> {
             };
             (unit.name.clone(), memory)
         });
+        let mut all = self.memory.units.clone();
+        all.extend(units);
         Memory {
             wanted: Some(self.life.wanted),
             configs: self.configs.clone(),
-            units: units.collect(),
+            units: all,
             ..self.memory.clone()
         }
     }

@@ -148,7 +148,8 @@ impl Life {
         }
         self.wanted = wanted;
         self.remove_trouble = None;
-        let was_down = self.is_down();
+        // Its last stop may still be under way although the unit has ended.
+        let was_down = self.units.iter().all(UnitLife::is_gone);
         for unit in &mut self.units {
             release_hold(unit);
             let was_stopped = matches!(

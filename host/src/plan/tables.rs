@@ -418,6 +418,20 @@ fn a_pod_that_was_stopped_begins_afresh() {
 }
 
 #[test]
+fn a_pod_begins_afresh_although_its_last_stop_has_not_returned_yet() {
+    let spec = pod("- name: once\n- name: main");
+    let mut life = life(&spec, exited(0));
+    life.wanted = PodState::Stopped;
+    life.operation = Some(Operation::Stop("main".parse().unwrap(), StopReason::Pod));
+    let events = [
+        (0, Event::Wanted(PodState::Running)),
+        (0, Event::Done(Ok(()))),
+    ];
+    play(&spec, &mut life, events);
+    assert_eq!(line(&plan(&spec, &life, NOW)), "start once");
+}
+
+#[test]
 fn ready_means_settled_and_serving() {
     let spec = pod(
         "- name: once\n- name: main\n  restart: always\n  expose: [{targetPort: 80, hostPort: 30000, maxConn: 1}]",

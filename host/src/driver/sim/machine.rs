@@ -330,11 +330,6 @@ impl State {
         if told_before != Some(&paper.status.message) || paper.status.message.is_empty() {
             self.note(told);
         }
-        if let Some(memory) = &paper.memory {
-            // A unit that another pod did not have begins anew.
-            self.counts
-                .retain(|unit, _| memory.units.contains_key(unit));
-        }
         let is_written = !self.is_disk_full;
         if is_written {
             if let Some(memory) = paper.memory.clone().filter(|_| self.disk.remains) {

@@ -6,7 +6,7 @@ use hostfiles::PodPhase;
 use names::PodState;
 
 use super::super::fake::Stage;
-use super::super::{Found, Memory, Survivor, UnitMemory};
+use super::super::{End, Found, Memory, Survivor, UnitMemory};
 use crate::life::Nudge;
 use crate::plan::tables::pod;
 
@@ -147,6 +147,37 @@ async fn the_next_driver_tells_what_the_last_one_could_not() {
     let stage = Stage::new(spec, |world| world.found(found));
     stage.pass(1).await;
     assert_eq!(stage.asked(), "signal main");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_of_an_earlier_pod_says_nothing_about_a_unit_of_this_one() {
+    for (counted_from, expected) in [(3, "start main"), (2, "")] {
+        let spec = pod("  restart: on-failure");
+        let name: names::UnitName = "main".parse().unwrap();
+        let unit = UnitMemory {
+            start_count: 3,
+            counted_from,
+            ..UnitMemory::default()
+        };
+        let end = End {
+            code: Some(0),
+            why: None,
+        };
+        let found = Found {
+            spec: Some(Arc::new(spec.clone())),
+            memory: Memory {
+                wanted: Some(PodState::Running),
+                units: [(name.clone(), unit)].into(),
+                ..Memory::default()
+            },
+            exited: [(name, (1, 3, end))].into(),
+            remains: true,
+            ..Found::default()
+        };
+        let stage = Stage::new(spec, |world| world.found(found));
+        stage.pass(1).await;
+        assert_eq!(stage.asked(), expected, "counted from {counted_from}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
