@@ -123,6 +123,7 @@ impl<W: World> Driver<W> {
     pub async fn run(mut self) {
         let mut shutdown = self.orders.shutdown.clone();
         let found = tokio::select! {
+            biased;
             // Finding waits for the lock of the release, which may last: nothing is begun yet.
             _ = shutdown.wait_for(|ends| *ends) => return,
             found = self.world.find() => found,

@@ -3,6 +3,7 @@
 //!
 //! Release builds only. A figure is the median of its rounds.
 
+mod crowd;
 mod fleet;
 mod one_host;
 mod table;
@@ -12,8 +13,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use crate::bench::crowd::Crowd;
 use crate::bench::fleet::Fleet;
-use crate::bench::table::Row;
+use crate::bench::table::{Figure, Row};
 use crate::program::Program;
 use crate::workspace::{Profile, Workspace};
 use crate::{packages, plugins, ui};
@@ -31,6 +33,12 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     rows.extend(fleet.sync()?);
     ui::say("bench: one host with its daemon");
     rows.push(one_host::state_change(&programs)?);
+    ui::say("bench: one host with 200 pods");
+    let crowd = Crowd::gather(&programs)?;
+    rows.push(crowd.restart()?);
+    ui::say("bench: the same for two minutes without any event");
+    rows.extend(crowd.idle()?);
+    drop(crowd);
     ui::say("bench: a plugin call");
     rows.push(plugin_call(workspace, &fleet)?);
     ui::print(&table::text(&rows, shell));
@@ -92,7 +100,9 @@ fn plugin_call(workspace: &Workspace, fleet: &Fleet) -> Result<Row> {
     Ok(Row {
         what: "plugin call, fresh sandbox",
         original: "16 ms",
-        target: Duration::from_micros(100),
-        ours,
+        figure: Figure::Time {
+            target: Duration::from_micros(100),
+            ours,
+        },
     })
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use testkit::{Cluster, Outcome};
 
-use super::table::Row;
+use super::table::{Figure, Row};
 use super::timing::{median, time};
 
 const HOSTS: usize = 14;
@@ -97,8 +97,10 @@ impl Fleet {
         Ok(Row {
             what: "compile of one pod",
             original: "1.4 s",
-            target: Duration::from_millis(20),
-            ours,
+            figure: Figure::Time {
+                target: Duration::from_millis(20),
+                ours,
+            },
         })
     }
 
@@ -114,14 +116,18 @@ impl Fleet {
             Row {
                 what: "sync of 200 new releases to 14 local hosts",
                 original: "10 s",
-                target: Duration::from_secs(1),
-                ours: first,
+                figure: Figure::Time {
+                    target: Duration::from_secs(1),
+                    ours: first,
+                },
             },
             Row {
                 what: "sync with nothing to do, 14 hosts, 200 releases",
                 original: "5 s",
-                target: Duration::from_millis(200),
-                ours: again,
+                figure: Figure::Time {
+                    target: Duration::from_millis(200),
+                    ours: again,
+                },
             },
         ])
     }

@@ -8,10 +8,19 @@ pub(super) struct Row {
     pub(super) what: &'static str,
     /// What the original took, in words.
     pub(super) original: &'static str,
-    /// What the design promises.
-    pub(super) target: Duration,
-    /// What was measured now.
-    pub(super) ours: Duration,
+    /// What was promised and what was measured now.
+    pub(super) figure: Figure,
+}
+
+/// What the design promises and what was measured.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Figure {
+    /// How long it takes.
+    Time { target: Duration, ours: Duration },
+    /// Memory in bytes.
+    Memory { target: u64, ours: u64 },
+    /// The part of one core that is busy.
+    Core { target: f64, ours: f64 },
 }
 
 /// The table; `shell` is what `sh -c true` takes on this machine at this moment.
@@ -20,25 +29,39 @@ pub(super) fn text(rows: &[Row], shell: Duration) -> String {
         "{:52} {:>10} {:>10} {:>10} {:>10}\n",
         "what", "original", "promised", "ours", "in shells"
     );
-    for Row {
-        what,
-        original,
-        target,
-        ours,
-    } in rows
-    {
-        let shells = ours.as_secs_f64() / shell.as_secs_f64();
-        let missed = if ours > target { "  MISSED" } else { "" };
-        let promised = format!("< {}", shown(*target));
-        text += &format!(
-            "{what:52} {original:>10} {promised:>10} {:>10} {shells:>10.2}{missed}\n",
-            shown(*ours)
-        );
+    for row in rows {
+        let (what, original) = (row.what, row.original);
+        let (promised, ours, is_missed) = row.figure.shown();
+        let missed = if is_missed { "  MISSED" } else { "" };
+        let shells = row.figure.in_shells(shell);
+        text +=
+            &format!("{what:52} {original:>10} {promised:>10} {ours:>10} {shells:>10}{missed}\n");
     }
     text + &format!(
         "in shells: how often `sh -c true` ({}) could have been started instead",
         shown(shell)
     )
+}
+
+impl Figure {
+    /// The promise, the measurement, and whether it misses the promise.
+    fn shown(self) -> (String, String, bool) {
+        let (target, ours, is_missed) = match self {
+            Self::Time { target, ours } => (shown(target), shown(ours), ours > target),
+            Self::Memory { target, ours } => (mebibytes(target), mebibytes(ours), ours > target),
+            Self::Core { target, ours } => (percent(target), percent(ours), ours > target),
+        };
+        (format!("< {target}"), ours, is_missed)
+    }
+
+    fn in_shells(self, shell: Duration) -> String {
+        match self {
+            Self::Time { ours, .. } => {
+                format!("{:.2}", ours.as_secs_f64() / shell.as_secs_f64())
+            }
+            Self::Memory { .. } | Self::Core { .. } => String::new(),
+        }
+    }
 }
 
 fn shown(time: Duration) -> String {
@@ -51,25 +74,75 @@ fn shown(time: Duration) -> String {
     }
 }
 
+fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB", bytes.div_ceil(1 << 20))
+}
+
+fn percent(part: f64) -> String {
+    format!("{:.2} %", part * 100.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_missed_promise_is_shown() {
-        let row = |ours| Row {
+    fn row(figure: Figure) -> Row {
+        Row {
             what: "a thing",
             original: "1.4 s",
+            figure,
+        }
+    }
+
+    fn took(ours: u64) -> Row {
+        row(Figure::Time {
             target: Duration::from_millis(20),
             ours: Duration::from_micros(ours),
-        };
-        let text = text(&[row(9_900), row(21_000)], Duration::from_millis(2));
+        })
+    }
+
+    #[test]
+    fn a_missed_promise_is_shown() {
+        let text = text(&[took(9_900), took(21_000)], Duration::from_millis(2));
         let lines = text.lines().collect::<Vec<_>>();
         assert!(
             lines[1].ends_with("1.4 s  < 20.0 ms     9.9 ms       4.95"),
             "{text}"
         );
         assert!(lines[2].ends_with("21.0 ms      10.50  MISSED"), "{text}");
+    }
+
+    #[test]
+    fn memory_and_cores_are_told_in_their_own_units() {
+        let memory = |ours| {
+            row(Figure::Memory {
+                target: 64 << 20,
+                ours,
+            })
+        };
+        let core = |ours| {
+            row(Figure::Core {
+                target: 0.005,
+                ours,
+            })
+        };
+        let rows = [
+            memory((30 << 20) + 1),
+            memory(65 << 20),
+            core(0.0012),
+            core(0.006),
+        ];
+        let text = text(&rows, Duration::from_millis(2));
+        let ends: Vec<_> = text.lines().skip(1).map(|line| line[63..].trim()).collect();
+        assert_eq!(
+            ends[..4],
+            [
+                "< 64 MiB     31 MiB",
+                "< 64 MiB     65 MiB             MISSED",
+                "< 0.50 %     0.12 %",
+                "< 0.50 %     0.60 %             MISSED"
+            ]
+        );
     }
 
     #[test]
