@@ -225,6 +225,7 @@ impl<W: World> Driver<W> {
             Wake::Desired => self.learn_desired(),
             Wake::Surroundings => self.apply(Event::Unheld),
             Wake::OperationDone(outcome) => self.operation_done(outcome),
+            Wake::OperationLost => self.operation_lost(),
             Wake::ProbeDone {
                 unit,
                 kind,
@@ -332,11 +333,39 @@ impl<W: World> Driver<W> {
             .map_or(0, |unit| unit.start_count);
         let state = self.memory.plugin_state.clone();
         let deed = self.world.operate(spec, operation, start_count, state);
-        let lost = Wake::OperationDone(Err(Trouble {
-            message: LOST.into(),
-            held: false,
-        }));
-        self.spawn(lost, async move { Wake::OperationDone(deed.await) });
+        self.spawn(Wake::OperationLost, async move {
+            Wake::OperationDone(deed.await)
+        });
+    }
+
+    /// A start that ended without a result may have left a process: it is looked for as by a driver that
+    /// begins, and what is found is started again.
+    fn operation_lost(&mut self) {
+        let lost = || {
+            Wake::OperationDone(Err(Trouble {
+                message: LOST.into(),
+                held: false,
+            }))
+        };
+        let Some(Operation::Start(unit)) = self.life.operation.clone() else {
+            return self.spawn(lost(), async move { lost() });
+        };
+        let find = self.world.find();
+        self.spawn(lost(), async move {
+            let found = find.await;
+            let Some((since_ms, start_count)) = found.running.get(&unit).copied() else {
+                return lost();
+            };
+            let survivor = Survivor {
+                since_ms,
+                start_count,
+                incomplete: Some(LOST.into()),
+            };
+            Wake::OperationDone(Ok(Deed {
+                state: None,
+                survivors: BTreeMap::from([(unit, survivor)]),
+            }))
+        });
     }
 
     fn watch_end(&mut self, unit: names::UnitName) {
@@ -382,8 +411,10 @@ impl<W: World> Driver<W> {
             let Some(wake) = self.inbox.recv().await else {
                 break;
             };
-            if let Wake::OperationDone(outcome) = wake {
-                self.operation_done(outcome);
+            match wake {
+                Wake::OperationDone(outcome) => self.operation_done(outcome),
+                Wake::OperationLost => self.operation_lost(),
+                _ => {}
             }
         }
         self.tell().await;

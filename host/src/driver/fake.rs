@@ -77,6 +77,10 @@ impl World for Fake {
         let told = state.told.len();
         state.told_before.insert(line.clone(), told);
         if state.lost.remove(&line) {
+            if let Some((unit, left)) = state.survivors.remove(&line) {
+                let left = (left.since_ms, left.start_count);
+                state.found.running.insert(unit, left);
+            }
             return Box::pin(async { panic!("a mistake in the daemon, as this test wants it") });
         }
         if let Some(survivor) = state.survivors.remove(&line) {

@@ -5,6 +5,7 @@
 //! bounded time. A failure prints its seed, the fewest sorts of faults and turns with which it still
 //! happens, and what happened last. `SOAK_SEED=N` repeats it.
 
+mod disk;
 mod goals;
 mod history;
 mod machine;

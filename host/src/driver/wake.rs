@@ -25,6 +25,8 @@ pub enum Wake {
     Surroundings,
     /// The operation that was under way has ended.
     OperationDone(Result<Deed, Trouble>),
+    /// It has ended without a result, because of a mistake in this program.
+    OperationLost,
     /// The operation that is under way has something to say.
     Line,
     /// There may be a request by hand.

@@ -75,6 +75,21 @@ async fn an_operation_that_ends_without_a_result_is_a_trouble() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_lost_start_has_left_is_ended_and_started_again() {
+    let stage = Stage::new(pod(""), |world| {
+        world.obedient();
+        world.lose("start main");
+        world.survivor("start main", "main", survivor(None));
+    });
+    stage.pass(60_000).await;
+    assert_eq!(stage.asked(), "start main, stop main, start main");
+    assert_eq!(
+        (stage.status().status, stage.running()),
+        (PodPhase::Running, 1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_probe_that_cannot_be_asked_says_nothing_about_the_unit() {
     let units = "  readinessProbe: {timeoutSeconds: 1, check: {cmd: [a]}}\n  livenessProbe: {timeoutSeconds: 1, check: {cmd: [a]}}";
     let stage = Stage::new(pod(units), |_| {});
