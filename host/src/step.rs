@@ -56,6 +56,9 @@ pub struct StepSpec {
     pub total_ms: Option<u64>,
     /// Milliseconds without a new byte of output after which it is ended.
     pub silence_ms: Option<u64>,
+    /// True when its standard output is nobody's business: no line of it is told.
+    #[serde(default)]
+    pub keep: bool,
     /// True when also that is ended which the program leaves in a session of its own.
     pub end_all: bool,
     /// The directory in which it is noted that the step runs; one that is not there is not made.
@@ -151,6 +154,8 @@ struct Step {
     events: Receiver<Event>,
     stdout: Output,
     stderr: Output,
+    /// True when no line of the standard output is told.
+    keep: bool,
 }
 
 impl Step {
@@ -186,6 +191,7 @@ impl Step {
             events,
             stdout: Output::new(output::STDOUT_BYTES_MAX),
             stderr: Output::new(output::STDERR_BYTES_MAX),
+            keep: spec.keep,
         })
     }
 
@@ -225,6 +231,7 @@ impl Step {
         Frame::End {
             ending,
             last_line: self.last_line().to_owned(),
+            is_whole: self.stdout.is_whole(),
             stdout: self.stdout.into_kept(),
             stderr: self.stderr.into_kept(),
         }
@@ -237,10 +244,10 @@ impl Step {
         }
     }
 
-    /// The last line of standard error, or of standard output when that is empty.
+    /// The last line of standard error, or of standard output when that is empty and may be told.
     fn last_line(&self) -> &str {
         match self.stderr.last_line() {
-            "" => self.stdout.last_line(),
+            "" if !self.keep => self.stdout.last_line(),
             line => line,
         }
     }

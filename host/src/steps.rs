@@ -4,6 +4,7 @@
 
 mod command;
 mod confined;
+mod keep;
 mod lookup;
 mod shim;
 mod signal;
@@ -282,14 +283,16 @@ impl StepRunner {
             Step::Write { .. }
             | Step::Link { .. }
             | Step::MakeDirectory { .. }
-            | Step::Remove { .. } => {
-                let release = self.release.clone();
-                tokio::task::spawn_blocking(move || confined::run(&release, &step))
-                    .await
-                    .unwrap_or_else(|_| Err(StepError::Refused("the step was aborted".into())))
-                    .map(|()| None)
-            }
+            | Step::Remove { .. } => self.change(step).await.map(|()| None),
         }
+    }
+
+    /// Runs a step on files.
+    async fn change(&self, step: Step) -> Result<(), StepError> {
+        let release = self.release.clone();
+        tokio::task::spawn_blocking(move || confined::run(&release, &step))
+            .await
+            .unwrap_or_else(|_| Err(StepError::Refused("the step was aborted".into())))
     }
 
     /// The program of a step with everything resolved. A unit that becomes another user gets its

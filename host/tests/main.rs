@@ -12,6 +12,7 @@ mod chaos;
 mod detached;
 mod host;
 mod hostile;
+mod kept;
 mod lifecycle;
 mod machine;
 mod mock;

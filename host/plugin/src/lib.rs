@@ -35,7 +35,7 @@ pub use manifest::{Digest, DigestError, Manifest, ManifestError};
 pub use plugin::{Planned, Plugin};
 pub use report::{Report, UnitReport};
 pub use step::{Step, StepOptions};
-pub use view::{Answer, Operation, PodView, UnitTruth, View};
+pub use view::{Answer, Kept, Operation, PodView, UnitTruth, View};
 
 /// The version of the contract (`wit/`) that this host speaks.
 pub const CONTRACT: &str = "0.1.0";

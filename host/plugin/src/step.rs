@@ -122,4 +122,6 @@ pub struct StepOptions {
     pub pid_file: Option<String>,
     /// What it reads from standard input; nothing when empty.
     pub stdin: Vec<u8>,
+    /// The file that its standard output becomes, relative to the release directory: commands and looks.
+    pub keep: Option<String>,
 }

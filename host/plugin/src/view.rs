@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Digest;
+
 /// Everything a plugin can see during one call. The same view always gives the same answer, so a
 /// recorded view can be replayed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -74,6 +76,36 @@ pub struct Answer {
     pub stdout: Vec<u8>,
     /// Its standard error, cut likewise.
     pub stderr: Vec<u8>,
+    /// Of output that went into a file instead of `stdout`.
+    pub kept: Option<Kept>,
+}
+
+/// What is told of output that a plugin does not see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// How long it is, in bytes.
+    pub bytes: u64,
+    /// Its SHA-256.
+    pub digest: String,
+}
+
+impl Kept {
+    /// What is told of this output.
+    #[must_use]
+    pub fn of(output: &[u8]) -> Self {
+        Self {
+            bytes: output.len() as u64,
+            digest: Digest::of(output).to_string(),
+        }
+    }
+}
+
+impl Answer {
+    /// Size and digest of the standard output, wherever it is.
+    #[must_use]
+    pub fn output(&self) -> Kept {
+        self.kept.clone().unwrap_or_else(|| Kept::of(&self.stdout))
+    }
 }
 
 impl View {

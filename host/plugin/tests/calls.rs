@@ -33,6 +33,7 @@ fn a_look_and_its_answer() {
         exit: 0,
         stdout: b"all is well".to_vec(),
         stderr: b"kept".to_vec(),
+        ..Answer::default()
     };
     let view = View {
         answers: BTreeMap::from([("all".to_owned(), answer)]),

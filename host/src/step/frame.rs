@@ -43,6 +43,8 @@ pub enum Frame {
         ending: Ending,
         /// The last line that it wrote.
         last_line: String,
+        /// True when nothing of the standard output had to be left out.
+        is_whole: bool,
         /// Standard output: its head and its tail.
         stdout: Vec<u8>,
         /// Standard error, likewise.
@@ -62,6 +64,7 @@ enum Head {
     End {
         ending: Ending,
         last_line: String,
+        is_whole: bool,
         stdout_bytes: usize,
         stderr_bytes: usize,
     },
@@ -89,11 +92,13 @@ impl Frame {
             Self::End {
                 ending,
                 last_line,
+                is_whole,
                 stdout,
                 stderr,
             } => Head::End {
                 ending: *ending,
                 last_line: last_line.clone(),
+                is_whole: *is_whole,
                 stdout_bytes: stdout.len(),
                 stderr_bytes: stderr.len(),
             },
@@ -133,11 +138,13 @@ pub async fn read_frame(channel: &mut (impl AsyncBufRead + Unpin)) -> io::Result
         Head::End {
             ending,
             last_line,
+            is_whole,
             stdout_bytes,
             stderr_bytes,
         } => Frame::End {
             ending,
             last_line,
+            is_whole,
             stdout: read_bytes(channel, stdout_bytes).await?,
             stderr: read_bytes(channel, stderr_bytes).await?,
         },
@@ -171,6 +178,7 @@ mod tests {
             Frame::End {
                 ending: Ending::Exited(3),
                 last_line: "x".into(),
+                is_whole: false,
                 stdout: b"out\n".to_vec(),
                 stderr: Vec::new(),
             },
@@ -192,8 +200,8 @@ mod tests {
         for bytes in [
             &b"{"[..],
             b"{\"line\":1}\n",
-            b"{\"end\":{\"ending\":\"late\",\"lastLine\":\"\",\"stdoutBytes\":9,\"stderrBytes\":0}}\nshort",
-            b"{\"end\":{\"ending\":\"late\",\"lastLine\":\"\",\"stdoutBytes\":99999999,\"stderrBytes\":0}}\n",
+            b"{\"end\":{\"ending\":\"late\",\"lastLine\":\"\",\"isWhole\":true,\"stdoutBytes\":9,\"stderrBytes\":0}}\nshort",
+            b"{\"end\":{\"ending\":\"late\",\"lastLine\":\"\",\"isWhole\":true,\"stdoutBytes\":99999999,\"stderrBytes\":0}}\n",
         ] {
             assert!(read_frame(&mut &bytes[..]).await.is_err());
         }

@@ -66,6 +66,11 @@ impl Output {
         &self.line
     }
 
+    /// True while nothing had to be left out.
+    pub(super) fn is_whole(&self) -> bool {
+        self.left_out == 0
+    }
+
     /// Head and tail; what was left out between them is said there.
     pub(super) fn into_kept(self) -> Vec<u8> {
         let mut kept = self.head;

@@ -62,6 +62,7 @@ impl StepRunner {
             about: vec![self.id.to_string(), id.to_owned()],
             launch: self.launch(program, args, options.clone(), None)?,
             total_ms: total_ms(options, probe_limit),
+            keep: options.keep.is_some(),
             end_all: probe_limit.is_some(),
             silence_ms: options.silence_ms,
             run_dir: self.release.run_dir(),
@@ -78,7 +79,14 @@ impl StepRunner {
             }
         };
         match frame.map_err(failed)? {
-            Some(frame) => answer(frame, id, program, &spec),
+            Some(frame) => {
+                let is_whole = matches!(&frame, Frame::End { is_whole: true, .. });
+                let answer = answer(frame, id, program, &spec)?;
+                match &options.keep {
+                    Some(path) => self.keep(path, answer, is_whole).await,
+                    None => Ok(answer),
+                }
+            }
             None => {
                 if let Some(process) = runner.process {
                     let run_dir = spec.run_dir.clone();
@@ -173,6 +181,7 @@ fn answer(frame: Frame, id: &str, program: &str, spec: &StepSpec) -> Result<Answ
             exit,
             stdout,
             stderr,
+            kept: None,
         }),
         Frame::End {
             ending: Ending::Cancelled,

@@ -47,12 +47,10 @@ pub(super) fn run(release: &ReleaseDir, step: &Step) -> Result<(), StepError> {
 
 fn write(directory: &Dir, path: &str, content: &[u8], mode: u32) -> io::Result<()> {
     let beside = beside(Path::new(path))?;
+    // Whoever may write beside it could have laid a link there.
+    let _ = directory.remove_file(&beside);
     let mut options = OpenOptions::new();
-    options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(mode & 0o777);
+    options.write(true).create_new(true).mode(mode & 0o777);
     let mut file = directory.open_with(&beside, &options)?;
     let written = file
         .write_all(content)

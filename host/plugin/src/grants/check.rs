@@ -28,12 +28,19 @@ impl Checker<'_> {
                 args,
                 options,
                 ..
+            } => {
+                self.program(program, args, options)?;
+                let path = options.keep.as_deref();
+                path.map_or(Ok(()), |path| self.directory(path, true))
             }
-            | Step::Attach {
+            Step::Attach {
                 program,
                 args,
                 options,
-            } => self.program(program, args, options),
+            } => {
+                keeps_nothing(options)?;
+                self.program(program, args, options)
+            }
             Step::Process {
                 unit,
                 program,
@@ -41,6 +48,7 @@ impl Checker<'_> {
                 options,
             } => {
                 self.unit(unit)?;
+                keeps_nothing(options)?;
                 self.program(program, args, options)
             }
             Step::Detached {
@@ -50,6 +58,7 @@ impl Checker<'_> {
                 options,
             } => {
                 self.unit(unit)?;
+                keeps_nothing(options)?;
                 let path = options.pid_file.as_deref().ok_or_else(|| {
                     "a detached unit needs `pid-file`: nobody would know its process".to_owned()
                 })?;
@@ -202,6 +211,16 @@ impl Checker<'_> {
         Err(format!(
             "a step {verb} `{path}`, which lies outside of the release and is not declared by the pod"
         ))
+    }
+}
+
+/// The output of a unit goes to its log, that of a person's command to the person.
+fn keeps_nothing(options: &StepOptions) -> Result<(), String> {
+    match &options.keep {
+        None => Ok(()),
+        Some(path) => Err(format!(
+            "only the output of a command or a look can be kept, here it should be in `{path}`"
+        )),
     }
 }
 
@@ -436,6 +455,26 @@ signals: true
         };
         check(&write("made/notes"), None);
         check(&write("root/main/httpd"), Some("not granted"));
+    }
+
+    #[test]
+    fn output_is_kept_where_files_are_granted_and_of_commands_only() {
+        let options = |path: &str| StepOptions {
+            keep: Some(path.to_owned()),
+            ..StepOptions::default()
+        };
+        let command = |path: &str| Step::Command {
+            id: "key".to_owned(),
+            program: "httpd".to_owned(),
+            args: vec!["-f".to_owned()],
+            options: options(path),
+        };
+        check(&command("made/key"), None);
+        for path in ["root/key", "pod", "made/../pod", "/made/key", ""] {
+            check(&command(path), Some("not granted"));
+        }
+        let of_unit = process("httpd", "-f", options("made/key"));
+        check(&of_unit, Some("only the output of a command"));
     }
 
     #[test]

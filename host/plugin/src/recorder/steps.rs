@@ -62,6 +62,12 @@ impl HostOptions for CallState {
         Ok(())
     }
 
+    fn keep(&mut self, options: OptionsHandle, path: String) -> Result<()> {
+        self.spend(path.len())?;
+        self.table.get_mut(&options)?.0.keep = Some(path);
+        Ok(())
+    }
+
     fn stdin(&mut self, options: OptionsHandle, content: Vec<u8>) -> Result<()> {
         if content.len() > STDIN_BYTES_MAX {
             return Err(self.over_budget(format!(
@@ -285,7 +291,7 @@ fn size_of_options(options: &StepOptions) -> usize {
         .iter()
         .map(|(name, value)| name.len() + value.len() + 48);
     let optional = options.working_directory.iter().chain(&options.user);
-    let optional = optional.chain(&options.pid_file);
+    let optional = optional.chain(&options.pid_file).chain(&options.keep);
     env.sum::<usize>()
         + size_of_args(&options.inherit)
         + optional.map(String::len).sum::<usize>()

@@ -37,6 +37,18 @@ impl HostAnswer for CallState {
             .unwrap_or_default())
     }
 
+    fn size(&mut self, answer: AnswerHandle) -> Result<u64> {
+        let answer = self.table.get(&answer)?.answer();
+        Ok(answer.map_or(0, |answer| answer.output().bytes))
+    }
+
+    fn digest(&mut self, answer: AnswerHandle) -> Result<String> {
+        let answer = self.table.get(&answer)?.answer();
+        Ok(answer
+            .map(|answer| answer.output().digest)
+            .unwrap_or_default())
+    }
+
     fn drop(&mut self, answer: AnswerHandle) -> Result<()> {
         self.table.delete(answer)?;
         Ok(())
