@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hostfiles::{Format, PodStatus};
 use names::UnitName;
 use podspec::CompiledPod;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::super::{End, Memory, Paper};
@@ -32,34 +33,21 @@ pub(super) struct Disk {
     pub(super) exited: BTreeMap<UnitName, (u64, u32, End)>,
     /// True when the directory of what the pod made is there.
     pub(super) remains: bool,
-    files: BTreeMap<Name, String>,
+    hand: Hand,
+    status: Option<PodStatus>,
+    memory: Memory,
 }
 
 impl Disk {
     /// Replaces one of the files of a paper.
     pub(super) fn replace(&mut self, name: Name, paper: &Paper) {
-        let text = match (name, &paper.memory) {
-            (Name::Hand, _) if paper.hand.is_empty() => None,
-            (Name::Hand, _) => Some(serde_json::to_string(&paper.hand).unwrap()),
-            (Name::Status, _) => Some(paper.status.to_text()),
+        match (name, &paper.memory) {
+            (Name::Hand, _) => self.hand = paper.hand.clone(),
+            (Name::Status, _) => self.status = Some(paper.status.clone()),
+            (Name::Memory, Some(memory)) if self.remains => self.memory = memory.clone(),
             // It would be a directory with nothing but a memory.
-            (Name::Memory, Some(memory)) if self.remains => {
-                Some(serde_json::to_string(memory).unwrap())
-            }
-            (Name::Memory, _) => return,
-        };
-        match text {
-            Some(text) => self.files.insert(name, text),
-            None => self.files.remove(&name),
-        };
-    }
-
-    pub(super) fn memory(&self) -> Memory {
-        self.read(Name::Memory)
-    }
-
-    pub(super) fn hand(&self) -> Hand {
-        self.read(Name::Hand)
+            (Name::Memory, _) => {}
+        }
     }
 
     /// The directory of what the pod made is removed with everything in it.
@@ -67,25 +55,34 @@ impl Disk {
         self.spec = None;
         self.exited.clear();
         self.remains = false;
-        self.files.remove(&Name::Memory);
+        self.memory = Memory::default();
     }
 
-    /// Every file that is there can be read, and says after reading what was written.
+    pub(super) fn memory(&self) -> Memory {
+        read_back(&self.memory)
+    }
+
+    pub(super) fn hand(&self) -> Hand {
+        read_back(&self.hand)
+    }
+
+    /// The status can be read, and says after reading what was written.
     pub(super) fn check(&self) -> Result<(), String> {
-        let Some(text) = self.files.get(&Name::Status) else {
+        let Some(status) = &self.status else {
             return Ok(());
         };
-        let status = PodStatus::parse(text).map_err(|error| format!(".pod.status: {error}"))?;
-        match status.to_text() == *text {
-            true => Ok(()),
-            false => Err(format!(
+        let text = status.to_text();
+        let read = PodStatus::parse(&text).map_err(|error| format!(".pod.status: {error}"))?;
+        if read != *status {
+            return Err(format!(
                 ".pod.status is read otherwise than written: {text}"
-            )),
+            ));
         }
+        Ok(())
     }
+}
 
-    fn read<T: Default + DeserializeOwned>(&self, name: Name) -> T {
-        let text = self.files.get(&name);
-        text.map_or_else(T::default, |text| serde_json::from_str(text).unwrap())
-    }
+/// What the next daemon reads of what this one has written.
+fn read_back<T: Serialize + DeserializeOwned>(written: &T) -> T {
+    serde_json::from_str(&serde_json::to_string(written).unwrap()).unwrap()
 }

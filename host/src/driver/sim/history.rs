@@ -106,6 +106,7 @@ impl History {
             self.turn().await;
             let ms = self.machine.state().random.pause_ms();
             self.pass(ms).await?;
+            self.machine.state().disk.check()?;
         }
         self.end_faults();
         self.reach_goals().await

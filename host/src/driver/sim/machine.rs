@@ -133,8 +133,6 @@ impl Machine {
             if !state.is_disk_full {
                 state.disk.replace(name, &paper);
             }
-            let checked = state.disk.check();
-            state.check(checked);
         }
         self.state().told = Some(paper);
         is_written
