@@ -54,9 +54,21 @@ Exit status:
   1  failure: the message says why; for `readiness`: the pod is not ready
   2  the command line is wrong";
 
+const POD_EXAMPLES: &str = "\
+Examples, in the directory of a release, where the file `pod` is executable:
+  ./pod run                      make and start it; without a daemon a resident process drives it
+  ./pod ps                       how it is, and why it is not as it should be; --json for programs
+  ./pod logs -f -l -20 main      the last twenty lines of a unit, and what it writes from now on
+  ./pod rerun main               start one unit again, whatever its restart policy
+  ./pod exec -c main -- env      a command in a unit, with the unit's environment
+  ./pod shell -c main            a shell there
+  ./pod --timeout 60 stop        ask the units to end, and wait a minute at most
+  until ./pod readiness; do sleep 1; done";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Asks one pod, or has it changed: the verbs of the Pod API
+    #[command(after_help = POD_EXAMPLES)]
     Pod {
         /// The compiled pod
         file: PathBuf,
@@ -105,6 +117,14 @@ pub(crate) enum Command {
         #[arg(long, value_name = "HOSTHOME")]
         user: Option<PathBuf>,
     },
+    /// Prints the completion script of a shell
+    #[command(
+        after_help = "Example:\n  simplenetesd completions bash > /etc/bash_completion.d/simplenetesd"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
 /// A verb of the Pod API.
@@ -113,9 +133,9 @@ pub(crate) enum Verb {
     /// Shows the versions of Pod API, runtime and pod
     Version,
     /// Shows what the pod consists of
-    Info,
-    /// Shows how the pod is
-    Ps,
+    Info(Shape),
+    /// Shows how the pod is, and why it is not as it should be
+    Ps(Shape),
     /// Exits with 0 if the pod is ready for traffic, else with 1
     Readiness,
     /// Shows what the units of the pod have written
@@ -154,6 +174,14 @@ pub(crate) enum Verb {
     Unknown(Vec<String>),
 }
 
+/// For whom something is shown.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Shape {
+    /// As JSON, on one line
+    #[arg(long)]
+    json: bool,
+}
+
 impl Verb {
     /// What to say about a verb that there is not.
     pub(crate) fn refusal(&self) -> Option<String> {
@@ -179,8 +207,10 @@ pub(crate) fn run_verb(file: PathBuf, verb: &Verb, now_s: u64) -> anyhow::Result
     let pod = pod::PodFile::open(file)?;
     Ok(match verb {
         Verb::Version => (pod.version().into_bytes(), true),
-        Verb::Info => (pod.info().into_bytes(), true),
-        Verb::Ps => (pod.ps(now_s)?.into_bytes(), true),
+        Verb::Info(Shape { json: true }) => (pod.info_json().into_bytes(), true),
+        Verb::Info(_) => (pod.info().into_bytes(), true),
+        Verb::Ps(Shape { json: true }) => (pod.ps_json(now_s)?.into_bytes(), true),
+        Verb::Ps(_) => (pod.ps(now_s)?.into_bytes(), true),
         Verb::Readiness => (Vec::new(), pod.is_ready(now_s)),
         Verb::Logs(args) => (pod.logs(args, now_s)?, true),
         Verb::Shell { .. }

@@ -58,6 +58,7 @@ fn run(command: Command, log: Log) -> Result<u8> {
         Command::Translate { limits } => Ok(translate(&limits)),
         Command::WorkerGate(args) => machine::enter(args).map(|()| 0),
         Command::SystemdUnit { user } => print_unit(user.as_deref()).map(|()| 0),
+        Command::Completions { shell } => complete(shell).map(|()| 0),
         Command::Pod { verb: None, .. } => help(),
         Command::Pod {
             file,
@@ -151,6 +152,12 @@ fn keep_up(file: &Path, interface: Option<IpAddr>, log: Log) -> Result<()> {
     // A blocking call that is still under way must not hold up the end.
     runtime.shutdown_background();
     ended
+}
+
+fn complete(shell: clap_complete::Shell) -> Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "simplenetesd", &mut script);
+    Ok(print(&script)?)
 }
 
 fn help() -> Result<u8> {

@@ -286,6 +286,34 @@ fn a_shell_reads_what_a_person_types() {
 }
 
 #[test]
+fn a_shell_has_the_terminal_of_the_person() {
+    let host = Host::new();
+    host.pod(WEB, "stopped", &shell("main", "", "exec sleep 600"));
+    done(&host, &["run"]);
+    let (pod, daemon) = (host.release(WEB).pod(), env!("CARGO_BIN_EXE_simplenetesd"));
+    let line = format!("{daemon} pod {} shell", pod.display());
+    // script(1), which every Debian has, gives it a terminal of its own and its exit status.
+    let mut terminal = host
+        .command_of("script", &["-qec", &line, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut typed = terminal.stdin.take().unwrap();
+    typed
+        .write_all(b"tty; stty -echo; test -t 0 && echo is a $((40 + 2)); exit 5\n")
+        .unwrap();
+    let output = terminal.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        said.contains("/dev/pts/") && said.contains("is a 42"),
+        "{said}"
+    );
+    assert_eq!(output.status.code(), Some(5), "{said}");
+    done(&host, &["rm"]);
+}
+
+#[test]
 fn a_pod_that_is_taken_away_ends_and_nobody_drives_it_any_more() {
     let host = Host::new();
     host.pod(WEB, "stopped", &shell("main", "", "exec sleep 600"));

@@ -96,7 +96,12 @@ impl Host {
 
     /// `simplenetesd` with these arguments, which sees nothing of the developer's environment.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_simplenetesd"));
+        self.command_of(env!("CARGO_BIN_EXE_simplenetesd"), arguments)
+    }
+
+    /// Another program in the environment of the daemon.
+    pub(crate) fn command_of(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command
             .args(arguments)
             .env_clear()

@@ -1,5 +1,7 @@
 //! The reading verbs of the Pod API.
 
+use serde_json::json;
+
 use crate::host::{Host, is_running, shell};
 
 const WEB: &str = "web:1.0.0";
@@ -11,6 +13,12 @@ fn ask(host: &Host, arguments: &[&str]) -> (i32, String) {
         output.status.code().unwrap(),
         String::from_utf8(output.stdout).unwrap(),
     )
+}
+
+fn json(host: &Host, arguments: &[&str]) -> serde_json::Value {
+    let (code, text) = ask(host, arguments);
+    assert_eq!((code, text.lines().count()), (0, 1), "{text}");
+    serde_json::from_str(&text).unwrap()
 }
 
 #[test]
@@ -25,6 +33,14 @@ fn a_pod_answers_before_during_and_after_its_run() {
     assert_eq!(
         ask(&host, &["ps"]),
         (0, "pod: web-1.0.0\nstatus: non-existing\n".into())
+    );
+    assert_eq!(
+        json(&host, &["ps", "--json"]),
+        json!({ "pod": "web-1.0.0", "status": "non-existing", "ready": false, "units": [] })
+    );
+    assert_eq!(
+        json(&host, &["info", "--json"])["units"][0]["name"],
+        json!("main")
     );
     assert_eq!(ask(&host, &["readiness"]), (1, String::new()));
     let (code, info) = ask(&host, &["info"]);
@@ -47,6 +63,16 @@ fn a_pod_answers_before_during_and_after_its_run() {
     });
     assert_eq!(ask(&host, &["readiness"]).0, 0);
     assert!(ask(&host, &["ps"]).1.contains("\nstatus: running\n"));
+    let told = json(&host, &["ps", "--json"]);
+    let unit = &told["units"][0];
+    assert_eq!(
+        (&told["status"], &told["ready"], &told["hostPorts"]),
+        (&json!("running"), &json!(true), &json!([30000]))
+    );
+    assert_eq!(
+        (&unit["name"], &unit["startCount"], &unit["exitCode"]),
+        (&json!("main"), &json!(1), &json!(null))
+    );
     host.wait_for_line(WEB, "main", "stdout", "hello");
     host.wait_for_line(WEB, "main", "stderr", "oops");
     assert_eq!(
@@ -74,6 +100,14 @@ fn help_names_the_verbs() {
             "{text}"
         );
     }
+}
+
+#[test]
+fn a_shell_gets_its_completions() {
+    let host = Host::new();
+    let output = host.run(&["completions", "bash"]);
+    let script = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && script.contains("reload-configs"));
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! kind the units are of. `message`, `action`, `actionResult` and the `pid` of a unit are ours. Unknown keys are skipped, because
 //! programs of several versions read the file; a value never spans lines.
 
+mod json;
+
 use std::collections::BTreeMap;
 use std::fmt;
 

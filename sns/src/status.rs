@@ -79,14 +79,7 @@ impl Standing {
 
     /// How often its units were started again.
     pub(crate) fn restarts(&self) -> u32 {
-        let units = self
-            .known()
-            .map(|status| status.units.as_slice())
-            .unwrap_or_default();
-        units
-            .iter()
-            .map(|unit| unit.start_count.saturating_sub(1))
-            .sum()
+        self.known().map_or(0, PodStatus::restarts)
     }
 
     /// What a person should know.
@@ -100,40 +93,18 @@ impl Standing {
         }
     }
 
-    /// The status as JSON, with every field of the file.
+    /// The status as JSON, with every field of the file that is known.
     pub(crate) fn json(&self) -> serde_json::Value {
-        let units: Vec<serde_json::Value> = self
-            .known()
-            .map(|status| status.units.as_slice())
-            .unwrap_or_default()
-            .iter()
-            .map(|unit| {
-                serde_json::json!({
-                    "name": unit.name,
-                    "container": unit.container,
-                    "image": unit.image,
-                    "restart": unit.restart,
-                    "ports": unit.ports,
-                    "startCount": unit.start_count,
-                    "status": unit.status,
-                    "pid": unit.pid,
-                    "exitCode": unit.exit_code,
-                })
-            })
-            .collect();
-        let status = self.known();
-        serde_json::json!({
-            "status": self.word(),
-            "ready": self.is_ready(),
-            "restarts": self.restarts(),
-            "message": self.message(),
-            "created": status.and_then(|status| status.created),
-            "started": status.and_then(|status| status.started),
-            "updated": status.map(|status| status.updated),
-            "pid": status.and_then(|status| status.pid),
-            "hostPorts": status.map(|status| status.host_ports.clone()),
-            "units": units,
-        })
+        let Some(status) = self.known() else {
+            return serde_json::json!({
+                "status": self.word(),
+                "ready": false,
+                "restarts": 0,
+                "message": self.message(),
+                "units": [],
+            });
+        };
+        status.to_json()
     }
 }
 

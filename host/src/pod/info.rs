@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 
 use podspec::{Unit, VolumeKind};
+use serde_json::json;
 
 use super::PodFile;
 use crate::driver::{mounts, ports};
@@ -15,6 +16,12 @@ impl PodFile {
         // Writing to a text cannot fail.
         let _ = self.write_info(&mut text);
         text
+    }
+
+    /// The compiled pod as JSON, on one line.
+    #[must_use]
+    pub fn info_json(&self) -> String {
+        format!("{}\n", json!(self.pod))
     }
 
     fn write_info(&self, text: &mut String) -> fmt::Result {

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use hostfiles::{Format, PodPhase, PodStatus, read_if_present};
+use serde_json::json;
 
 use super::{PodError, PodFile};
 
@@ -16,14 +17,39 @@ impl PodFile {
     /// # Errors
     /// The status file is damaged.
     pub fn ps(&self, now_s: u64) -> Result<String, PodError> {
+        Ok(match self.standing(now_s)? {
+            Ok(status) => status.to_text(),
+            Err(word) => format!("pod: {}\nstatus: {word}\n", self.full_name()),
+        })
+    }
+
+    /// The same as JSON, on one line for each pod.
+    ///
+    /// # Errors
+    /// The status file is damaged.
+    pub fn ps_json(&self, now_s: u64) -> Result<String, PodError> {
+        let value = match self.standing(now_s)? {
+            Ok(status) => status.to_json(),
+            Err(word) => json!({
+                "pod": self.full_name(),
+                "status": word,
+                "ready": false,
+                "units": [],
+            }),
+        };
+        Ok(format!("{value}\n"))
+    }
+
+    /// What is true of the pod; else the word for what is known instead.
+    fn standing(&self, now_s: u64) -> Result<Result<PodStatus, &'static str>, PodError> {
         let status: Option<PodStatus> = read_if_present(&self.release.status())
             .map_err(|error| PodError::Status(Box::new(error)))?;
-        let name = format!("{}-{}", self.pod.pod, self.pod.pod_version);
-        Ok(match status {
-            None => format!("pod: {name}\nstatus: non-existing\n"),
-            Some(status) if is_true(&status, now_s) => status.to_text(),
-            Some(_) => format!("pod: {name}\nstatus: unknown\n"),
-        })
+        let status = status.ok_or("non-existing");
+        Ok(status.and_then(|status| is_true(&status, now_s).then_some(status).ok_or("unknown")))
+    }
+
+    fn full_name(&self) -> String {
+        format!("{}-{}", self.pod.pod, self.pod.pod_version)
     }
 
     /// True when the pod may get traffic, as far as its driver, which must be alive, knows.
