@@ -14,6 +14,7 @@ mod asked;
 mod memory;
 mod status;
 mod wake;
+mod work;
 mod world;
 
 #[cfg(test)]
@@ -32,12 +33,10 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::hand::Hand;
-use crate::life::{Event, Life, Operation, ProbeError, Trouble};
-use crate::plan::plan;
+use crate::life::{Event, Life};
 use crate::scan::DesiredRelease;
 use crate::system::Clock;
 
-use adopt::removed_nothing;
 pub use memory::{Memory, UnitMemory};
 pub(crate) use status::{mounts, ports};
 pub use wake::Wake;
@@ -45,8 +44,6 @@ pub use world::{Deed, End, Found, Paper, Survivor, Work, World};
 
 /// Wakes that wait to be taken. Each unit has at most one of a kind under way, so it is never full.
 const INBOX_MAX: usize = 256;
-/// What is said of work that ended without a result.
-const LOST: &str = "it was aborted by a mistake in the daemon, please report it";
 
 /// What a driver is told from outside.
 #[derive(Debug, Clone)]
@@ -264,137 +261,12 @@ impl<W: World> Driver<W> {
         }
     }
 
-    fn operation_done(&mut self, outcome: Result<Deed, Trouble>) {
-        let operation = self.life.operation.clone();
-        self.progress = None;
-        let (outcome, survivors) = match outcome {
-            Ok(deed) => {
-                if let Some(state) = deed.state {
-                    self.memory.plugin_state = state;
-                }
-                (
-                    removed_nothing(operation.as_ref(), &deed.survivors),
-                    deed.survivors,
-                )
-            }
-            Err(trouble) => (Err(trouble), BTreeMap::new()),
-        };
-        let succeeded = outcome.is_ok();
-        self.apply(Event::Done(outcome));
-        self.take_over(&survivors);
-        if let (true, Some(Operation::Start(unit))) = (succeeded, operation)
-            && !survivors.contains_key(&unit)
-        {
-            self.watch_end(unit);
-        }
-        self.learn_desired();
-    }
-
     fn apply(&mut self, event: Event) {
         if let Some(spec) = &self.spec {
             self.life.apply(spec, event, self.clock.now_ms());
         } else if let Event::Wanted(wanted) = event {
             self.life.wanted = wanted;
         }
-    }
-
-    /// Begins what is due and says when to look again.
-    fn act(&mut self) -> (Option<Operation>, Option<u64>) {
-        let Some(spec) = self.spec.clone() else {
-            return (None, None);
-        };
-        let plan = plan(&spec, &self.life, self.clock.now_ms());
-        if let Some(operation) = &plan.operation {
-            self.apply(Event::Begun(operation.clone()));
-        }
-        for (unit, kind) in plan.probes {
-            self.apply(Event::ProbeBegun(unit.clone(), kind));
-            let start_count = self.life.unit(&unit).map_or(0, |life| life.start_count);
-            let probe = self.world.probe(Arc::clone(&spec), unit.clone(), kind);
-            let done = move |outcome| Wake::ProbeDone {
-                unit,
-                kind,
-                start_count,
-                outcome,
-            };
-            let lost = done.clone()(Err(ProbeError::NotAsked(LOST.into())));
-            self.spawn(lost, async move { done(probe.await) });
-        }
-        (plan.operation, plan.wake_at)
-    }
-
-    fn carry_out(&mut self, operation: Operation) {
-        let Some(spec) = self.spec.clone() else {
-            return;
-        };
-        let start_count = operation
-            .unit()
-            .and_then(|unit| self.life.unit(unit))
-            .map_or(0, |unit| unit.start_count);
-        let state = self.memory.plugin_state.clone();
-        let deed = self.world.operate(spec, operation, start_count, state);
-        self.spawn(Wake::OperationLost, async move {
-            Wake::OperationDone(deed.await)
-        });
-    }
-
-    /// A start that ended without a result may have left a process: it is looked for as by a driver that
-    /// begins, and what is found is started again.
-    fn operation_lost(&mut self) {
-        let lost = || {
-            Wake::OperationDone(Err(Trouble {
-                message: LOST.into(),
-                held: false,
-            }))
-        };
-        let Some(Operation::Start(unit)) = self.life.operation.clone() else {
-            return self.spawn(lost(), async move { lost() });
-        };
-        let find = self.world.find();
-        self.spawn(lost(), async move {
-            let found = find.await;
-            let Some((since_ms, start_count)) = found.running.get(&unit).copied() else {
-                return lost();
-            };
-            let survivor = Survivor {
-                since_ms,
-                start_count,
-                incomplete: Some(LOST.into()),
-            };
-            Wake::OperationDone(Ok(Deed {
-                state: None,
-                survivors: BTreeMap::from([(unit, survivor)]),
-            }))
-        });
-    }
-
-    fn watch_end(&mut self, unit: names::UnitName) {
-        let start_count = self.life.unit(&unit).map_or(0, |life| life.start_count);
-        let end = self.world.ended(unit.clone(), start_count);
-        let ended = move |end| Wake::Ended {
-            unit,
-            start_count,
-            end,
-        };
-        let lost = ended.clone()(End::default());
-        self.spawn(lost, async move { ended(end.await) });
-    }
-
-    /// Runs work beside the driver; its result comes back as a wake. `lost` comes back from work that
-    /// ends without a result, because of a mistake in this program: the driver would wait for ever.
-    fn spawn(&mut self, lost: Wake, work: impl Future<Output = Wake> + Send + 'static) {
-        while self.tasks.try_join_next().is_some() {}
-        let sender = self.sender.clone();
-        self.tasks.spawn(async move {
-            let mut task = JoinSet::new();
-            task.spawn(work);
-            let wake = match task.join_next().await {
-                Some(Ok(wake)) => wake,
-                Some(Err(_)) | None => lost,
-            };
-            // The driver that does not listen any more has ended, and does not want to know.
-            let _ = sender.send(wake).await;
-        });
     }
 
     fn is_over(&self) -> bool {
