@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hostfiles::{PortMapping, PortMappings, write};
+use hostfiles::{PortMapping, PortMappings, remove_leftovers, write};
 use names::ReleaseId;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -97,6 +97,12 @@ pub async fn run(
     mut expected: BTreeSet<ReleaseId>,
     log: Log,
 ) {
+    if let Err(error) = remove_leftovers(&path) {
+        log.warn(format_args!(
+            "cannot tidy up beside {}: {error}",
+            path.display()
+        ));
+    }
     let mut routes = BTreeMap::new();
     let mut waiting = Vec::new();
     let deadline = Instant::now() + FIRST_LOOK_MAX;

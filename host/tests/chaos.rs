@@ -10,7 +10,7 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
-use hostfiles::{PodAction, PodVerb};
+use hostfiles::{PodAction, PodStatus, PodVerb, PortMappings};
 use simplenetesd::process::{ProcessId, children_of};
 use simplenetesd::shim::RunFiles;
 use testkit::{Daemon, wait_until};
@@ -128,8 +128,21 @@ impl Chaos {
         crate::host::kill(daemon.id());
         let ended = || Ok((!daemon.is_running()?).then_some(()));
         wait_until("the end of the daemon", LIMIT, ended).unwrap();
+        self.check_files();
         self.daemons.push(self.host.daemon());
         "daemon"
+    }
+
+    /// Whatever the daemon was writing when it was killed: every file is there as a whole, or not at all.
+    fn check_files(&self) {
+        let home = self.host.home();
+        hostfiles::read_if_present::<PortMappings>(&home.portmappings_conf()).unwrap();
+        for pod in &self.pods {
+            let release = self.host.release(&pod.id);
+            hostfiles::read_if_present::<PodStatus>(&release.status()).unwrap();
+            evidence::check_json(release.path());
+            evidence::check_json(&release.run_dir());
+        }
     }
 
     /// A child of the daemon that runs a step.
@@ -181,6 +194,8 @@ impl Chaos {
             if release.action().exists() {
                 wrong.push(format!("{}: its request was not taken", pod.id));
             }
+            wrong.extend(evidence::half_written(release.path()));
+            wrong.extend(evidence::half_written(&release.run_dir()));
             for (unit, token) in &pod.units {
                 let found = running.iter().filter(|(held, _)| held == token);
                 let pids: Vec<u32> = found.map(|(_, pid)| *pid).collect();

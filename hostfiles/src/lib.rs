@@ -45,5 +45,5 @@ pub use pod_status::{ActionStatus, PodPhase, PodStatus, UnitStatus};
 pub use port_mappings::{PortMapping, PortMappings};
 pub use project::{HostDir, NotInProject, Project};
 pub use release_dir::ReleaseDir;
-pub use replace::{ReplaceError, ReplaceStep, replace};
+pub use replace::{ReplaceError, ReplaceStep, remove_leftovers, replace};
 pub use routers::Routers;

@@ -9,6 +9,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+/// How the name of a file ends that is not whole yet.
+const SUFFIX_BESIDE: &str = ".tmp";
+
 /// What was being done to the file when it went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplaceStep {
@@ -70,11 +73,9 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<bool, ReplaceErro
         }
     };
     let directory = directory_of(path);
-    // Hidden, because every reader of directories skips names that begin with a dot.
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
     let mut beside = tempfile::Builder::new()
-        .prefix(&format!(".{name}."))
-        .suffix(".tmp")
+        .prefix(&prefix_beside(path))
+        .suffix(SUFFIX_BESIDE)
         .tempfile_in(directory)
         .map_err(failed(ReplaceStep::Create))?;
     let file = beside.as_file_mut();
@@ -89,6 +90,35 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<bool, ReplaceErro
         .and_then(|opened| opened.sync_all())
         .map_err(failed(ReplaceStep::SyncDirectory))?;
     Ok(true)
+}
+
+/// Removes what replacements of the file at `path` have left whose program was killed meanwhile. It is for
+/// the only program that replaces this file: a replacement that is under way would fail.
+///
+/// # Errors
+/// The directory cannot be read or changed. One that is not there has nothing.
+pub fn remove_leftovers(path: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(directory_of(path)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    let prefix = prefix_beside(path);
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(&prefix) && name.ends_with(SUFFIX_BESIDE) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// How the name of a file begins that takes the place of the one at `path` when it is whole. It is hidden,
+/// because every reader of directories skips names that begin with a dot.
+fn prefix_beside(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    format!(".{name}.")
 }
 
 fn directory_of(path: &Path) -> &Path {

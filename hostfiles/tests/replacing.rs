@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use hostfiles::{Placed, PodAction, PodVerb, ReplaceStep, read, replace};
+use hostfiles::{Placed, PodAction, PodVerb, ReplaceStep, read, remove_leftovers, replace};
 
 fn listing(directory: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(directory)
@@ -88,6 +88,19 @@ fn a_failed_replacement_leaves_nothing_and_says_what_it_did() {
         ReplaceStep::Rename
     );
     assert_eq!(listing(directory.path()), ["occupied"]);
+}
+
+#[test]
+fn what_a_killed_program_has_left_is_removed_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let left = "..pod.status.Xy12ab.tmp";
+    let others = [".other.Xy12ab.tmp", ".pod.status", ".pod.status.tmp"];
+    for name in others.iter().chain([&left]) {
+        fs::File::create(folder.path().join(name)).unwrap();
+    }
+    remove_leftovers(&folder.path().join(".pod.status")).unwrap();
+    assert_eq!(listing(folder.path()), others);
+    remove_leftovers(&folder.path().join("no/such/file")).unwrap();
 }
 
 #[test]

@@ -42,7 +42,7 @@ impl Hands {
         }
     }
 
-    fn hand(&self) -> PathBuf {
+    pub(super) fn hand(&self) -> PathBuf {
         self.release().path().join(".pod.hand")
     }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use hostfiles::remove_leftovers;
 use names::UnitName;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -36,9 +37,9 @@ impl Hands {
     pub(super) async fn find_all(self) -> Found {
         self.hold().await;
         let run = self.release().run_dir();
-        let strays = run.clone();
         // No runner lives any more, or the lock would be held; one that was killed may have left something.
-        let _ = tokio::task::spawn_blocking(move || step::end_strays(&strays)).await;
+        let tidying = self.clone();
+        let _ = tokio::task::spawn_blocking(move || tidying.tidy_up()).await;
         let mut found = Found {
             remains: run.exists(),
             ..Found::default()
@@ -79,6 +80,27 @@ impl Hands {
 }
 
 impl Hands {
+    /// Ends and removes what a driver and its steps have left that were killed.
+    fn tidy_up(&self) {
+        let release = self.release();
+        let run = release.run_dir();
+        step::end_strays(&run);
+        for file in [
+            release.status(),
+            self.hand(),
+            run.join("driver.json"),
+            run.join("pod"),
+        ] {
+            if let Err(error) = remove_leftovers(&file) {
+                self.around.log.warn(format_args!(
+                    "{}: cannot tidy up beside {}: {error}",
+                    self.id(),
+                    file.display()
+                ));
+            }
+        }
+    }
+
     /// What is true of a unit, when its shim has had the time to write it down. What a shim that was
     /// killed has left is ended first.
     pub(super) async fn settled(&self, unit: &UnitName) -> Unit {

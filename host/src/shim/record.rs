@@ -5,7 +5,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use hostfiles::{ReleaseDir, ReplaceError, replace};
+use hostfiles::{ReleaseDir, ReplaceError, remove_leftovers, replace};
 use names::UnitName;
 use serde::{Deserialize, Serialize};
 
@@ -107,9 +107,11 @@ impl RunFiles {
         write(&self.exit, record)
     }
 
-    /// Removes both records.
+    /// Removes both records, and halves of them that a shim has left which was killed. Only who holds the
+    /// lock may do that.
     pub(super) fn forget(&self) -> io::Result<()> {
         for path in [&self.run, &self.exit] {
+            remove_leftovers(path)?;
             match fs::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}

@@ -90,6 +90,35 @@ fn lines(log: &str) -> BTreeMap<String, Vec<u64>> {
     runs
 }
 
+/// Every file of JSON in a directory can be read.
+pub(super) fn check_json(directory: &Path) {
+    for (name, path) in files(directory) {
+        // A file that is being written has another name.
+        let is_json = name == ".pod.hand" || name.ends_with(".json");
+        // The unit's own parent goes on: what it takes away meanwhile is not half a file.
+        if let Ok(text) = fs::read(&path)
+            && is_json
+        {
+            let read: Result<serde_json::Value, _> = serde_json::from_slice(&text);
+            assert!(read.is_ok(), "{}: {read:?}", path.display());
+        }
+    }
+}
+
+/// What somebody who was killed has not finished.
+pub(super) fn half_written(directory: &Path) -> Vec<String> {
+    let left = files(directory).into_iter();
+    let left = left.filter(|(name, _)| name.ends_with(".tmp"));
+    left.map(|(_, path)| format!("{} was left", path.display()))
+        .collect()
+}
+
+fn files(directory: &Path) -> Vec<(String, PathBuf)> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let named = entries.map(|entry| (entry.file_name().to_string_lossy().into(), entry.path()));
+    named.collect()
+}
+
 /// The command line of a process; empty when there is none.
 pub(super) fn words(pid: u32) -> Vec<String> {
     let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
