@@ -47,6 +47,7 @@ Environment:
                        /usr/lib/simplenetes/plugins
   SNS_RESCAN_SECONDS   after so long without a change everything is read again (default 60;
                        for new host homes 10)
+  SNS_VERB_SECONDS     a verb of a pod that is a program of its own ends after so long (default 600)
   XDG_CACHE_HOME       where translated plugins are kept, in simplenetes/ (default ~/.cache)
 
 Exit status:

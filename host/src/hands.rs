@@ -36,6 +36,8 @@ use crate::ramdisk::Ramdisks;
 use crate::shim::RunFiles;
 use crate::steps::StepRunner;
 
+pub(crate) use watch::wait_for_end;
+
 /// The address that ports are bound to and the cluster proxy listens on: the first of `hosts.conf`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnAddress {
@@ -92,12 +94,25 @@ impl Hands {
         }
     }
 
-    fn id(&self) -> &ReleaseId {
+    pub(crate) fn id(&self) -> &ReleaseId {
         &self.runner.id
     }
 
-    fn release(&self) -> &ReleaseDir {
+    pub(crate) fn release(&self) -> &ReleaseDir {
         &self.runner.release
+    }
+
+    pub(crate) fn runner(&self) -> &StepRunner {
+        &self.runner
+    }
+
+    pub(crate) fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    /// The address that ports are bound to now.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.around.address.borrow().ip
     }
 
     fn running(&self) -> BTreeMap<UnitName, ProcessId> {

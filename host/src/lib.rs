@@ -14,6 +14,7 @@ pub mod attach;
 pub mod daemon;
 mod descendants;
 pub mod driver;
+pub mod foreign;
 pub mod gate;
 pub mod hand;
 pub mod hands;

@@ -13,6 +13,7 @@ use clap::{CommandFactory, Parser};
 use cli::{Cli, Command, Verb, machine};
 use simplenetes_plugin::HelperLimits;
 use simplenetesd::daemon::Settings;
+use simplenetesd::foreign::{become_program, is_foreign};
 use simplenetesd::log::{Level, Log};
 use simplenetesd::pod::{PodFile, logs::LogsArgs};
 use simplenetesd::{attach, gate, keep, shim, step, system, systemd};
@@ -31,6 +32,10 @@ fn main() -> ExitCode {
             Level::NAMES
         ));
     }
+    if let Some(error) = become_foreign_pod() {
+        log.error(format_args!("{error:#}"));
+        return ExitCode::from(FAILURE);
+    }
     let Cli {
         home,
         command,
@@ -47,6 +52,23 @@ fn main() -> ExitCode {
             ExitCode::from(FAILURE)
         }
     }
+}
+
+/// Becomes the program, for `pod FILE …` of a file that is a foreign pod: what the words mean is its own
+/// affair. Returns when it is none, or cannot be executed.
+fn become_foreign_pod() -> Option<anyhow::Error> {
+    let mut words = std::env::args_os().skip(1);
+    let file = PathBuf::from(
+        words
+            .next()
+            .filter(|word| word == "pod")
+            .and(words.next())?,
+    );
+    if !is_foreign(&file) {
+        return None;
+    }
+    let error = become_program(&file, &words.collect::<Vec<_>>());
+    Some(anyhow::Error::new(error).context(format!("cannot execute {}", file.display())))
 }
 
 /// Runs a subcommand; gives the exit status.

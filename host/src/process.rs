@@ -101,6 +101,22 @@ impl ProcessId {
     }
 }
 
+/// The kernel counts the times in `/proc` in hundredths of a second, whatever its own tick is.
+const TICKS_PER_S: u64 = 100;
+
+/// When a process was started, in Unix seconds.
+///
+/// # Errors
+/// `/proc` is not there.
+pub fn started_s(process: ProcessId) -> io::Result<u64> {
+    let text = fs::read_to_string("/proc/stat")?;
+    let boot_s = text.lines().find_map(|line| line.strip_prefix("btime "));
+    let boot_s: u64 = boot_s
+        .and_then(|text| text.trim().parse().ok())
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/stat has no btime"))?;
+    Ok(boot_s.saturating_add(process.start_time / TICKS_PER_S))
+}
+
 /// What distinguishes this boot of the machine from all others.
 ///
 /// # Errors

@@ -59,10 +59,23 @@ pub struct StepSpec {
     /// True when its standard output is nobody's business: no line of it is told.
     #[serde(default)]
     pub keep: bool,
-    /// True when also that is ended which the program leaves in a session of its own.
-    pub end_all: bool,
+    /// What is ended that the program has left when it ends by itself.
+    pub leftovers: Leftovers,
     /// The directory in which it is noted that the step runs; one that is not there is not made.
     pub run_dir: PathBuf,
+}
+
+/// What becomes of processes that a program has left when it ended by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Leftovers {
+    /// All of them end.
+    End,
+    /// Those in its process group end; what left that on purpose is meant to stay, as the monitor of a
+    /// container is.
+    EndGroup,
+    /// They stay: the program is there to start them.
+    Stay,
 }
 
 /// What happens to a step.
@@ -225,7 +238,7 @@ impl Step {
             }
         };
         match ending {
-            Ending::Exited(_) => self.leave(open, spec.end_all),
+            Ending::Exited(_) => self.leave(open, spec.leftovers),
             Ending::Cancelled | Ending::Silent | Ending::Late => self.end_all(),
         }
         Frame::End {
@@ -252,13 +265,16 @@ impl Step {
         }
     }
 
-    /// The program has ended by itself. What it left in its process group ends too; what left that on
-    /// purpose is meant to stay, as the monitor of a container is.
-    fn leave(&mut self, mut open: u32, end_all: bool) {
+    /// The program has ended by itself.
+    fn leave(&mut self, mut open: u32, leftovers: Leftovers) {
         // The process was not collected yet, so nobody else can have the number of its group.
-        descendants::end_group(self.process);
-        if end_all {
-            descendants::end_every_child();
+        match leftovers {
+            Leftovers::Stay => {}
+            Leftovers::EndGroup => descendants::end_group(self.process),
+            Leftovers::End => {
+                descendants::end_group(self.process);
+                descendants::end_every_child();
+            }
         }
         let due = Instant::now() + DRAIN_MAX;
         while open > 0 {

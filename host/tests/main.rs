@@ -10,6 +10,7 @@ mod adoption;
 mod by_hand;
 mod chaos;
 mod detached;
+mod foreign;
 mod host;
 mod hostile;
 mod kept;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hostfiles::HostHome;
 use names::ReleaseId;
@@ -11,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::Settings;
 use crate::driver::{Driver, Orders};
+use crate::foreign::Foreign;
 use crate::hands::{Hands, Surroundings};
 use crate::home::Home;
 use crate::open_files::OpenFiles;
@@ -32,6 +34,7 @@ pub(super) struct Fleet {
     home: HostHome,
     owner_is_root: bool,
     open_files: OpenFiles,
+    verb_max: Duration,
     programs: Programs,
     around: Surroundings,
     routes: Routes,
@@ -59,6 +62,7 @@ impl Fleet {
             home: home.files.clone(),
             owner_is_root: home.owner == 0,
             open_files: settings.open_files.clone(),
+            verb_max: settings.verb_max,
             programs,
             around,
             routes,
@@ -100,6 +104,7 @@ impl Fleet {
     }
 
     fn start(&mut self, id: ReleaseId, desired: Option<DesiredRelease>) {
+        let is_foreign = desired.as_ref().is_some_and(|desired| desired.is_foreign);
         let order = Order {
             desired: watch::Sender::new(desired),
             look: Arc::default(),
@@ -121,10 +126,14 @@ impl Fleet {
             self.open_files.clone(),
         );
         let hands = Hands::new(runner, self.around.clone(), self.routes.clone());
-        let driver = Driver::new(id.clone(), hands, orders, self.clock);
         self.orders.insert(id.clone(), order);
+        let (clock, verb_max) = (self.clock, self.verb_max);
         self.tasks.spawn(async move {
-            driver.run().await;
+            if is_foreign {
+                Foreign::new(hands, orders, clock, verb_max).run().await;
+            } else {
+                Driver::new(id.clone(), hands, orders, clock).run().await;
+            }
             id
         });
     }

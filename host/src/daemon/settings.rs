@@ -8,6 +8,9 @@ use crate::open_files::OpenFiles;
 use crate::ramdisk::Ramdisks;
 use crate::watch::SAFETY_RESCAN;
 
+/// A verb may fetch an image, which takes a while.
+const VERB_MAX: Duration = Duration::from_secs(600);
+
 /// Settings of the daemon.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -25,6 +28,9 @@ pub struct Settings {
     /// After so long without a change everything is read again (`SNS_RESCAN_SECONDS`): a safety net for
     /// changes that the kernel does not tell.
     pub safety_rescan: Duration,
+    /// A verb of a foreign pod, a program that obeys the Pod API, has so long (`SNS_VERB_SECONDS`); then it
+    /// is ended.
+    pub verb_max: Duration,
     /// Where ramdisks come from, when root's daemon gives them; else the daemon sees for itself.
     pub ramdisks: Option<Ramdisks>,
     /// How many files may be open.
@@ -38,6 +44,12 @@ impl Settings {
     /// The executable or a place for the cache is not known.
     pub fn from_environment() -> anyhow::Result<Self> {
         let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let seconds = |name: &str| {
+            let seconds = variable(name).and_then(|text| text.to_str()?.parse().ok());
+            seconds
+                .filter(|seconds| *seconds > 0)
+                .map(Duration::from_secs)
+        };
         let caches = variable("XDG_CACHE_HOME")
             .map(PathBuf::from)
             .or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".cache")))
@@ -54,10 +66,8 @@ impl Settings {
             cache: caches.join("simplenetes"),
             plugins: variable("SIMPLENETES_PLUGINS").map(PathBuf::from),
             path: variable("PATH").unwrap_or_default(),
-            safety_rescan: variable("SNS_RESCAN_SECONDS")
-                .and_then(|text| text.to_str()?.parse().ok())
-                .filter(|seconds| *seconds > 0)
-                .map_or(SAFETY_RESCAN, Duration::from_secs),
+            safety_rescan: seconds("SNS_RESCAN_SECONDS").unwrap_or(SAFETY_RESCAN),
+            verb_max: seconds("SNS_VERB_SECONDS").unwrap_or(VERB_MAX),
             ramdisks: None,
             open_files: OpenFiles::raise(),
         })

@@ -13,7 +13,7 @@ use crate::log::one_line;
 
 impl Hands {
     /// The request that lies there. It is taken away first: one that was read is never read again.
-    pub(super) fn take_request(&self) -> Option<PodAction> {
+    pub(crate) fn take_request(&self) -> Option<PodAction> {
         let path = self.release().action();
         let action = read_if_present::<PodAction>(&path);
         if matches!(action, Ok(None)) {

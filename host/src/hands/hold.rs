@@ -15,7 +15,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(2);
 impl Hands {
     /// Takes the lock, if it is not held where others see it, and waits while somebody else has it. A
     /// release that is gone has none, and gets none: its directory should not come back for that.
-    pub(super) async fn hold(&self) {
+    pub(crate) async fn hold(&self) {
         while !self.runner.hold.is_in_place() && self.is_there() {
             match self.take_lock().await {
                 Ok(lock) => self.runner.hold.keep(lock),

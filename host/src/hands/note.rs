@@ -9,7 +9,7 @@ use crate::system::since_epoch;
 
 impl Hands {
     /// Says and writes one line.
-    pub(super) fn note(&self, line: &str) {
+    pub(crate) fn note(&self, line: &str) {
         self.around.log.info(format_args!("{}: {line}", self.id()));
         let release = self.release();
         // A directory that is being taken away should not get a new file.

@@ -91,7 +91,7 @@ async fn read_record(files: &RunFiles) -> Option<RunRecord> {
 
 /// Waits on a descriptor of the process. While there is none to be had, it looks again and again: only a
 /// process that is seen to be gone has ended.
-async fn wait_for_end(process: ProcessId) {
+pub(crate) async fn wait_for_end(process: ProcessId) {
     loop {
         match process.open() {
             Ok(None) => return,

@@ -12,6 +12,7 @@ use names::{PodState, ReleaseId, VolumeName};
 use podspec::{CompiledPod, VolumeKind};
 
 use super::configs;
+use crate::foreign::is_foreign;
 use crate::log::one_line;
 
 /// What one release should be. What could not be read is a line for people.
@@ -21,6 +22,9 @@ pub struct DesiredRelease {
     pub state: Result<Option<PodState>, String>,
     /// The compiled pod.
     pub pod: Result<Arc<CompiledPod>, String>,
+    /// True when there is no compiled pod because its place is taken by a program that obeys the Pod API
+    /// itself.
+    pub is_foreign: bool,
     /// A checksum of the content of each config that is there.
     pub configs: BTreeMap<VolumeName, String>,
     /// Cluster ports that lead to it while it is ready.
@@ -34,7 +38,7 @@ impl DesiredRelease {
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         let problems = [
-            self.pod.as_ref().err(),
+            self.pod.as_ref().err().filter(|_| !self.is_foreign),
             self.state.as_ref().err(),
             self.mappings_problem.as_ref(),
         ];
@@ -72,10 +76,12 @@ impl Reading {
     /// Reads the release in this directory.
     pub fn read(&mut self, id: &ReleaseId, directory: &ReleaseDir) -> DesiredRelease {
         let pod = self.pod(id, &directory.pod());
-        let configs = pod
-            .as_ref()
-            .map(|pod| checksums(pod, directory))
-            .unwrap_or_default();
+        let is_foreign = pod.is_err() && is_foreign(&directory.pod());
+        let configs = match &pod {
+            Ok(pod) => checksums(configs_of(pod), directory),
+            Err(_) if is_foreign => checksums(configs_in(directory), directory),
+            Err(_) => BTreeMap::new(),
+        };
         let (mappings, mappings_problem) =
             match read_if_present::<PortMappings>(&directory.portmappings()) {
                 Ok(mappings) => (mappings.unwrap_or_default().0, None),
@@ -85,6 +91,7 @@ impl Reading {
         DesiredRelease {
             state,
             pod,
+            is_foreign,
             configs,
             mappings,
             mappings_problem,
@@ -122,15 +129,29 @@ pub(crate) fn read_pod(id: &ReleaseId, path: &Path) -> Result<Arc<CompiledPod>, 
     Ok(Arc::new(pod))
 }
 
-fn checksums(pod: &CompiledPod, directory: &ReleaseDir) -> BTreeMap<VolumeName, String> {
+fn configs_of(pod: &CompiledPod) -> impl Iterator<Item = VolumeName> {
     let configs = pod
         .volumes
         .iter()
         .filter(|volume| matches!(volume.kind, VolumeKind::Config { .. }));
-    configs
-        .filter_map(|volume| {
-            let checksum = configs::checksum(&directory.config(&volume.name)).ok()?;
-            Some((volume.name.clone(), checksum))
+    configs.map(|volume| volume.name.clone())
+}
+
+/// A foreign pod does not say which configs it reads: all that are there.
+fn configs_in(directory: &ReleaseDir) -> impl Iterator<Item = VolumeName> + use<> {
+    let entries = fs::read_dir(directory.configs_dir());
+    let names = entries.into_iter().flatten().flatten();
+    names.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+fn checksums(
+    names: impl Iterator<Item = VolumeName>,
+    directory: &ReleaseDir,
+) -> BTreeMap<VolumeName, String> {
+    names
+        .filter_map(|name| {
+            let checksum = configs::checksum(&directory.config(&name)).ok()?;
+            Some((name, checksum))
         })
         .collect()
 }

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::{StepError, StepRunner};
 use crate::process::ProcessId;
-use crate::step::{Ending, Frame, StepSpec, end_stray, read_frame};
+use crate::step::{Ending, Frame, Leftovers, StepSpec, end_stray, read_frame};
 
 /// How long a command has that names no time of its own.
 const TIMEOUT_DEFAULT_MS: u64 = 60_000;
@@ -53,25 +53,72 @@ impl StepRunner {
         options: &StepOptions,
         probe_limit: Option<Duration>,
     ) -> Result<Answer, StepError> {
-        let failed = |source| StepError::Start {
-            program: program.to_owned(),
-            source,
-        };
         let is_download = options.silence_ms.is_some();
         let spec = StepSpec {
             about: vec![self.id.to_string(), id.to_owned()],
             launch: self.launch(program, args, options.clone(), None)?,
             total_ms: total_ms(options, probe_limit),
             keep: options.keep.is_some(),
-            end_all: probe_limit.is_some(),
+            leftovers: if probe_limit.is_some() {
+                Leftovers::End
+            } else {
+                Leftovers::EndGroup
+            },
             silence_ms: options.silence_ms,
             run_dir: self.release.run_dir(),
         };
-        let mut runner = self.start_runner(&spec).await.map_err(failed)?;
-        let mut ended = pin!(self.follow(&mut runner.frames, &spec));
+        let (answer, is_whole) = self
+            .run_below_runner(id, program, &spec, is_download)
+            .await?;
+        match &options.keep {
+            Some(path) => self.keep(path, answer, is_whole).await,
+            None => Ok(answer),
+        }
+    }
+
+    /// Calls a verb of the program that is the pod. What it starts stays.
+    ///
+    /// # Errors
+    /// It could not be started, did not end in time or was cancelled; what it started has ended then.
+    pub(crate) async fn verb(
+        &self,
+        verb: &str,
+        args: Vec<String>,
+        options: StepOptions,
+        limit: Duration,
+        is_cancellable: bool,
+    ) -> Result<Answer, StepError> {
+        const PROGRAM: &str = "./pod";
+        let spec = StepSpec {
+            about: vec![self.id.to_string(), verb.to_owned()],
+            launch: self.launch(PROGRAM, args, options, None)?,
+            total_ms: Some(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
+            keep: false,
+            leftovers: Leftovers::Stay,
+            silence_ms: None,
+            run_dir: self.release.run_dir(),
+        };
+        let ended = self.run_below_runner(verb, PROGRAM, &spec, is_cancellable);
+        ended.await.map(|(answer, _)| answer)
+    }
+
+    /// What it wrote, and whether that is all of it.
+    async fn run_below_runner(
+        &self,
+        id: &str,
+        program: &str,
+        spec: &StepSpec,
+        is_cancellable: bool,
+    ) -> Result<(Answer, bool), StepError> {
+        let failed = |source| StepError::Start {
+            program: program.to_owned(),
+            source,
+        };
+        let mut runner = self.start_runner(spec).await.map_err(failed)?;
+        let mut ended = pin!(self.follow(&mut runner.frames, spec));
         let frame = tokio::select! {
             frame = &mut ended => frame,
-            () = self.told.cancelled(), if is_download => {
+            () = self.told.cancelled(), if is_cancellable => {
                 // It fails only when the runner has ended.
                 let _ = runner.wishes.try_write(CANCEL);
                 // Nothing else may begin before all of it has ended.
@@ -81,11 +128,7 @@ impl StepRunner {
         match frame.map_err(failed)? {
             Some(frame) => {
                 let is_whole = matches!(&frame, Frame::End { is_whole: true, .. });
-                let answer = answer(frame, id, program, &spec)?;
-                match &options.keep {
-                    Some(path) => self.keep(path, answer, is_whole).await,
-                    None => Ok(answer),
-                }
+                Ok((answer(frame, id, program, spec)?, is_whole))
             }
             None => {
                 if let Some(process) = runner.process {
