@@ -139,15 +139,6 @@ impl ReleaseLock {
         self.file.try_clone().map(Into::into)
     }
 
-    /// Removes the file, of a release that is gone, and lets go. Who waits for the lock notices that
-    /// the file is not in its place any more.
-    pub fn remove(self) {
-        if self.is_in_place() {
-            // One that stays does no harm: it is locked by nobody.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-
     /// The lock, if the file is still in its place: it may have been removed while it was waited for.
     fn confirmed(file: File, path: &Path, role: Role) -> io::Result<Option<Self>> {
         if !is_same(&file, path) {
@@ -304,10 +295,7 @@ mod tests {
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);
         fs::create_dir(release.path()).unwrap();
         let other = taken(&release);
-        lock.remove();
-        assert!(other.is_in_place(), "the file of the other was removed");
-        other.remove();
-        assert!(!release.lock().exists());
+        assert!(other.is_in_place() && !lock.is_in_place());
     }
 
     #[tokio::test]
@@ -319,7 +307,8 @@ mod tests {
             async move { ReleaseLock::take(&release, Role::Daemon).await }
         });
         tokio::task::yield_now().await;
-        first.remove();
+        fs::remove_file(release.lock()).unwrap();
+        drop(first);
         let second = second.await.unwrap().unwrap();
         assert!(second.is_in_place());
         assert_eq!(ReleaseLock::holder(&release).unwrap().role, Role::Daemon);
