@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use hostfiles::ReleaseDir;
 use simplenetes_plugin::{Answer, Step, StepOptions};
+use simplenetesd::gate::Launch;
 use simplenetesd::lock::{Attempt, ReleaseLock, Role};
 use simplenetesd::open_files::OpenFiles;
+use simplenetesd::step::{Leftovers, StepSpec};
 use simplenetesd::steps::{Processes, Programs, StepError, StepRunner};
 use testkit::wait_until;
 
@@ -300,13 +302,24 @@ fn a_step_outlives_its_driver_and_holds_the_lock_until_it_has_ended() {
     let mut step = command.spawn().unwrap();
     drop(command);
     let script = "touch begun; while [ ! -e go ]; do sleep 0.01; done; touch done";
-    let request = serde_json::json!({
-        "about": [WEB], "totalMs": 60_000, "silenceMs": null, "endAll": false, "runDir": release.run_dir(),
-        "launch": {
-            "program": "/bin/sh", "args": ["-c", script], "env": [["PATH", "/usr/bin:/bin"]],
-            "workingDirectory": release.path(), "user": null, "root": null, "stdin": [],
+    let spec = StepSpec {
+        about: vec![WEB.to_owned()],
+        launch: Launch {
+            program: "/bin/sh".into(),
+            args: vec!["-c".to_owned(), script.to_owned()],
+            env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
+            working_directory: release.path().to_owned(),
+            user: None,
+            root: None,
+            stdin: Vec::new(),
         },
-    });
+        total_ms: Some(60_000),
+        silence_ms: None,
+        keep: false,
+        leftovers: Leftovers::Stay,
+        run_dir: release.run_dir(),
+    };
+    let request = serde_json::to_string(&spec).unwrap();
     writeln!(ours, "{request}").unwrap();
     let there = |name: &str| Ok(release.path().join(name).exists().then_some(()));
     wait_until("the program to run", LIMIT, || there("begun")).unwrap();
