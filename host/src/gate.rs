@@ -1,13 +1,13 @@
 //! The process that becomes the program of a unit or a step (`simplenetesd gate`, started by a shim or a
 //! step runner only).
 //!
-//! It waits until it is let go, becomes the program's user, goes to its directory and executes the program
+//! It waits until it is let go, enters the unit's control group, becomes the program's user, goes to its directory and executes the program
 //! in its own place, bound to the life of its parent. When it cannot, it says why, on the channel, and ends
 //! with 127 (no such program) or 126 (anything else), as a shell would.
 //!
 //! ```text
 //! parent ── start ──▶ gate: waits          (the parent records its pid)
-//! parent ── let_go ─▶ gate: user, directory, exec ─▶ the program
+//! parent ── let_go ─▶ gate: group, user, directory, exec ─▶ the program
 //! ```
 
 mod user;
@@ -27,6 +27,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 
+use crate::cgroup::enter;
 use crate::process::{Marker, ProcessId};
 
 pub(crate) use user::{User, become_user, look_up, look_up_id};
@@ -52,6 +53,9 @@ pub struct Launch {
     pub root: Option<(PathBuf, UnitName)>,
     /// What it reads from standard input; nothing when empty.
     pub stdin: Vec<u8>,
+    /// The files by which it enters its control group; none when it stays in that of its parent.
+    #[serde(default)]
+    pub group: Vec<PathBuf>,
 }
 
 /// A gate that waits to be let go.
@@ -168,6 +172,8 @@ pub fn become_here(launch: &Launch) -> Refusal {
 
 /// Makes this process the program's in all but the program, and lets it live no longer than its parent.
 fn bound_to(launch: &Launch, parent: Option<Pid>) -> Result<(Stdio, Option<Marker>), Refusal> {
+    // Only the daemon's user may, and the program must never run without its limits.
+    enter(&launch.group).map_err(|error| refusal(error.to_string()))?;
     change_user(launch)?;
     // Nobody would read the output of a program whose parent was killed, and nobody would know of it.
     set_parent_process_death_signal(Some(Signal::KILL))

@@ -11,6 +11,7 @@
 
 pub mod ask;
 pub mod attach;
+pub mod cgroup;
 pub mod daemon;
 mod descendants;
 pub mod driver;

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
+use crate::cgroup::{Group, GroupError};
 use crate::descendants;
 use crate::gate::{Gate, Refusal};
 use crate::process::{ProcessId, boot_id};
@@ -55,6 +56,9 @@ pub enum ShimError {
     /// The program that should start the unit did not.
     #[error("it did not start")]
     Detach(#[source] DetachError),
+    /// The control group that limits the unit could not be made.
+    #[error("cannot limit the unit")]
+    Limit(#[source] GroupError),
     /// The record of the process could not be written.
     #[error("cannot record the process")]
     Record(#[source] hostfiles::ReplaceError),
@@ -143,6 +147,7 @@ impl Unit {
             let forgotten = detached.forget(spec.release.path());
             forgotten.map_err(prepare("remove the file with the process of the last run"))?;
         }
+        let group = Grouped::make(spec.group.as_ref())?;
         let (stdout, stdout_end) = io::pipe().map_err(prepare("make a pipe"))?;
         let (stderr, stderr_end) = io::pipe().map_err(prepare("make a pipe"))?;
         let about = [spec.id.to_string(), spec.unit.to_string()];
@@ -160,6 +165,7 @@ impl Unit {
             start_count: spec.start_count,
             address: spec.address,
             streams: Some([stdout.as_raw_fd(), stderr.as_raw_fd()]),
+            group: spec.group.clone(),
         };
         files.write_run(&record).map_err(ShimError::Record)?;
         let refusal = gate
@@ -176,6 +182,7 @@ impl Unit {
             files.write_run(&record).map_err(ShimError::Record)?;
         }
         unfinished.keep();
+        group.keep();
         Ok(Self {
             files,
             process: record.process,
@@ -199,13 +206,18 @@ impl Unit {
                 Some(code)
             }
         };
+        let killed = spec.group.as_ref().and_then(|group| {
+            let killed = group.killed_for_memory();
+            group.dissolve();
+            killed
+        });
         let _: Result<(), _> = self.pumps.recv_timeout(DRAIN_MAX);
         let ended_ms = u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX);
         let exit = ExitRecord {
             code,
             ended_ms,
             start_count: spec.start_count,
-            reason: self.refusal.map(|refusal| refusal.message),
+            reason: self.refusal.map(|refusal| refusal.message).or(killed),
         };
         self.files.write_exit(&exit).map_err(ShimError::Record)
     }
@@ -245,6 +257,30 @@ impl Drop for Unfinished {
     fn drop(&mut self) {
         if let Some(process) = self.0 {
             process.kill();
+        }
+    }
+}
+
+/// The control group of a unit whose start is not finished: it is removed when the start fails.
+struct Grouped<'a>(Option<&'a Group>);
+
+impl<'a> Grouped<'a> {
+    fn make(group: Option<&'a Group>) -> Result<Self, ShimError> {
+        if let Some(group) = group {
+            group.make().map_err(ShimError::Limit)?;
+        }
+        Ok(Self(group))
+    }
+
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Grouped<'_> {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            group.dissolve();
         }
     }
 }

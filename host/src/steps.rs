@@ -18,8 +18,10 @@ use std::time::Duration;
 
 use hostfiles::ReleaseDir;
 use names::{ReleaseId, UnitName};
+use podspec::Limits;
 use simplenetes_plugin::{Answer, Step, StepOptions};
 
+use crate::cgroup::GroupError;
 use crate::gate::{Launch, User, look_up};
 use crate::lock::Hold;
 use crate::open_files::OpenFiles;
@@ -108,6 +110,15 @@ pub enum StepError {
         /// What the shim answered.
         message: String,
     },
+    /// The limits of a unit cannot be kept here; without them it is not started.
+    #[error("the limits of unit {unit} cannot be kept")]
+    Limits {
+        /// The unit.
+        unit: String,
+        /// Why.
+        #[source]
+        source: GroupError,
+    },
     /// A signal could not be sent.
     #[error("cannot send {signal} to unit {unit}")]
     Signal {
@@ -150,7 +161,11 @@ impl StepError {
     /// True when running the step again brings the same until pod or plugin change.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::Refused(_))
+        match self {
+            Self::Refused(_) => true,
+            Self::Limits { source, .. } => source.is_final(),
+            _ => false,
+        }
     }
 
     /// True when the program itself is why: it ended badly, not at all in time, or is not there. Anything
@@ -164,6 +179,7 @@ impl StepError {
             Self::Cancelled { .. }
             | Self::Path { .. }
             | Self::Shim { .. }
+            | Self::Limits { .. }
             | Self::Signal { .. }
             | Self::Refused(_) => false,
         }
@@ -198,6 +214,8 @@ pub struct Processes {
     pub start_count: u32,
     /// The address that its ports are bound to.
     pub address: Option<IpAddr>,
+    /// What units may use at most.
+    pub limits: BTreeMap<UnitName, Limits>,
     /// Set for a probe: commands have no more time than this, and leave nothing behind.
     pub probe_limit: Option<Duration>,
 }
@@ -315,6 +333,7 @@ impl StepRunner {
             root: user.and(unit).map(|unit| (release, unit.clone())),
             user: options.user,
             stdin: options.stdin,
+            group: Vec::new(),
         })
     }
 

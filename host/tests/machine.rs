@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use testkit::wait_until;
 
+use crate::groups::Groups;
 use crate::host::{Host, is_alive, is_running, kill, pid, shell};
 
 /// Only ends a test that has failed already.
@@ -28,6 +29,8 @@ struct Machine {
     folder: TempDir,
     daemon: Option<Child>,
     homes: Vec<PathBuf>,
+    /// Removed last: after the units.
+    groups: Groups,
 }
 
 impl Machine {
@@ -46,6 +49,7 @@ impl Machine {
             folder,
             daemon: None,
             homes: Vec::new(),
+            groups: Groups::new(),
         }
     }
 
@@ -83,9 +87,9 @@ impl Machine {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("SNS_RESCAN_SECONDS", "86400")
             .env("NOTIFY_SOCKET", self.path("notify"))
-            .env("SECRET_OF_ROOT", "1")
-            .process_group(0);
-        self.daemon = Some(command.spawn().unwrap());
+            .env("SECRET_OF_ROOT", "1");
+        let mut command = self.groups.wrap(&command);
+        self.daemon = Some(command.process_group(0).spawn().unwrap());
     }
 
     fn restart(&mut self) {
@@ -248,6 +252,25 @@ fn a_worker_has_the_rights_of_its_owner_and_no_others() {
     assert_eq!((meta.uid(), meta.mode() & 0o7777), (ALICE, 0o700));
     assert!(machine.end(Signal::TERM).success());
     assert!(is_alive(unit), "pods are left running");
+}
+
+#[test]
+fn a_worker_without_rights_limits_the_units_of_its_owner() {
+    let mut machine = Machine::new();
+    let keys = "limits: {memoryBytes: 33554432, cpuMillis: 500, pids: 50}";
+    let hog = shell("main", keys, "exec tail /dev/zero");
+    let alice = machine.home("alice", ALICE, "", &hog);
+    let quiet = shell("main", keys, "exec sleep 600");
+    let bob = machine.home("bob", BOB, "", &quiet);
+    machine.restart();
+    let killed = status(&alice, |status| {
+        status.message.contains("killed for memory")
+    });
+    assert_eq!(killed.units[0].exit_code, Some(137), "{killed:#?}");
+    let unit = pid(&status(&bob, is_running));
+    let groups = fs::read_to_string(format!("/proc/{unit}/cgroup")).unwrap();
+    let own = format!("/simplenetes/user-{BOB}/simplenetes/web-1.0.0-main-");
+    assert!(groups.contains(&own), "{groups}");
 }
 
 #[test]

@@ -312,6 +312,7 @@ fn a_step_outlives_its_driver_and_holds_the_lock_until_it_has_ended() {
             user: None,
             root: None,
             stdin: Vec::new(),
+            group: Vec::new(),
         },
         total_ms: Some(60_000),
         silence_ms: None,

@@ -42,6 +42,8 @@ pub(crate) struct GateArgs {
     groups: Vec<u32>,
     #[arg(long)]
     parent: u32,
+    #[arg(long)]
+    enter: Vec<PathBuf>,
     home: PathBuf,
 }
 
@@ -84,6 +86,7 @@ pub(crate) fn enter(args: GateArgs) -> Result<()> {
         gid: args.gid,
         groups: args.groups,
         parent: args.parent,
+        enter: args.enter,
         home: args.home,
     })
     .map_err(Into::into)

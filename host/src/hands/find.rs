@@ -11,6 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::Hands;
+use crate::cgroup::{self, Group};
 use crate::driver::{End, Found, Memory};
 use crate::process::{Marker, ProcessId, boot_id};
 use crate::scan::read_pod;
@@ -85,6 +86,7 @@ impl Hands {
         let release = self.release();
         let run = release.run_dir();
         step::end_strays(&run);
+        cgroup::sweep(release);
         for file in [
             release.status(),
             self.hand(),
@@ -126,6 +128,9 @@ impl Hands {
         for _ in 0..SETTLE_TRIES {
             let left = orphans(record);
             if left.is_empty() {
+                if let Some(group) = record.group.clone() {
+                    let _ = tokio::task::spawn_blocking(move || group.dissolve()).await;
+                }
                 return;
             }
             left.into_iter().for_each(ProcessId::kill);
@@ -138,10 +143,12 @@ impl Hands {
     }
 }
 
-/// Everything that a shim starts is in its session or, if it has left that, carries the shim's marker.
+/// Everything that a shim starts is in its session or, if it has left that, carries the shim's marker; a
+/// unit with limits is in its group, whatever it does.
 fn orphans(record: &RunRecord) -> Vec<ProcessId> {
     let mut left = record.shim.session_without_leader();
     left.extend(record.process.is_alive().then_some(record.process));
+    left.extend(record.group.iter().flat_map(Group::processes));
     left.extend(
         Marker::of(record.shim)
             .iter()

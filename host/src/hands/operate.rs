@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hostfiles::replace;
 use names::UnitName;
-use podspec::CompiledPod;
+use podspec::{CompiledPod, Limits};
 use simplenetes_plugin::{
     CallError, FaultClass, Operation as Request, Planned, PodView, Step, UnitTruth, View,
 };
@@ -163,7 +163,11 @@ impl Hands {
         state: Vec<u8>,
     ) -> Result<Planned, Trouble> {
         let planned = self.plan_steps(spec, request, start_count, state).await?;
-        self.run_steps(&planned, &self.processes(start_count))
+        let processes = Processes {
+            limits: limits_of(spec),
+            ..self.processes(start_count)
+        };
+        self.run_steps(&planned, &processes)
             .await
             .map_err(|error| trouble_of_step(&error))?;
         Ok(planned)
@@ -174,6 +178,7 @@ impl Hands {
             running: self.running(),
             start_count,
             address: Some(self.around.address.borrow().ip),
+            limits: BTreeMap::new(),
             probe_limit: None,
         }
     }
@@ -344,6 +349,13 @@ impl Hands {
         let ramdisks = &self.around.ramdisks;
         ramdisks.remove_all(self.release(), self.id()).await
     }
+}
+
+fn limits_of(spec: &CompiledPod) -> BTreeMap<UnitName, Limits> {
+    let units = spec.units.iter();
+    units
+        .filter_map(|unit| Some((unit.name.clone(), unit.limits?)))
+        .collect()
 }
 
 async fn ask(runtime: Arc<dyn Runtime>, view: View) -> Result<Planned, Trouble> {

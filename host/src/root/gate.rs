@@ -1,6 +1,6 @@
 //! The process that becomes a worker (`simplenetesd worker-gate`, started by root's daemon only).
 //!
-//! It gives up root for good, makes sure that nothing of it is left, binds itself to root's daemon and
+//! It enters the control group of the owner, gives up root for good, makes sure that nothing of it is left, binds itself to root's daemon and
 //! executes the daemon of the host home in its own place. It touches no file of the user before.
 
 use std::io;
@@ -11,6 +11,7 @@ use std::process::Command;
 use rustix::process::{Pid, Signal, getegid, geteuid, getppid, set_parent_process_death_signal};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
+use crate::cgroup;
 use crate::gate::{User, become_user};
 
 /// Whom to become, and for which home.
@@ -24,6 +25,8 @@ pub struct Become {
     pub groups: Vec<u32>,
     /// The process of root's daemon.
     pub parent: u32,
+    /// The files by which it enters the owner's control groups.
+    pub enter: Vec<PathBuf>,
     /// The host home.
     pub home: PathBuf,
 }
@@ -55,6 +58,8 @@ pub fn enter(spec: &Become) -> Result<(), GateError> {
         what,
         source: None,
     };
+    // Where it cannot, units with limits are refused, each with the reason; others run as ever.
+    let _ = cgroup::enter(&spec.enter);
     if spec.uid != 0 {
         drop_everything(spec).map_err(failed("its privileges cannot be dropped"))?;
         if !nothing_is_left(spec) {

@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::homes::FoundHome;
+use crate::cgroup;
 use crate::gate::look_up_id;
 use crate::log::{Log, one_line};
 use crate::ramdisk::{Keeper, Ledger, serve};
@@ -157,6 +158,14 @@ impl Keep {
         )?;
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
+        let entrances = cgroup::delegate(owner, user.gid).unwrap_or_else(|error| {
+            self.log.warn(format_args!(
+                "{}: its units cannot have limits: {}",
+                self.about,
+                one_line(&error)
+            ));
+            Vec::new()
+        });
         let groups: Vec<String> = user.groups.iter().map(ToString::to_string).collect();
         #[expect(
             clippy::disallowed_methods,
@@ -168,6 +177,11 @@ impl Keep {
             .args(["--uid", &owner.to_string(), "--gid", &user.gid.to_string()])
             .args(["--groups", &groups.join(",")])
             .args(["--parent", &std::process::id().to_string()])
+            .args(
+                entrances
+                    .iter()
+                    .flat_map(|file| [Path::new("--enter"), file]),
+            )
             .arg(&self.path)
             .env_clear()
             .envs(environment(&name, &user.home))

@@ -9,6 +9,7 @@ use hostfiles::{ReleaseDir, ReplaceError, remove_leftovers, replace};
 use names::UnitName;
 use serde::{Deserialize, Serialize};
 
+use crate::cgroup::Group;
 use crate::process::ProcessId;
 
 /// `run/UNIT.json`: which process the unit is.
@@ -32,6 +33,9 @@ pub struct RunRecord {
     /// earlier version.
     #[serde(default)]
     pub streams: Option<[i32; 2]>,
+    /// The control group of the unit; none when nothing limits it, and in a record of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
 }
 
 /// `run/UNIT.exit`: how the process of the unit ended.
@@ -45,7 +49,7 @@ pub struct ExitRecord {
     pub ended_ms: u64,
     /// Which start of the unit this was.
     pub start_count: u32,
-    /// Why its program could not be executed.
+    /// Why its program could not be executed, or that it was killed for memory.
     pub reason: Option<String>,
 }
 

@@ -9,6 +9,7 @@ use names::{ReleaseId, UnitName};
 use serde::{Deserialize, Serialize};
 
 use super::Detached;
+use crate::cgroup::Group;
 use crate::gate::Launch;
 
 /// What a shim should start.
@@ -31,6 +32,9 @@ pub struct ShimSpec {
     /// How the unit is found when the program leaves it to another parent; none when it is the unit.
     #[serde(default)]
     pub detached: Option<Detached>,
+    /// The control group that the unit runs in; none when nothing limits it.
+    #[serde(default)]
+    pub group: Option<Group>,
 }
 
 impl ShimSpec {

@@ -4,12 +4,15 @@ use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::time::Duration;
 
+use names::UnitName;
+use podspec::Limits;
 use rustix::process::Pid;
 use simplenetes_plugin::StepOptions;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
 use super::{Processes, StepError, StepRunner};
+use crate::cgroup::{self, Group};
 use crate::shim::{Answer, Detached, ShimSpec};
 
 /// A shim that has not answered after so long is given up; its lock tells later whether it lives.
@@ -49,9 +52,18 @@ impl StepRunner {
             + detached.as_ref().map_or(Duration::ZERO, |detached| {
                 Duration::from_millis(detached.start_ms)
             });
+        let mut launch = self.launch(program, args, options, Some(&name))?;
+        // What leaves its unit to another parent is limited by that: its kind says that it passes limits on.
+        let limits = processes.limits.get(&name).filter(|_| detached.is_none());
+        let group = match limits {
+            Some(limits) => Some(self.group(&name, *limits).await?),
+            None => None,
+        };
+        launch.group = group.as_ref().map(Group::entrances).unwrap_or_default();
         let spec = ShimSpec {
             detached,
-            launch: self.launch(program, args, options, Some(&name))?,
+            group,
+            launch,
             release: self.release.clone(),
             id: self.id.clone(),
             unit: name,
@@ -72,6 +84,18 @@ impl StepRunner {
             })?
             .map_err(|error| failed(format!("its shim could not be asked: {error}")))?;
         answer.error.map_or(Ok(()), |message| Err(failed(message)))
+    }
+
+    /// The control group that keeps the limits of a unit. It is made by the unit's shim.
+    async fn group(&self, unit: &UnitName, limits: Limits) -> Result<Group, StepError> {
+        let name = cgroup::name(&self.release, &self.id, unit);
+        let planned = tokio::task::spawn_blocking(move || cgroup::plan(&name, limits)).await;
+        planned
+            .map_err(|_| StepError::Refused("the start was aborted".into()))?
+            .map_err(|source| StepError::Limits {
+                unit: unit.to_string(),
+                source,
+            })
     }
 
     async fn ask_shim(&self, spec: &ShimSpec) -> std::io::Result<Answer> {

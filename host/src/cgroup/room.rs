@@ -1,0 +1,140 @@
+//! The directory in which the groups of units are made: `simplenetes`, in or beside our own group.
+//!
+//! In version 2 a group that hands controllers down may hold no process itself, and a service manager that
+//! starts the daemon again puts it into the group of its service. So the directory lies *beside* the daemon's
+//! group; only where nothing may be made there, below it, and then the daemon moves into a leaf of its own.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
+
+use super::layout::Place;
+use super::{Controller, GroupError, Version};
+
+/// The group whose children are the groups of units.
+pub(super) const ROOM: &str = "simplenetes";
+/// The group of the daemon where it has to leave its own.
+pub(super) const LEAF: &str = "daemon";
+/// The processes of a group.
+pub(super) const PROCESSES: &str = "cgroup.procs";
+/// What a group has, and what it hands down to those below.
+const CONTROLLERS: &str = "cgroup.controllers";
+pub(super) const HANDED_DOWN: &str = "cgroup.subtree_control";
+
+/// How often a group is cleared of processes that start others meanwhile.
+const TRIES_MAX: u32 = 10;
+
+/// Makes the directory, with these controllers for the groups in it.
+pub(super) fn open(place: &Place, controllers: &[Controller]) -> Result<PathBuf, GroupError> {
+    let mut opened = Err(GroupError::Outside(place.top.clone()));
+    for above in above(place) {
+        opened = match place.version {
+            Version::V1 => make(&above.join(ROOM)),
+            Version::V2 => hand_down(&above, &place.own, controllers),
+        };
+        if opened.is_ok() {
+            break;
+        }
+    }
+    opened
+}
+
+/// The directories as they may be, whether they exist or not.
+pub(super) fn possible(place: &Place) -> impl Iterator<Item = PathBuf> {
+    above(place).map(|above| above.join(ROOM))
+}
+
+/// Where the directory may lie, the best first.
+fn above(place: &Place) -> impl Iterator<Item = PathBuf> {
+    let is_unified = place.version == Version::V2;
+    let beside = (is_unified && place.own != place.top)
+        .then(|| place.own.parent().map(Path::to_owned))
+        .flatten();
+    beside.into_iter().chain([place.own.clone()])
+}
+
+fn hand_down(above: &Path, own: &Path, controllers: &[Controller]) -> Result<PathBuf, GroupError> {
+    let controllers: Vec<&str> = controllers.iter().map(|held| held.as_str()).collect();
+    let given = words(&above.join(CONTROLLERS))?;
+    if let Some(missing) = controllers
+        .iter()
+        .find(|name| !given.contains(&(**name).to_owned()))
+    {
+        return Err(GroupError::NotGiven {
+            controller: (*missing).to_owned(),
+            place: above.to_owned(),
+        });
+    }
+    // A process can only be moved by those who may write this file of the group above both places.
+    let processes = above.join(PROCESSES);
+    access(&processes, Access::WRITE_OK)
+        .map_err(|error| GroupError::refused("write", &processes)(error.into()))?;
+    enable(above, own, &controllers)?;
+    let room = make(&above.join(ROOM))?;
+    enable(&room, own, &controllers)?;
+    Ok(room)
+}
+
+/// Hands these controllers down to the groups below. Our own group is left for that.
+pub(super) fn enable(group: &Path, own: &Path, controllers: &[&str]) -> Result<(), GroupError> {
+    let file = group.join(HANDED_DOWN);
+    let held = words(&file)?;
+    let missing = controllers
+        .iter()
+        .filter(|name| !held.contains(&(**name).to_owned()));
+    let line: Vec<String> = missing.map(|name| format!("+{name}")).collect();
+    if line.is_empty() {
+        return Ok(());
+    }
+    let line = line.join(" ");
+    for _ in 0..TRIES_MAX {
+        match write(&file, &line) {
+            Err(error) if is_busy(&error) && group == own => leave(own)?,
+            written => return written.map_err(GroupError::refused("write", &file)),
+        }
+    }
+    write(&file, &line).map_err(GroupError::refused("write", &file))
+}
+
+/// Moves every process of the group into a leaf of its own.
+fn leave(own: &Path) -> Result<(), GroupError> {
+    let leaf = make(&own.join(LEAF))?.join(PROCESSES);
+    for process in words(&own.join(PROCESSES))? {
+        match write(&leaf, &process) {
+            // It has ended meanwhile.
+            Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => {}
+            moved => moved.map_err(GroupError::refused("move processes by", &leaf))?,
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn is_busy(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::BUSY.raw_os_error())
+}
+
+/// Makes a group that may be there already.
+pub(super) fn make(group: &Path) -> Result<PathBuf, GroupError> {
+    match fs::create_dir(group) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(GroupError::refused("make the control group", group)(error))
+        }
+        _ => Ok(group.to_owned()),
+    }
+}
+
+/// Writes a file of the kernel: in one piece and in its place.
+pub(super) fn write(file: &Path, text: &str) -> io::Result<()> {
+    File::options()
+        .write(true)
+        .open(file)?
+        .write_all(text.as_bytes())
+}
+
+fn words(file: &Path) -> Result<Vec<String>, GroupError> {
+    let text = fs::read_to_string(file).map_err(GroupError::refused("read", file))?;
+    Ok(text.split_whitespace().map(str::to_owned).collect())
+}
