@@ -11,7 +11,9 @@ use serde_json::{Value as Json, json};
 use crate::diagnostic::{is_harmless, sort};
 use crate::read::{self, Settings};
 use crate::tree::{self, Node};
-use crate::{CompiledPod, Diagnostic, PluginRef, Preprocessed, Severity, Shape, VolumeKind};
+use crate::{
+    CompiledPod, Diagnostic, Expose, PluginRef, Preprocessed, Severity, Shape, VolumeKind,
+};
 
 /// A pod of which only the kind's own part is missing.
 #[derive(Debug, Clone)]
@@ -19,6 +21,7 @@ pub struct Draft {
     pod: CompiledPod,
     settings: Vec<Settings>,
     executable: Option<String>,
+    exposes: Vec<Expose>,
     diagnostics: Vec<Diagnostic>,
     /// The key of the list of units, and the tree they were read from, to find places in.
     units: String,
@@ -54,6 +57,7 @@ pub fn parse(
         pod: reading.pod,
         settings: reading.settings,
         executable: reading.executable,
+        exposes: reading.exposes,
         diagnostics: problems,
         units: shape.units.clone(),
         root,
@@ -143,6 +147,12 @@ impl Draft {
             .iter()
             .filter(|volume| matches!(volume.kind, VolumeKind::Config { .. }));
         configs.map(|volume| volume.name.clone()).collect()
+    }
+
+    /// The ports of the program that is the pod; only for `runtime: executable`.
+    #[must_use]
+    pub fn exposes(&self) -> &[Expose] {
+        &self.exposes
     }
 
     /// The program that is the pod, relative to the pod.yaml; only for `runtime: executable`.

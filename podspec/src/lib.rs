@@ -10,6 +10,7 @@ mod diagnostic;
 mod draft;
 mod header;
 mod preprocess;
+mod program;
 mod read;
 mod reader;
 mod shape;
@@ -26,6 +27,7 @@ pub use diagnostic::{Diagnostic, Place, Severity};
 pub use draft::{Draft, parse};
 pub use header::{Header, header, similar_kind};
 pub use preprocess::{Preprocessed, preprocess, variables};
+pub use program::begins_as_program;
 pub use shape::Shape;
 
 /// A pod.yaml that shows every key, each with its meaning: the manual's chapter about the format.

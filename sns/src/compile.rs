@@ -3,6 +3,7 @@
 
 mod automatic_ports;
 mod inputs;
+mod program;
 mod release_files;
 mod resolve;
 mod revisions;
@@ -246,7 +247,7 @@ impl<'a> Compiler<'a> {
     fn warn_of_loopback(&self, run: &mut Run<'_>, host: &Host, pod: &Resolved) {
         let runtime = match pod {
             Resolved::Compiled(pod) => pod.runtime.as_str(),
-            Resolved::Program(_) => "",
+            Resolved::Program(..) => "",
         };
         if let Some(message) = loopback_warning(&host.name, runtime, host.router_ip())
             && run.shown.insert(message.clone())

@@ -7,10 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
-use podspec::FIRST_LINE;
-
-/// How the files begin that the kernel executes: of an interpreter, and of a translated program.
-const MAGICS: [&[u8]; 2] = [b"#!", b"\x7fELF"];
+use podspec::{FIRST_LINE, begins_as_program};
 
 /// True for an executable program that is no compiled pod. A file that is damaged or not executable is
 /// neither.
@@ -18,15 +15,15 @@ const MAGICS: [&[u8]; 2] = [b"#!", b"\x7fELF"];
 pub fn is_foreign(path: &Path) -> bool {
     let is_executable =
         |meta: fs::Metadata| meta.is_file() && meta.permissions().mode() & 0o111 != 0;
-    fs::metadata(path).is_ok_and(is_executable) && begins_as_program(path).unwrap_or(false)
+    fs::metadata(path).is_ok_and(is_executable)
+        && head(path).is_ok_and(|head| begins_as_program(&head))
 }
 
-fn begins_as_program(path: &Path) -> io::Result<bool> {
+fn head(path: &Path) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     let length = FIRST_LINE.len() as u64;
     File::open(path)?.take(length).read_to_end(&mut head)?;
-    let is_compiled = head == FIRST_LINE.as_bytes();
-    Ok(!is_compiled && MAGICS.iter().any(|magic| head.starts_with(magic)))
+    Ok(head)
 }
 
 /// Becomes the program, with these words, in the directory of its release. Returns only when it cannot.

@@ -91,11 +91,15 @@ fn read_host_port(
     Some(port)
 }
 
-/// A host port leads to a target port, and so does a cluster port. Where a unit listens on its host
-/// port itself, a cluster port has nothing else to lead to.
+/// A host port leads to a target port, and so does a cluster port; a pod without units has none, its program
+/// knows where it listens. Where a unit listens on its host port itself, a cluster port has nothing else to
+/// lead to.
 fn refuse_missing_ports(fields: &Fields<'_>, pod: &Pod<'_>, problems: &mut Problems) {
     let has = |key: &str| fields.get(key).is_some();
-    let wants_target = ["hostPort", "clusterPort"].into_iter().find(|key| has(key));
+    let has_units = !pod.shape.units.is_empty();
+    let wants_target = ["hostPort", "clusterPort"]
+        .into_iter()
+        .find(|key| has_units && has(key));
     if let Some(key) = wants_target.filter(|_| !has("targetPort")) {
         let problem = fields.key_error(
             "targetPort",

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use names::{PodName, PodVersion};
 
-use super::{unit, volume};
+use super::{expose, unit, volume};
 use crate::header::{RUNTIME_DEFAULT, VERSION_RULE, read_api, read_version};
 use crate::reader::{Fields, Problems, Value, refuse_repeated};
 use crate::tree::{Content, Node};
-use crate::{CompiledPod, FORMAT, Shape, Volume};
+use crate::{CompiledPod, Expose, FORMAT, Shape, Volume};
 
 /// A pod as far as it could be read.
 pub(crate) struct Reading {
@@ -18,6 +18,8 @@ pub(crate) struct Reading {
     pub(crate) settings: Vec<unit::Settings>,
     /// The program of an executable pod.
     pub(crate) executable: Option<String>,
+    /// Its ports.
+    pub(crate) exposes: Vec<Expose>,
 }
 
 /// Reads the whole pod. When an error was added to the problems, the answer has gaps: it is good for
@@ -41,10 +43,10 @@ pub(crate) fn pod(
     let version = read_head(&fields, shape, problems);
     let labels = read_labels(&fields, problems);
     let volumes = read_volumes(&fields, shape, problems);
-    let executable = if is_executable {
-        read_executable(&fields, problems)
+    let (executable, exposes) = if is_executable {
+        read_executable(&fields, shape, problems)
     } else {
-        None
+        Default::default()
     };
     let (units, settings) = if is_executable {
         Default::default()
@@ -65,6 +67,7 @@ pub(crate) fn pod(
         pod,
         settings,
         executable,
+        exposes,
     })
 }
 
@@ -164,12 +167,21 @@ fn read_volumes(fields: &Fields<'_>, shape: &Shape, problems: &mut Problems) -> 
     volumes
 }
 
-fn read_executable(fields: &Fields<'_>, problems: &mut Problems) -> Option<String> {
+/// The program that is the pod, and the ports that it listens on.
+fn read_executable(
+    fields: &Fields<'_>,
+    shape: &Shape,
+    problems: &mut Problems,
+) -> (Option<String>, Vec<Expose>) {
     const RULE: &str = "the path of the program, seen from the directory of the pod.yaml";
-    let executable = fields.require("executable", "a map with file", problems)?;
-    let file = executable
-        .fields(&["file"], problems)?
-        .require("file", RULE, problems)?;
+    let executable = fields.require("executable", "a map with file", problems);
+    let Some(own) = executable.and_then(|map| map.fields(&["file", "expose"], problems)) else {
+        return Default::default();
+    };
+    let exposes = expose::expose(&own, &mut unit::Pod::new(shape, &[]), problems);
     let is_path = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
-    file.text_that(RULE, is_path, problems).map(str::to_owned)
+    let file = own
+        .require("file", RULE, problems)
+        .and_then(|file| file.text_that(RULE, is_path, problems).map(str::to_owned));
+    (file, exposes)
 }

@@ -37,6 +37,20 @@ pub(super) struct Pod<'a> {
     pub(super) targets: Vec<(UnitName, Diagnostic)>,
 }
 
+impl<'a> Pod<'a> {
+    /// A pod without units.
+    pub(super) fn new(shape: &'a Shape, volumes: &'a [Volume]) -> Self {
+        Self {
+            shape,
+            volumes,
+            host_ports: BTreeMap::new(),
+            binds: BTreeMap::new(),
+            names: BTreeSet::new(),
+            targets: Vec::new(),
+        }
+    }
+}
+
 /// What a unit says in the words of its kind.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -53,14 +67,7 @@ pub(super) fn units(
     volumes: &[Volume],
     problems: &mut Problems,
 ) -> (Vec<Unit>, Vec<Settings>) {
-    let mut pod = Pod {
-        shape,
-        volumes,
-        host_ports: BTreeMap::new(),
-        binds: BTreeMap::new(),
-        names: BTreeSet::new(),
-        targets: Vec::new(),
-    };
+    let mut pod = Pod::new(shape, volumes);
     let list = top.get(&shape.units);
     let items = list
         .map(|list| list.list("units", problems))

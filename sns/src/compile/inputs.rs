@@ -13,8 +13,9 @@ use crate::project::Host;
 use crate::variables::{self, Source};
 
 impl Compiler<'_> {
-    /// True when the pod.yaml, its program or the variables of the cluster are others than those of the release that a host
-    /// has. A release that does not keep its text, or of which that cannot be told, counts as unchanged.
+    /// True when the pod.yaml, its program or the variables of the cluster are others than those of the release
+    /// that a host has. A release that does not keep its text, or of which that cannot be told, counts as
+    /// unchanged.
     pub(super) fn has_other_inputs(&self, host: &Host) -> bool {
         let files = host.dir.release(&self.release());
         let kept = fs::read_to_string(files.source());
@@ -41,11 +42,11 @@ impl Compiler<'_> {
             return false;
         }
         let draft = podspec::parse(now, &self.pod, &Shape::executable()).ok();
-        let program = draft.and_then(|draft| self.program(&draft).ok());
+        let program = draft.and_then(|draft| self.program(&draft)?.ok());
         let kept = fs::read(files.pod()).ok();
         program
             .zip(kept)
-            .is_some_and(|(program, kept)| program != kept)
+            .is_some_and(|(program, kept)| program.content != kept)
     }
 
     /// The value of a variable that is no automatic port.

@@ -12,19 +12,34 @@ use crate::command_error::{CommandError, Kind};
 pub(super) enum Resolved {
     /// A pod whose units are known.
     Compiled(Box<CompiledPod>),
-    /// A foreign program that obeys the Pod API, as it is.
-    Program(Vec<u8>),
+    /// A foreign program that obeys the Pod API, as it is, and its ports.
+    Program(Vec<u8>, Vec<Expose>),
 }
 
 /// Writes them. Files that would be empty are not made.
 pub(super) fn write(files: &ReleaseDir, resolved: &Resolved) -> Result<(), CommandError> {
-    let pod = match resolved {
-        Resolved::Program(program) => {
+    let exposed: Vec<&Expose> = match resolved {
+        Resolved::Program(program, exposes) => {
             hostfiles::replace(&files.pod(), program, 0o755)?;
-            return Ok(());
+            exposes.iter().collect()
         }
-        Resolved::Compiled(pod) => pod,
+        Resolved::Compiled(pod) => {
+            write_pod(files, pod)?;
+            pod.units.iter().flat_map(|unit| &unit.expose).collect()
+        }
     };
+    let mappings = port_mappings(&exposed);
+    if !mappings.0.is_empty() {
+        hostfiles::replace(&files.portmappings(), mappings.to_text().as_bytes(), 0o644)?;
+    }
+    let ingress = ingress(&exposed);
+    if !ingress.0.is_empty() {
+        hostfiles::replace(&files.ingress(), ingress.to_text().as_bytes(), 0o644)?;
+    }
+    Ok(())
+}
+
+fn write_pod(files: &ReleaseDir, pod: &CompiledPod) -> Result<(), CommandError> {
     let text = pod.to_text().map_err(|error| {
         CommandError::new(
             Kind::Internal,
@@ -33,21 +48,12 @@ pub(super) fn write(files: &ReleaseDir, resolved: &Resolved) -> Result<(), Comma
         .caused_by(error)
     })?;
     hostfiles::replace(&files.pod(), text.as_bytes(), 0o755)?;
-    let mappings = port_mappings(pod);
-    if !mappings.0.is_empty() {
-        hostfiles::replace(&files.portmappings(), mappings.to_text().as_bytes(), 0o644)?;
-    }
-    let ingress = ingress(pod);
-    if !ingress.0.is_empty() {
-        hostfiles::replace(&files.ingress(), ingress.to_text().as_bytes(), 0o644)?;
-    }
     Ok(())
 }
 
 /// One line for every port that the cluster can reach.
-fn port_mappings(pod: &CompiledPod) -> PortMappings {
-    let exposed = pod.units.iter().flat_map(|unit| &unit.expose);
-    let mappings = exposed.filter_map(|expose| {
+fn port_mappings(exposed: &[&Expose]) -> PortMappings {
+    let mappings = exposed.iter().filter_map(|expose| {
         Some(PortMapping {
             cluster_port: expose.cluster_port?,
             host_port: expose.host_port?,
@@ -59,9 +65,10 @@ fn port_mappings(pod: &CompiledPod) -> PortMappings {
 }
 
 /// One block for every rule, in the order of the pod.yaml.
-fn ingress(pod: &CompiledPod) -> IngressConf {
-    let exposed = pod.units.iter().flat_map(|unit| &unit.expose);
-    let rules = exposed.flat_map(|expose| expose.ingress.iter().map(move |rule| (expose, rule)));
+fn ingress(exposed: &[&Expose]) -> IngressConf {
+    let rules = exposed
+        .iter()
+        .flat_map(|expose| expose.ingress.iter().map(move |rule| (expose, rule)));
     IngressConf(
         rules
             .filter_map(|(expose, rule)| block(expose, rule))

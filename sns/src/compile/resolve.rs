@@ -7,6 +7,7 @@ use names::{UnitName, VolumeName};
 use podspec::{CompiledPod, Diagnostic, Draft, Preprocessed, Severity, Shape, VolumeKind};
 use simplenetes_plugin::CompileInput;
 
+use super::program::{self, Program};
 use super::release_files::Resolved;
 use super::{Compiler, Run, has_mistakes};
 use crate::command_error::{CommandError, Kind};
@@ -36,14 +37,37 @@ impl Compiler<'_> {
         let (draft, errors) = self.parse(run, &preprocessed, &shape)?;
         let text = preprocessed.text;
         match plugin {
-            None if errors > 0 => Err(has_mistakes(&self.pod, errors)),
-            None => Ok((Resolved::Program(self.program(&draft)?), text)),
+            None => Ok((self.resolve_program(run, &draft, errors)?, text)),
             Some(plugin) => Ok((
                 Resolved::Compiled(Box::new(
                     self.ask_plugin(run, host, draft, errors, &plugin)?,
                 )),
                 text,
             )),
+        }
+    }
+
+    /// The program as it is, when neither it nor its pod.yaml, which has so many `errors`, is wrong.
+    fn resolve_program(
+        &self,
+        run: &mut Run<'_>,
+        draft: &Draft,
+        errors: usize,
+    ) -> Result<Resolved, CommandError> {
+        let found = self.program(draft);
+        let problem = match &found {
+            Some(Ok(program)) => program.warning(),
+            Some(Err(problem)) => Some(problem),
+            None => None,
+        };
+        let shown = problem.map(|problem| problem.diagnostic(draft));
+        let errors = errors + self.show(run, shown.as_slice());
+        match found {
+            Some(Ok(program)) if errors == 0 => {
+                let exposes = draft.exposes().to_vec();
+                Ok(Resolved::Program(program.content, exposes))
+            }
+            _ => Err(has_mistakes(&self.pod, errors)),
         }
     }
 
@@ -137,10 +161,13 @@ impl Compiler<'_> {
         Ok(self.show(run, &problems))
     }
 
-    /// The file that is the pod.
-    pub(super) fn program(&self, draft: &Draft) -> Result<Vec<u8>, CommandError> {
-        let path = draft.executable().unwrap_or_default();
-        self.source.file(path)
+    /// The file that is the pod; none when the pod.yaml names none.
+    pub(super) fn program(&self, draft: &Draft) -> Option<Result<Program, program::Problem>> {
+        let path = draft.executable()?;
+        Some(match self.source.directory() {
+            Some(directory) => Program::read(directory, path),
+            None => Program::carried(self.source.file(path).ok(), path),
+        })
     }
 
     /// Lets the plugin resolve the units. It is asked also when there are `errors` already, so that its
