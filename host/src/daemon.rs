@@ -3,6 +3,7 @@
 
 mod address;
 mod fleet;
+mod loading;
 mod reading;
 mod settings;
 
@@ -22,7 +23,7 @@ use crate::hands::{OwnAddress, Surroundings};
 use crate::home::Home;
 use crate::lock::Role;
 use crate::log::{Log, one_line};
-use crate::plugins::{self, Kinds, Plugins};
+use crate::plugins::{self, Plugins};
 use crate::publish::{self, Routes};
 use crate::ramdisk::Ramdisks;
 use crate::scan::Scanner;
@@ -30,6 +31,7 @@ use crate::systemd::Notifier;
 use crate::watch::{Changes, Watch};
 
 use fleet::Fleet;
+use loading::Loading;
 use reading::undisturbed;
 pub use settings::Settings;
 
@@ -55,6 +57,7 @@ pub async fn run(path: &Path, settings: Settings, log: Log) -> Result<()> {
         tokio::select! {
             changes = daemon.watch.changes() => daemon.take(changes).await,
             () = daemon.fleet.next_end() => daemon.take_everything().await,
+            () = daemon.plugins.changed() => daemon.load_plugins().await,
             _ = term.recv() => break,
             _ = int.recv() => break,
             _ = hup.recv() => break,
@@ -75,8 +78,7 @@ struct Daemon {
     home: HostHome,
     scanner: Scanner,
     watch: Watch,
-    plugins: Option<Plugins>,
-    kinds: watch::Sender<Arc<Kinds>>,
+    plugins: Loading,
     address: watch::Sender<OwnAddress>,
     fleet: Fleet,
     log: Log,
@@ -111,8 +113,11 @@ impl Daemon {
             home: home.files.clone(),
             scanner: Scanner::new(home.files.clone()),
             watch: Watch::start(home.files.clone(), settings.safety_rescan),
-            plugins: Some(Plugins::new(home.files.clone(), engine, directories)),
-            kinds,
+            plugins: Loading::new(
+                Plugins::new(home.files.clone(), engine, directories),
+                kinds,
+                log,
+            ),
             address,
             fleet: Fleet::new(home, &settings, around, routes),
             log,
@@ -147,7 +152,6 @@ impl Daemon {
     async fn take(&mut self, changes: Changes) {
         if changes.plugins {
             self.load_plugins().await;
-            self.fleet.surroundings_changed();
         }
         self.fleet.look(&changes).await;
         if changes.everything {
@@ -228,31 +232,9 @@ impl Daemon {
         })
     }
 
-    /// Translating a plugin takes long the first time, so it happens beside the drivers.
     async fn load_plugins(&mut self) {
-        let Some(mut plugins) = self.plugins.take() else {
-            return;
-        };
-        let loaded = tokio::task::spawn_blocking(move || {
-            let kinds = plugins.load();
-            (plugins, kinds)
-        });
-        // The task only ends without a result when the daemon is being torn down.
-        if let Ok((plugins, kinds)) = loaded.await {
-            for problem in &kinds.problems {
-                self.log.error(problem);
-            }
-            let names: Vec<&str> = kinds.kinds.keys().map(String::as_str).collect();
-            self.log.info(format_args!(
-                "kinds of pods: {}",
-                if names.is_empty() {
-                    "none".to_owned()
-                } else {
-                    names.join(", ")
-                }
-            ));
-            self.plugins = Some(plugins);
-            self.kinds.send_replace(Arc::new(kinds));
+        if self.plugins.load().await {
+            self.fleet.surroundings_changed();
         }
     }
 }

@@ -134,7 +134,8 @@ async fn load(place: &Place, settings: &Settings) -> Result<Kinds> {
         None => Plugins::of_user(HostHome::new(&settings.user_files), engine, beside),
     };
     // A plugin that is new here is translated first, which takes a while.
-    Ok(tokio::task::spawn_blocking(move || plugins.load()).await?)
+    let now_ms = Clock::start().now_ms();
+    Ok(tokio::task::spawn_blocking(move || plugins.load_all(now_ms)).await?)
 }
 
 /// Where there is no host, ports are bound to this machine alone.

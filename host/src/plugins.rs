@@ -2,7 +2,11 @@
 //! beside it.
 //!
 //! What cannot be loaded is a problem of the pods of that kind alone. A kind that could be served before
-//! stays served by the version that could, until a new one is accepted.
+//! stays served by the version that could, until a new one is accepted. Nothing is translated on the way:
+//! that is handed out, to be done where nobody waits for it.
+
+mod kinds;
+mod translation;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,57 +18,10 @@ use hostfiles::{HostHome, PluginEntry, PluginsYaml, ReadError, read_if_present};
 use simplenetes_plugin::{Digest, Engine, Grants, LoadError, Manifest};
 
 use crate::log::one_line;
-use crate::runtime::Runtime;
 
-/// What is known of one kind.
-#[derive(Clone)]
-pub struct Kind {
-    /// Who answers for it; none when nobody ever could.
-    pub runtime: Option<Arc<dyn Runtime>>,
-    /// Why the plugin that `plugins.yaml` names is not the one in service.
-    pub problem: Option<String>,
-    /// The name of the plugin that answers for it.
-    pub plugin: String,
-}
-
-/// The kinds of a host.
-#[derive(Clone, Default)]
-pub struct Kinds {
-    /// By the word behind `runtime:` in a pod.
-    pub kinds: BTreeMap<String, Kind>,
-    /// Problems that belong to no kind, or to one that is not known.
-    pub problems: Vec<String>,
-}
-
-impl Kinds {
-    /// Who answers for a kind.
-    ///
-    /// # Errors
-    /// Nobody does; the line says why and what to do.
-    pub fn runtime(&self, kind: &str) -> Result<Arc<dyn Runtime>, String> {
-        let missing = || {
-            let also = self
-                .problems
-                .iter()
-                .map(|problem| format!(" ({problem})"))
-                .collect::<String>();
-            format!(
-                "no plugin for `runtime: {kind}` on this host{also}: install one with `sns plugin install` and sync"
-            )
-        };
-        match self.kinds.get(kind) {
-            Some(Kind {
-                runtime: Some(runtime),
-                ..
-            }) => Ok(Arc::clone(runtime)),
-            Some(Kind {
-                problem: Some(problem),
-                ..
-            }) => Err(problem.clone()),
-            Some(Kind { .. }) | None => Err(missing()),
-        }
-    }
-}
+pub use kinds::{Kind, Kinds};
+use translation::{Failures, Key, explain};
+pub use translation::{Translated, Translation};
 
 /// Why a plugin is not in service.
 #[derive(Debug, thiserror::Error)]
@@ -97,9 +54,29 @@ pub struct Plugins {
     beside: Vec<PathBuf>,
     /// True when those components are in service with what they wish for, unless the list names others.
     trusts_beside: bool,
-    /// What was loaded, by digest and grants: the same plugin is not loaded twice.
-    loaded: BTreeMap<(String, String), Arc<simplenetes_plugin::Plugin>>,
+    /// What was loaded.
+    loaded: BTreeMap<Key, Arc<simplenetes_plugin::Plugin>>,
+    failures: Failures,
+    /// What has to be translated before it can be loaded.
+    translations: Vec<Translation>,
     current: Kinds,
+}
+
+/// What became of one plugin that `plugins.yaml` names.
+enum Entry {
+    Ready(Arc<simplenetes_plugin::Plugin>),
+    /// It supplies these kinds as soon as it is translated.
+    Coming(Vec<String>),
+}
+
+impl Entry {
+    /// The kinds that it supplies, now or soon.
+    fn kinds(&self) -> Vec<String> {
+        match self {
+            Self::Ready(plugin) => plugin.manifest().kinds(),
+            Self::Coming(kinds) => kinds.clone(),
+        }
+    }
 }
 
 impl Plugins {
@@ -112,6 +89,8 @@ impl Plugins {
             beside,
             trusts_beside: false,
             loaded: BTreeMap::new(),
+            failures: Failures::default(),
+            translations: Vec::new(),
             current: Kinds::default(),
         }
     }
@@ -126,9 +105,21 @@ impl Plugins {
         }
     }
 
-    /// Reads `plugins.yaml` and loads what it names. What was in service stays so where the new
-    /// one cannot be.
-    pub fn load(&mut self) -> Kinds {
+    /// As [`Self::load`], for those who can wait: also translates, which blocks for seconds.
+    pub fn load_all(&mut self, now_ms: u64) -> Kinds {
+        loop {
+            let kinds = self.load(now_ms);
+            let Some(translation) = self.next_translation() else {
+                return kinds;
+            };
+            self.take(translation.run(), now_ms);
+        }
+    }
+
+    /// Reads `plugins.yaml` and loads what it names and is translated already. What was in service stays
+    /// so where the new one cannot be, or is not yet.
+    pub fn load(&mut self, now_ms: u64) -> Kinds {
+        self.translations.clear();
         let listed = match self.listed() {
             Ok(listed) => listed,
             Err(error) => {
@@ -140,36 +131,22 @@ impl Plugins {
                 return self.current.clone();
             }
         };
+        self.forget_unlisted(&listed);
         let mut next = Kinds::default();
         let mut failed: BTreeMap<String, String> = BTreeMap::new();
         let mut owners: BTreeMap<String, String> = BTreeMap::new();
         for entry in &listed.plugins {
-            match self.load_entry(entry) {
-                Ok(plugin) => {
-                    for shape in &plugin.manifest().shapes {
-                        let kind = Kind {
-                            runtime: Some(Arc::<simplenetes_plugin::Plugin>::clone(&plugin)),
-                            problem: None,
-                            plugin: entry.name.clone(),
+            match self.load_entry(entry, now_ms) {
+                Ok(loaded) => {
+                    for name in loaded.kinds() {
+                        let kind = match owners.insert(name.clone(), entry.name.clone()) {
+                            Some(other) => self.contested(&name, &listed, other, entry),
+                            None => self.kind(&name, entry, &loaded),
                         };
-                        match owners.insert(shape.kind.clone(), entry.name.clone()) {
-                            None => {
-                                next.kinds.insert(shape.kind.clone(), kind);
-                            }
-                            Some(other) => {
-                                let twice = PluginProblem::Twice(
-                                    other,
-                                    entry.name.clone(),
-                                    shape.kind.clone(),
-                                );
-                                let kind = self.contested(&shape.kind, &listed, &twice);
-                                next.kinds.insert(shape.kind.clone(), kind);
-                            }
-                        }
+                        next.kinds.insert(name, kind);
                     }
                 }
                 Err(problem) => {
-                    let problem = one_line(&problem);
                     failed.insert(entry.name.clone(), problem.clone());
                     next.problems.push(problem);
                 }
@@ -178,6 +155,59 @@ impl Plugins {
         self.keep_in_service(&mut next, &failed);
         self.current = next;
         self.current.clone()
+    }
+
+    /// What should be translated next; [`Self::load`] says it anew each time.
+    pub fn next_translation(&mut self) -> Option<Translation> {
+        self.translations.pop()
+    }
+
+    /// Takes over what came out of a translation: the next [`Self::load`] knows it.
+    pub fn take(&mut self, translated: Translated, now_ms: u64) {
+        match translated.outcome {
+            Ok(plugin) => {
+                self.failures.retain(|key| *key != translated.key);
+                self.loaded.insert(translated.key, Arc::new(plugin));
+            }
+            Err(problem) => self.failures.add(translated.key, problem, now_ms),
+        }
+    }
+
+    /// When to load again because a plugin that could not be translated has rested.
+    #[must_use]
+    pub fn retry_at_ms(&self, now_ms: u64) -> Option<u64> {
+        self.failures.next_ms(now_ms)
+    }
+
+    fn forget_unlisted(&mut self, listed: &PluginsYaml) {
+        let keys: Vec<Key> = listed.plugins.iter().map(key).collect();
+        self.loaded.retain(|key, _| keys.contains(key));
+        self.failures.retain(|key| keys.contains(key));
+    }
+
+    fn kind(&self, name: &str, entry: &PluginEntry, loaded: &Entry) -> Kind {
+        let plugin = entry.name.clone();
+        match loaded {
+            Entry::Ready(ready) => Kind {
+                runtime: Some(Arc::<simplenetes_plugin::Plugin>::clone(ready)),
+                problem: None,
+                plugin,
+                is_coming: false,
+            },
+            Entry::Coming(_) => {
+                let own = self.current.kinds.get(name);
+                let own = own.filter(|old| old.plugin == plugin);
+                Kind {
+                    runtime: own.and_then(|old| old.runtime.clone()),
+                    problem: Some(format!(
+                        "plugin {plugin} {} is translated for this machine, which takes seconds",
+                        entry.version
+                    )),
+                    plugin,
+                    is_coming: true,
+                }
+            }
+        }
     }
 
     fn listed(&self) -> Result<PluginsYaml, ReadError> {
@@ -211,34 +241,46 @@ impl Plugins {
     }
 
     /// A kind that two plugins want stays with the one that has it, if that is still in the list.
-    fn contested(&self, kind: &str, listed: &PluginsYaml, twice: &PluginProblem) -> Kind {
+    fn contested(&self, kind: &str, listed: &PluginsYaml, one: String, two: &PluginEntry) -> Kind {
         let is_listed = |old: &&Kind| listed.plugins.iter().any(|entry| entry.name == old.plugin);
         let old = self.current.kinds.get(kind).filter(is_listed);
+        let twice = PluginProblem::Twice(one, two.name.clone(), kind.to_owned());
         Kind {
             runtime: old.and_then(|old| old.runtime.clone()),
             problem: Some(twice.to_string()),
             plugin: old.map(|old| old.plugin.clone()).unwrap_or_default(),
+            is_coming: false,
         }
     }
 
-    fn load_entry(
-        &mut self,
-        entry: &PluginEntry,
-    ) -> Result<Arc<simplenetes_plugin::Plugin>, PluginProblem> {
+    fn load_entry(&mut self, entry: &PluginEntry, now_ms: u64) -> Result<Entry, String> {
         let name = format!("{} {}", entry.name, entry.version);
-        let key = (entry.digest.clone(), entry.grants.to_string());
+        let key = key(entry);
         if let Some(plugin) = self.loaded.get(&key) {
-            return Ok(Arc::clone(plugin));
+            return Ok(Entry::Ready(Arc::clone(plugin)));
         }
-        let grants = grants(entry).map_err(|error| PluginProblem::Grants(name.clone(), error))?;
-        let component = self.find(entry)?;
-        let plugin = self
-            .engine
-            .load(&component, grants)
-            .map_err(|error| PluginProblem::Load(name, Box::new(error)))?;
-        let plugin = Arc::new(plugin);
-        self.loaded.insert(key, Arc::clone(&plugin));
-        Ok(plugin)
+        let grants =
+            grants(entry).map_err(|error| one_line(&PluginProblem::Grants(name.clone(), error)))?;
+        let component = self.find(entry).map_err(|problem| one_line(&problem))?;
+        if let Some(problem) = self.failures.rests(&key, now_ms) {
+            return Err(problem);
+        }
+        let kept = self.engine.load_kept(&component, grants.clone());
+        if let Some(plugin) = kept.map_err(|error| explain(name.clone(), error))? {
+            let plugin = Arc::new(plugin);
+            self.loaded.insert(key, Arc::clone(&plugin));
+            return Ok(Entry::Ready(plugin));
+        }
+        let manifest = Manifest::read(&component)
+            .map_err(|error| explain(name.clone(), LoadError::Manifest(error)))?;
+        self.translations.push(Translation {
+            key,
+            name,
+            component,
+            grants,
+            engine: self.engine.clone(),
+        });
+        Ok(Entry::Coming(manifest.kinds()))
     }
 
     /// The component: the host's own copy, which must be the one that is named; otherwise one beside the
@@ -286,6 +328,10 @@ fn first_party(path: &Path) -> Option<PluginEntry> {
     })
 }
 
+fn key(entry: &PluginEntry) -> Key {
+    (entry.digest.clone(), entry.grants.to_string())
+}
+
 /// No grants at all means that nothing is allowed.
 fn grants(entry: &PluginEntry) -> Result<Grants, serde_json::Error> {
     if entry.grants.is_null() {
@@ -325,3 +371,6 @@ pub fn directories(executable: &Path, variable: Option<PathBuf>) -> Vec<PathBuf>
         .chain([PathBuf::from("/usr/lib/simplenetes/plugins")])
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,4 +24,5 @@ mod plugins;
 mod refusals;
 mod steps;
 mod survivors;
+mod translation;
 mod verbs;

@@ -142,27 +142,45 @@ impl Engine {
     /// # Errors
     /// The bytes are no plugin, or the plugin does not fit this host.
     pub fn load(&self, component: &[u8], grants: Grants) -> Result<Plugin, LoadError> {
-        let manifest = Manifest::read(component)?;
-        let (id, version) = (manifest.id.clone(), manifest.version.clone());
-        if manifest.contract != CONTRACT {
-            return Err(LoadError::Contract {
-                id,
-                version,
-                contract: manifest.contract,
-            });
-        }
+        let manifest = manifest(component)?;
         let digest = Digest::of(component);
-        let kept = self.cache.as_ref().as_ref().ok();
-        let translated = match kept.and_then(|cache| cache.find(&self.engine, digest)) {
+        let translated = match self.kept(digest) {
             Some(translated) => translated,
             None => self.translate(&manifest, digest, component)?,
         };
+        self.link(manifest, digest, &translated, grants)
+    }
+
+    /// As [`Self::load`], if that takes no time: none when the component has to be translated first.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_kept(&self, component: &[u8], grants: Grants) -> Result<Option<Plugin>, LoadError> {
+        let manifest = manifest(component)?;
+        let digest = Digest::of(component);
+        self.kept(digest)
+            .map(|translated| self.link(manifest, digest, &translated, grants))
+            .transpose()
+    }
+
+    fn kept(&self, digest: Digest) -> Option<Component> {
+        let cache = self.cache.as_ref().as_ref().ok()?;
+        cache.find(&self.engine, digest)
+    }
+
+    fn link(
+        &self,
+        manifest: Manifest,
+        digest: Digest,
+        translated: &Component,
+        grants: Grants,
+    ) -> Result<Plugin, LoadError> {
         let fit = |source| LoadError::Fit {
-            id: id.clone(),
-            version: version.clone(),
+            id: manifest.id.clone(),
+            version: manifest.version.clone(),
             source,
         };
-        let linked = self.linker.instantiate_pre(&translated).map_err(fit)?;
+        let linked = self.linker.instantiate_pre(translated).map_err(fit)?;
         let world = PluginPre::new(linked).map_err(fit)?;
         Ok(Plugin {
             engine: self.engine.clone(),
@@ -202,6 +220,19 @@ impl Engine {
         }
         cache::load(&self.engine, &code).map_err(refused)
     }
+}
+
+/// What the component says about itself, if it speaks the contract of this host.
+fn manifest(component: &[u8]) -> Result<Manifest, LoadError> {
+    let manifest = Manifest::read(component)?;
+    if manifest.contract != CONTRACT {
+        return Err(LoadError::Contract {
+            id: manifest.id,
+            version: manifest.version,
+            contract: manifest.contract,
+        });
+    }
+    Ok(manifest)
 }
 
 /// Everything that no plugin of ours needs is off: each was the way in of an advisory once.

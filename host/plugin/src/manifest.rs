@@ -104,6 +104,12 @@ impl Manifest {
         self.shapes.iter().find(|shape| shape.kind == kind)
     }
 
+    /// The names of the kinds that it supplies.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<String> {
+        self.shapes.iter().map(|shape| shape.kind.clone()).collect()
+    }
+
     fn check(&self) -> Result<(), ManifestError> {
         let id_fits = (1..=63).contains(&self.id.len())
             && self.id.starts_with(|c: char| c.is_ascii_lowercase())

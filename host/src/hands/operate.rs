@@ -213,11 +213,7 @@ impl Hands {
         start_count: u32,
         state: Vec<u8>,
     ) -> Result<Planned, Trouble> {
-        let kinds = Arc::clone(&*self.around.kinds.borrow());
-        let runtime = kinds.runtime(&spec.runtime).map_err(|message| Trouble {
-            message,
-            held: true,
-        })?;
+        let runtime = self.runtime(&spec.runtime).await?;
         let processes = self.processes(start_count);
         let mut view = self.view(spec, request, state);
         for _ in 0..ROUNDS_MAX {
@@ -245,6 +241,25 @@ impl Hands {
             message: format!("the plugin still wants to look after {ROUNDS_MAX} rounds"),
             held: true,
         })
+    }
+
+    /// Who answers for the kind. A plugin that is being translated is waited for, unless something else is
+    /// wanted of the release meanwhile.
+    async fn runtime(&self, kind: &str) -> Result<Arc<dyn Runtime>, Trouble> {
+        let mut kinds = self.around.kinds.clone();
+        let trouble = |message, held| Trouble { message, held };
+        tokio::select! {
+            // Where nothing is loaded any more, what there is counts.
+            _ = kinds.wait_for(|kinds| !kinds.is_coming(kind)) => {}
+            () = self.runner.told().cancelled() => {
+                let message = "something else is wanted before its plugin is translated".to_owned();
+                return Err(trouble(message, false));
+            }
+        }
+        let kinds = Arc::clone(&*self.around.kinds.borrow());
+        kinds
+            .runtime(kind)
+            .map_err(|message| trouble(message, true))
     }
 
     fn view(&self, spec: &CompiledPod, operation: Request, state: Vec<u8>) -> View {

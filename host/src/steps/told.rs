@@ -30,7 +30,7 @@ impl Told {
     }
 
     /// Waits for the wish to end a download.
-    pub(super) async fn cancelled(&self) {
+    pub async fn cancelled(&self) {
         self.cancel.notified().await;
     }
 }
