@@ -12,6 +12,7 @@
 
 mod user;
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::net::Shutdown;
@@ -36,7 +37,7 @@ const NOT_FOUND: u8 = 127;
 const NOT_EXECUTABLE: u8 = 126;
 
 /// What is executed, and how. Everything is resolved: no relative path, no look-up is left.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Launch {
     /// The program, absolute unless it was found nowhere.
@@ -56,6 +57,17 @@ pub struct Launch {
     /// The files by which it enters its control group; none when it stays in that of its parent.
     #[serde(default)]
     pub group: Vec<PathBuf>,
+}
+
+/// Arguments, variables and input may hold secrets.
+impl fmt::Debug for Launch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Launch")
+            .field("program", &self.program)
+            .field("working_directory", &self.working_directory)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A gate that waits to be let go.

@@ -26,6 +26,7 @@ use crate::plugins::{Kinds, Plugins, directories};
 use crate::publish::Routes;
 use crate::ramdisk::Ramdisks;
 use crate::scan::{Reading, Scanner};
+use crate::secrets::Secrets;
 use crate::steps::{Programs, StepRunner};
 use crate::system::Clock;
 
@@ -122,6 +123,8 @@ pub(crate) async fn hands(
         place.owner == 0,
         settings.open_files.clone(),
     );
+    let secrets = place.home.as_ref().map(Secrets::of).unwrap_or_default();
+    let runner = runner.with_secrets(secrets);
     Ok(Hands::new(runner, around, Routes::nowhere()))
 }
 

@@ -35,6 +35,7 @@ pub mod ramdisk;
 pub mod root;
 pub mod runtime;
 pub mod scan;
+pub mod secrets;
 pub mod shim;
 pub mod step;
 pub mod steps;

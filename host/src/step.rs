@@ -59,6 +59,10 @@ pub struct StepSpec {
     /// True when its standard output is nobody's business: no line of it is told.
     #[serde(default)]
     pub keep: bool,
+    /// True when its output is searched before anybody is told: of an output that is too long to be kept,
+    /// the two lines are left out in which it was cut. Half of what is looked for would not be found there.
+    #[serde(default)]
+    pub whole_lines: bool,
     /// What is ended that the program has left when it ends by itself.
     pub leftovers: Leftovers,
     /// The directory in which it is noted that the step runs; one that is not there is not made.
@@ -245,8 +249,8 @@ impl Step {
             ending,
             last_line: self.last_line().to_owned(),
             is_whole: self.stdout.is_whole(),
-            stdout: self.stdout.into_kept(),
-            stderr: self.stderr.into_kept(),
+            stdout: self.stdout.into_kept(spec.whole_lines),
+            stderr: self.stderr.into_kept(spec.whole_lines),
         }
     }
 

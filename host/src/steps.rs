@@ -4,6 +4,8 @@
 
 mod command;
 mod confined;
+mod error;
+mod fill;
 mod keep;
 mod lookup;
 mod shim;
@@ -11,7 +13,6 @@ mod signal;
 mod told;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,12 +22,14 @@ use names::{ReleaseId, UnitName};
 use podspec::Limits;
 use simplenetes_plugin::{Answer, Step, StepOptions};
 
-use crate::cgroup::GroupError;
 use crate::gate::{Launch, User, look_up};
 use crate::lock::Hold;
 use crate::open_files::OpenFiles;
 use crate::process::ProcessId;
+use crate::secrets::Secrets;
 
+pub use error::StepError;
+use error::succeeded;
 pub use lookup::Programs;
 use signal::send_signal;
 pub use told::Told;
@@ -42,149 +45,6 @@ const PERSONAL: [&str; 6] = [
 ];
 /// Where another user looks for programs.
 const PATH_DEFAULT: &str = "/usr/local/bin:/usr/bin:/bin";
-
-/// Why a step failed.
-#[derive(Debug, thiserror::Error)]
-pub enum StepError {
-    /// A path leaves the release directory, or the file system refuses.
-    #[error("cannot {what} `{path}` of the release")]
-    Path {
-        /// What was tried.
-        what: &'static str,
-        /// The path as the step has it.
-        path: String,
-        /// What the file system said.
-        #[source]
-        source: io::Error,
-    },
-    /// A program could not be started.
-    #[error("cannot start `{program}`")]
-    Start {
-        /// The program as the step has it.
-        program: String,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A command ended with another status than zero.
-    #[error("{id}: ended with {status}{}", tail(.said))]
-    Status {
-        /// The name of the step.
-        id: String,
-        /// Its exit status, 128 + signal number.
-        status: i32,
-        /// The last line that it wrote to standard error.
-        said: String,
-    },
-    /// A command did not end in time; it was ended, with all that it had started.
-    #[error("{id}: no end after {after_ms} ms{}", tail(.said))]
-    Deadline {
-        /// The name of the step.
-        id: String,
-        /// How long it had.
-        after_ms: u64,
-        /// The last line that it wrote.
-        said: String,
-    },
-    /// A command wrote nothing for too long; it was ended, with all that it had started.
-    #[error("{id}: no output for {after_ms} ms{}", tail(.said))]
-    Silent {
-        /// The name of the step.
-        id: String,
-        /// How long it was silent.
-        after_ms: u64,
-        /// The last line that it wrote.
-        said: String,
-    },
-    /// A download was ended because something else is wanted now.
-    #[error("{id}: cancelled, something else is wanted now")]
-    Cancelled {
-        /// The name of the step.
-        id: String,
-    },
-    /// The shim of a unit could not start it.
-    #[error("unit {unit} could not be started: {message}")]
-    Shim {
-        /// The unit.
-        unit: String,
-        /// What the shim answered.
-        message: String,
-    },
-    /// The limits of a unit cannot be kept here; without them it is not started.
-    #[error("the limits of unit {unit} cannot be kept")]
-    Limits {
-        /// The unit.
-        unit: String,
-        /// Why.
-        #[source]
-        source: GroupError,
-    },
-    /// A signal could not be sent.
-    #[error("cannot send {signal} to unit {unit}")]
-    Signal {
-        /// The unit.
-        unit: String,
-        /// The signal.
-        signal: String,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The step is not for this place.
-    #[error("{0}")]
-    Refused(String),
-}
-
-/// A command that ended with anything but zero has failed; its last line says why.
-fn succeeded(id: String, answer: Answer) -> Result<Answer, StepError> {
-    if answer.exit == 0 {
-        return Ok(answer);
-    }
-    let said = String::from_utf8_lossy(&answer.stderr);
-    let said = said.lines().rfind(|line| !line.trim().is_empty());
-    Err(StepError::Status {
-        id,
-        status: answer.exit,
-        said: said.unwrap_or_default().to_owned(),
-    })
-}
-
-fn tail(said: &str) -> String {
-    if said.is_empty() {
-        String::new()
-    } else {
-        format!(": {said}")
-    }
-}
-
-impl StepError {
-    /// True when running the step again brings the same until pod or plugin change.
-    #[must_use]
-    pub fn is_final(&self) -> bool {
-        match self {
-            Self::Refused(_) => true,
-            Self::Limits { source, .. } => source.is_final(),
-            _ => false,
-        }
-    }
-
-    /// True when the program itself is why: it ended badly, not at all in time, or is not there. Anything
-    /// else says nothing about it, for example a machine that has no memory left.
-    #[must_use]
-    pub fn is_answer(&self) -> bool {
-        use io::ErrorKind::{NotFound, PermissionDenied};
-        match self {
-            Self::Status { .. } | Self::Deadline { .. } | Self::Silent { .. } => true,
-            Self::Start { source, .. } => matches!(source.kind(), NotFound | PermissionDenied),
-            Self::Cancelled { .. }
-            | Self::Path { .. }
-            | Self::Shim { .. }
-            | Self::Limits { .. }
-            | Self::Signal { .. }
-            | Self::Refused(_) => false,
-        }
-    }
-}
 
 /// Runs steps for one release.
 #[derive(Debug, Clone)]
@@ -203,6 +63,7 @@ pub struct StepRunner {
     pub hold: Hold,
     /// What is told about a step while it runs.
     told: Told,
+    secrets: Secrets,
 }
 
 /// What a step needs to know of the units.
@@ -238,7 +99,14 @@ impl StepRunner {
             open_files,
             hold: Hold::default(),
             told: Told::default(),
+            secrets: Secrets::default(),
         }
+    }
+
+    /// The same runner, which fills in these secrets. Without them it has none.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Secrets) -> Self {
+        Self { secrets, ..self }
     }
 
     /// What goes between the driver and the step that is under way.
@@ -298,6 +166,19 @@ impl StepRunner {
             Step::Attach { .. } => Err(StepError::Refused(
                 "the plugin wants to attach a terminal, and there is none".into(),
             )),
+            Step::Compose {
+                path,
+                content,
+                mode,
+            } => {
+                let content = self.filled(&content)?;
+                let write = Step::Write {
+                    path,
+                    content,
+                    mode,
+                };
+                self.change(write).await.map(|()| None)
+            }
             Step::Write { .. }
             | Step::Link { .. }
             | Step::MakeDirectory { .. }
@@ -325,14 +206,17 @@ impl StepRunner {
         let user = self.user(program, &options)?;
         let working_directory = self.working_directory(&options);
         let release = self.release.path().to_owned();
+        let environment = Self::environment(&options, user.as_ref());
+        let run_as = options.user.clone();
+        let filled = self.fill(args, environment, options)?;
         Ok(Launch {
             program: self.programs.find(program, &working_directory),
-            args,
-            env: Self::environment(&options, user.as_ref()),
+            args: filled.args,
+            env: filled.env,
             working_directory,
             root: user.and(unit).map(|unit| (release, unit.clone())),
-            user: options.user,
-            stdin: options.stdin,
+            user: run_as,
+            stdin: filled.stdin,
             group: Vec::new(),
         })
     }

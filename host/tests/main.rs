@@ -22,6 +22,7 @@ mod mock;
 mod plugin_faults;
 mod plugins;
 mod refusals;
+mod secrets;
 mod steps;
 mod survivors;
 mod translation;

@@ -317,6 +317,7 @@ fn a_step_outlives_its_driver_and_holds_the_lock_until_it_has_ended() {
         total_ms: Some(60_000),
         silence_ms: None,
         keep: false,
+        whole_lines: false,
         leftovers: Leftovers::Stay,
         run_dir: release.run_dir(),
     };

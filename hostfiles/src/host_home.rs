@@ -70,6 +70,12 @@ impl HostHome {
         self.0.join("plugins")
     }
 
+    /// The directory of the secrets: one file for each, made by hand, read by the daemon alone.
+    #[must_use]
+    pub fn secrets_dir(&self) -> PathBuf {
+        self.0.join("secrets")
+    }
+
     /// The directory in which a sync keeps its lock, its stage and its journal.
     #[must_use]
     pub fn sync_dir(&self) -> PathBuf {

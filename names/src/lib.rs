@@ -17,7 +17,7 @@ pub use release::{ReleaseError, ReleaseId};
 pub use signal::{SignalError, SignalName};
 pub use state::{PodState, StateError};
 pub use version::{PodVersion, VersionError};
-pub use word::{HostName, NameError, PodName, UnitName, VolumeName};
+pub use word::{HostName, NameError, PodName, SecretName, UnitName, VolumeName};
 
 /// Serialises a type as the text of its `Display` and reads it back through its `FromStr`.
 macro_rules! serde_as_text {

@@ -94,6 +94,14 @@ name_type! {
     is_host_name
 }
 
+name_type! {
+    /// The name of a secret of a host: the name of its file.
+    SecretName,
+    "name of a secret",
+    "letters, digits, `-`, `_` and `.`, beginning with a letter or digit, 63 at most",
+    is_secret_name
+}
+
 fn is_plain_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase())
         && !text.ends_with('_')
@@ -108,6 +116,13 @@ fn is_host_name(text: &str) -> bool {
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         && !matches!(text, "pods" | "keys")
+}
+
+fn is_secret_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
 }
 
 #[cfg(test)]
@@ -140,6 +155,12 @@ mod tests {
     #[test]
     fn config_volumes_may_begin_with_an_underscore() {
         check::<VolumeName>(&["conf", "_devconf"], &["__conf", "_", "conf_", "_Conf"]);
+    }
+
+    #[test]
+    fn names_of_secrets_are_file_names_that_lead_nowhere() {
+        let bad = ["", ".", "..", ".hidden", "a/b", "a b", "-a", "a\0", "a{b}"];
+        check::<SecretName>(&["db-password", "haproxy.pem", "API_2", "3"], &bad);
     }
 
     #[test]

@@ -15,6 +15,7 @@ wasmtime::component::bindgen!({
         "simplenetes:pod/view.view": crate::recorder::ViewResource,
         "simplenetes:pod/view.answer": crate::recorder::AnswerResource,
         "simplenetes:pod/steps.steps": crate::recorder::StepsResource,
+        "simplenetes:pod/steps.content": crate::recorder::ContentResource,
         "simplenetes:pod/steps.options": crate::recorder::OptionsResource,
         "simplenetes:pod/report.report": crate::recorder::ReportResource,
     },

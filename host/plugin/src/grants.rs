@@ -6,7 +6,9 @@
 
 mod check;
 mod usage;
+mod words;
 
+use names::SecretName;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use check::Checker;
@@ -22,6 +24,9 @@ pub struct Grants {
     /// Directories below the release directory in which it may write, link and remove.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub directories: Vec<DirectoryGrant>,
+    /// Secrets of the host that it may have filled in, by name. It never sees what they hold.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretGrant>,
     /// It may have signals sent to units that a shim started.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub signals: bool,
@@ -68,6 +73,17 @@ pub struct DirectoryGrant {
     pub files: bool,
     /// Why, for the operator.
     #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// One secret of the host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SecretGrant {
+    /// The name of its file in `secrets/` of the host home.
+    pub name: SecretName,
+    /// Why, for the operator.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
 }
 
@@ -119,6 +135,10 @@ impl Grants {
             let line = format!("make and remove {what} in `{}` of a release", grant.path);
             lines.push(with_reason(line, &grant.reason));
         }
+        for grant in &self.secrets {
+            let line = format!("have the secret `{}` of the host filled in", grant.name);
+            lines.push(with_reason(line, &grant.reason));
+        }
         if self.signals {
             lines.push("send signals to units".to_owned());
         }
@@ -147,6 +167,10 @@ impl Grants {
             .iter_mut()
             .for_each(|grant| grant.reason.clear());
         grants
+            .secrets
+            .iter_mut()
+            .for_each(|grant| grant.reason.clear());
+        grants
     }
 }
 
@@ -170,11 +194,15 @@ mod tests {
     fn an_upgrade_that_asks_for_more_shows_the_difference_and_reasons_do_not_count() {
         let old = grants("programs: [{program: podman, arguments: [ps], reason: to look}]");
         let new = grants(
-            "{programs: [{program: podman, arguments: [ps, 'rm {pod:name}'], reason: other words}], signals: true}",
+            "{programs: [{program: podman, arguments: [ps, 'rm {pod:name}'], reason: other words}], secrets: [{name: db}], signals: true}",
         );
         assert_eq!(
             new.beyond(&old),
-            ["run `podman rm {pod:name}`", "send signals to units"]
+            [
+                "run `podman rm {pod:name}`",
+                "have the secret `db` of the host filled in",
+                "send signals to units",
+            ]
         );
         assert_eq!(old.beyond(&new), Vec::<String>::new());
     }
@@ -182,7 +210,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let grants = grants(
-            "{programs: [{program: a, arguments: ['[-x | -y {pod:port}]... {pod:args}'], user: true}], directories: [{path: root}]}",
+            "{programs: [{program: a, arguments: ['[-x | -y {pod:port}]... {pod:args}'], user: true}], directories: [{path: root}], secrets: [{name: db, reason: to log in}]}",
         );
         let text = serde_yaml::to_string(&grants).unwrap();
         assert_eq!(serde_yaml::from_str::<Grants>(&text).unwrap(), grants);

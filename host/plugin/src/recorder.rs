@@ -6,6 +6,7 @@
     reason = "the generated bindings re-export the resources, which takes `pub`"
 )]
 
+mod content;
 mod report;
 mod steps;
 mod view;
@@ -13,7 +14,9 @@ mod view;
 use std::sync::Arc;
 
 use crate::call::CallState;
-use crate::{Answer, CompileInput, CompileOutput, Report, Step, StepOptions, View, bindings};
+use crate::{
+    Answer, CompileInput, CompileOutput, Content, Report, Step, StepOptions, View, bindings,
+};
 
 /// A borrowed view.
 pub struct ViewResource {
@@ -43,6 +46,10 @@ pub struct StepsResource {
 /// Options under construction.
 #[derive(Default)]
 pub struct OptionsResource(pub(crate) StepOptions);
+
+/// Content under construction.
+#[derive(Default)]
+pub struct ContentResource(pub(crate) Content);
 
 /// The report so far.
 #[derive(Default)]

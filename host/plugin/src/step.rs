@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Content;
+
 /// One step of a plan, already checked against the grants of the plugin.
 ///
 /// Paths are relative to the release directory of the pod.
@@ -73,6 +75,15 @@ pub enum Step {
         /// Permission bits.
         mode: u32,
     },
+    /// Replace a file, atomically, by what is put together when the step runs.
+    Compose {
+        /// Where.
+        path: String,
+        /// What its content is put together from.
+        content: Content,
+        /// Permission bits.
+        mode: u32,
+    },
     /// Make or replace a symbolic link.
     Link {
         /// Where the link stands.
@@ -122,6 +133,20 @@ pub struct StepOptions {
     pub pid_file: Option<String>,
     /// What it reads from standard input; nothing when empty.
     pub stdin: Vec<u8>,
+    /// Arguments behind the others.
+    pub arguments: Vec<Content>,
+    /// Variables behind the others.
+    pub variables: Vec<(String, Content)>,
+    /// What it reads from standard input in place of `stdin`.
+    pub input: Option<Content>,
     /// The file that its standard output becomes, relative to the release directory: commands and looks.
     pub keep: Option<String>,
+}
+
+impl StepOptions {
+    /// Everything that is put together when the step runs.
+    pub fn contents(&self) -> impl Iterator<Item = &Content> {
+        let variables = self.variables.iter().map(|(_, content)| content);
+        self.arguments.iter().chain(variables).chain(&self.input)
+    }
 }

@@ -18,6 +18,7 @@ use crate::home::Home;
 use crate::open_files::OpenFiles;
 use crate::publish::Routes;
 use crate::scan::{Desired, DesiredRelease};
+use crate::secrets::Secrets;
 use crate::steps::{Programs, StepRunner};
 use crate::system::Clock;
 use crate::watch::Changes;
@@ -125,6 +126,7 @@ impl Fleet {
             self.owner_is_root,
             self.open_files.clone(),
         );
+        let runner = runner.with_secrets(Secrets::of(&self.home));
         let hands = Hands::new(runner, self.around.clone(), self.routes.clone());
         self.orders.insert(id.clone(), order);
         let (clock, verb_max) = (self.clock, self.verb_max);

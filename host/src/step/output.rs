@@ -71,14 +71,30 @@ impl Output {
         self.left_out == 0
     }
 
-    /// Head and tail; what was left out between them is said there.
-    pub(super) fn into_kept(self) -> Vec<u8> {
+    /// Head and tail; what was left out between them is said there. `whole_lines` leaves out what is left of
+    /// a line on either side as well.
+    pub(super) fn into_kept(mut self, whole_lines: bool) -> Vec<u8> {
+        if whole_lines && self.left_out > 0 {
+            self.leave_out_cut_lines();
+        }
         let mut kept = self.head;
         if self.left_out > 0 {
             kept.extend_from_slice(format!("\n[{} bytes left out]\n", self.left_out).as_bytes());
         }
         kept.extend(self.tail);
         kept
+    }
+}
+
+impl Output {
+    fn leave_out_cut_lines(&mut self) {
+        let is_end = |byte: &u8| *byte == b'\n';
+        let whole = self.head.iter().rposition(is_end).map_or(0, |at| at + 1);
+        let cut = self.tail.iter().position(is_end);
+        let cut = cut.map_or(self.tail.len(), |at| at + 1);
+        self.left_out += (self.head.len() - whole + cut) as u64;
+        self.head.truncate(whole);
+        self.tail.drain(..cut);
     }
 }
 
@@ -100,12 +116,33 @@ mod tests {
         output.take(b"cdef");
         assert_eq!(output.left_out, 0);
         output.take(&vec![b'x'; TAIL_BYTES_MAX]);
-        let kept = output.into_kept();
+        let kept = output.into_kept(false);
         assert!(kept.starts_with(b"abcd\n[2 bytes left out]\nxxx"));
         assert_eq!(
             kept.len(),
             TAIL_BYTES_MAX + "abcd\n[2 bytes left out]\n".len()
         );
+    }
+
+    #[test]
+    fn the_lines_in_which_it_was_cut_are_left_out_where_they_are_searched() {
+        let check = |written: &[&[u8]], expected: &str| {
+            let mut output = Output::new(6);
+            written.iter().for_each(|bytes| output.take(bytes));
+            let kept = String::from_utf8(output.into_kept(true)).unwrap();
+            assert_eq!(kept.trim_end_matches('x'), expected);
+        };
+        let line = [b'x'; TAIL_BYTES_MAX - 3];
+        check(&[b"ab\ncd", b"e"], "ab\ncde");
+        check(
+            &[b"ab\ncde", b"fgh\nk\n", &line],
+            "ab\n\n[7 bytes left out]\nk\n",
+        );
+        check(
+            &[b"ab\ncde", &line, b"12345"],
+            "ab\n\n[16389 bytes left out]\n",
+        );
+        check(&[b"abcdef", b"gh\n", &line, b"x"], "\n[9 bytes left out]\n");
     }
 
     #[test]

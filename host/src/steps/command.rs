@@ -14,8 +14,10 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
+use super::fill::redacted;
 use super::{StepError, StepRunner};
 use crate::process::ProcessId;
+use crate::secrets::Redaction;
 use crate::step::{Ending, Frame, Leftovers, StepSpec, end_stray, read_frame};
 
 /// How long a command has that names no time of its own.
@@ -54,11 +56,13 @@ impl StepRunner {
         probe_limit: Option<Duration>,
     ) -> Result<Answer, StepError> {
         let is_download = options.silence_ms.is_some();
+        let redaction = self.redaction().await;
         let spec = StepSpec {
             about: vec![self.id.to_string(), id.to_owned()],
             launch: self.launch(program, args, options.clone(), None)?,
             total_ms: total_ms(options, probe_limit),
             keep: options.keep.is_some(),
+            whole_lines: !redaction.is_empty(),
             leftovers: if probe_limit.is_some() {
                 Leftovers::End
             } else {
@@ -67,13 +71,13 @@ impl StepRunner {
             silence_ms: options.silence_ms,
             run_dir: self.release.run_dir(),
         };
-        let (answer, is_whole) = self
-            .run_below_runner(id, program, &spec, is_download)
+        let (mut answer, is_whole) = self
+            .run_below_runner(id, program, &spec, is_download, &redaction)
             .await?;
-        match &options.keep {
-            Some(path) => self.keep(path, answer, is_whole).await,
-            None => Ok(answer),
+        if let Some(path) = &options.keep {
+            answer = self.keep(path, answer, is_whole).await?;
         }
+        Ok(redacted(answer, &redaction))
     }
 
     /// Calls a verb of the program that is the pod. What it starts stays.
@@ -89,33 +93,39 @@ impl StepRunner {
         is_cancellable: bool,
     ) -> Result<Answer, StepError> {
         const PROGRAM: &str = "./pod";
+        let redaction = self.redaction().await;
         let spec = StepSpec {
             about: vec![self.id.to_string(), verb.to_owned()],
             launch: self.launch(PROGRAM, args, options, None)?,
             total_ms: Some(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
             keep: false,
+            whole_lines: !redaction.is_empty(),
             leftovers: Leftovers::Stay,
             silence_ms: None,
             run_dir: self.release.run_dir(),
         };
-        let ended = self.run_below_runner(verb, PROGRAM, &spec, is_cancellable);
-        ended.await.map(|(answer, _)| answer)
+        let (answer, _) = self
+            .run_below_runner(verb, PROGRAM, &spec, is_cancellable, &redaction)
+            .await?;
+        Ok(redacted(answer, &redaction))
     }
 
-    /// What it wrote, and whether that is all of it.
+    /// What it wrote, and whether that is all of it. Lines and errors on the way are searched for secrets;
+    /// the answer is not yet.
     async fn run_below_runner(
         &self,
         id: &str,
         program: &str,
         spec: &StepSpec,
         is_cancellable: bool,
+        redaction: &Redaction,
     ) -> Result<(Answer, bool), StepError> {
         let failed = |source| StepError::Start {
             program: program.to_owned(),
             source,
         };
         let mut runner = self.start_runner(spec).await.map_err(failed)?;
-        let mut ended = pin!(self.follow(&mut runner.frames, spec));
+        let mut ended = pin!(self.follow(&mut runner.frames, spec, redaction));
         let frame = tokio::select! {
             frame = &mut ended => frame,
             () = self.told.cancelled(), if is_cancellable => {
@@ -128,7 +138,7 @@ impl StepRunner {
         match frame.map_err(failed)? {
             Some(frame) => {
                 let is_whole = matches!(&frame, Frame::End { is_whole: true, .. });
-                Ok((answer(frame, id, program, spec)?, is_whole))
+                Ok((answer(frame, id, program, spec, redaction)?, is_whole))
             }
             None => {
                 if let Some(process) = runner.process {
@@ -140,6 +150,13 @@ impl StepRunner {
                 Err(failed(io::Error::other("its runner was killed")))
             }
         }
+    }
+
+    /// What programs write is searched for. It is read anew for each step: secrets come and go.
+    async fn redaction(&self) -> Redaction {
+        let secrets = self.secrets.clone();
+        let read = tokio::task::spawn_blocking(move || secrets.redaction()).await;
+        read.unwrap_or_default()
     }
 
     async fn start_runner(&self, spec: &StepSpec) -> io::Result<Runner> {
@@ -187,13 +204,14 @@ impl StepRunner {
         &self,
         frames: &mut BufReader<OwnedReadHalf>,
         spec: &StepSpec,
+        redaction: &Redaction,
     ) -> io::Result<Option<Frame>> {
         let patience = spec.total_ms.into_iter().chain(spec.silence_ms).max();
         let patience = Duration::from_millis(patience.unwrap_or_default()) + RUNNER_GRACE;
         loop {
             let frame = timeout(patience, read_frame(frames)).await;
             match frame {
-                Ok(Ok(Some(Frame::Line(line)))) => self.told.line(line),
+                Ok(Ok(Some(Frame::Line(line)))) => self.told.line(redaction.line(&line)),
                 Ok(frame) => return frame,
                 Err(_) => return Err(io::Error::other("its runner does not answer")),
             }
@@ -212,7 +230,13 @@ fn total_ms(options: &StepOptions, probe_limit: Option<Duration>) -> Option<u64>
     total.into_iter().chain(limit).min()
 }
 
-fn answer(frame: Frame, id: &str, program: &str, spec: &StepSpec) -> Result<Answer, StepError> {
+fn answer(
+    frame: Frame,
+    id: &str,
+    program: &str,
+    spec: &StepSpec,
+    redaction: &Redaction,
+) -> Result<Answer, StepError> {
     let id = || id.to_owned();
     match frame {
         Frame::End {
@@ -237,7 +261,7 @@ fn answer(frame: Frame, id: &str, program: &str, spec: &StepSpec) -> Result<Answ
         } => Err(StepError::Silent {
             id: id(),
             after_ms: spec.silence_ms.unwrap_or_default(),
-            said: last_line,
+            said: redaction.line(&last_line),
         }),
         Frame::End {
             ending: Ending::Late,
@@ -246,7 +270,7 @@ fn answer(frame: Frame, id: &str, program: &str, spec: &StepSpec) -> Result<Answ
         } => Err(StepError::Deadline {
             id: id(),
             after_ms: spec.total_ms.unwrap_or_default(),
-            said: last_line,
+            said: redaction.line(&last_line),
         }),
         Frame::NotStarted {
             message,

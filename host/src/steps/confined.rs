@@ -18,7 +18,8 @@ pub(super) fn run(release: &ReleaseDir, step: &Step) -> Result<(), StepError> {
         Step::Link { path, .. } => ("link", path),
         Step::MakeDirectory { path } => ("make the directory", path),
         Step::Remove { path } => ("remove", path),
-        Step::Command { .. }
+        Step::Compose { .. }
+        | Step::Command { .. }
         | Step::Look { .. }
         | Step::Process { .. }
         | Step::Detached { .. }

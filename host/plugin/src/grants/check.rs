@@ -3,6 +3,7 @@
 use std::path::{Component, Path};
 
 use super::{Grants, ProgramGrant};
+use crate::content::shown;
 use crate::declared::{Declared, Placeholder};
 use crate::{Step, StepOptions};
 
@@ -39,6 +40,7 @@ impl Checker<'_> {
                 options,
             } => {
                 keeps_nothing(options)?;
+                composes_nothing(options)?;
                 self.program(program, args, options)
             }
             Step::Process {
@@ -70,6 +72,10 @@ impl Checker<'_> {
                 self.signal(signal)
             }
             Step::Write { path, .. } => self.directory(path, true),
+            Step::Compose { path, content, .. } => {
+                self.directory(path, true)?;
+                self.secrets([content])
+            }
             Step::MakeDirectory { path } | Step::Remove { path } => self.directory(path, false),
             Step::Link { path, target } => {
                 self.directory(path, false)?;
@@ -108,17 +114,20 @@ impl Checker<'_> {
         if named.is_empty() {
             return Err(format!("the program `{program}` is not granted"));
         }
+        let words = Self::arguments(program, args, options)?;
         let grant = named
             .into_iter()
             .find(|grant| {
                 grant
                     .arguments
                     .iter()
-                    .any(|usage| usage.allows(program, args, self.declared))
+                    .any(|usage| usage.allows(program, &words, self.declared))
             })
             .ok_or_else(|| {
-                format!("`{program}` is granted, but not with the arguments {args:?}")
+                let words: Vec<String> = words.iter().map(|word| shown(word)).collect();
+                format!("`{program}` is granted, but not with the arguments {words:?}")
             })?;
+        self.secrets(options.contents())?;
         self.options(grant, program, options)
     }
 
@@ -135,8 +144,8 @@ impl Checker<'_> {
         program: &str,
         options: &StepOptions,
     ) -> Result<(), String> {
-        for (name, value) in &options.env {
-            if !self.variable(grant, name, value) {
+        for (name, value) in Self::variables(program, options)? {
+            if !self.variable(grant, &name, &value) {
                 return Err(format!(
                     "the variable `{name}` with this value is not granted for `{program}`"
                 ));
@@ -160,7 +169,8 @@ impl Checker<'_> {
                 ));
             }
         }
-        if !(options.stdin.is_empty() || grant.stdin) {
+        let feeds = !options.stdin.is_empty() || options.input.is_some();
+        if feeds && !grant.stdin {
             return Err(format!(
                 "writing to the standard input of `{program}` is not granted"
             ));
@@ -224,6 +234,14 @@ fn keeps_nothing(options: &StepOptions) -> Result<(), String> {
     }
 }
 
+/// A person's command gets no secrets: it runs in the person's own place, with the person's own eyes on it.
+fn composes_nothing(options: &StepOptions) -> Result<(), String> {
+    match options.contents().next() {
+        None => Ok(()),
+        Some(_) => Err("nothing is put together for a person's command".to_owned()),
+    }
+}
+
 /// True for a relative path whose text never leaves the directory that it is relative to.
 fn is_inside(path: &str) -> bool {
     !path.is_empty()
@@ -235,6 +253,7 @@ fn is_inside(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Content, Part};
 
     const GRANTS: &str = "
 programs:
@@ -245,7 +264,12 @@ programs:
     user: true
   - program: podman
     arguments: ['ps --all', 'run [--volume {pod:mount}]... {pod:image}']
+  - program: login
+    arguments: ['--user [--quiet | --password={secret:db}]...']
+    environment: [PASSWORD]
+    stdin: true
 directories: [{path: root}, {path: made, files: true}, {reason: everything}]
+secrets: [{name: db}, {name: tls.key}]
 signals: true
 ";
 
@@ -475,6 +499,88 @@ signals: true
         }
         let of_unit = process("httpd", "-f", options("made/key"));
         check(&of_unit, Some("only the output of a command"));
+    }
+
+    /// `{NAME}` stands for a secret.
+    fn content(text: &str) -> Content {
+        let part = |piece: &str| match piece.strip_prefix('{') {
+            Some(name) => Part::Secret(name.parse().unwrap()),
+            None => Part::Bytes(piece.into()),
+        };
+        let pieces = text.replace('{', "|{").replace('}', "|");
+        let pieces = pieces.split('|').filter(|piece| !piece.is_empty());
+        Content(pieces.map(part).collect())
+    }
+
+    #[test]
+    fn a_secret_is_an_argument_only_where_both_name_and_place_are_granted() {
+        let argument = |text: &str| StepOptions {
+            arguments: vec![content(text)],
+            ..StepOptions::default()
+        };
+        let in_args = "--user --password=\0secret:db\0";
+        let imitated = process("login", in_args, StepOptions::default());
+        check(&imitated, Some("holds a NUL"));
+        let check = |text: &str, refusal| {
+            check(&process("login", "--user", argument(text)), refusal);
+        };
+        check("--quiet", None);
+        check("--password={db}", None);
+        check("{db}", Some("not with the arguments"));
+        check("--quiet={db}", Some("--quiet={secret:db}"));
+        check("--password={tls.key}", Some("--password={secret:tls.key}"));
+        check("--password={db}x", Some("not with the arguments"));
+        check("--password=\0secret:db\0", Some("holds a NUL"));
+        // The place alone is not enough.
+        let place = "programs: [{program: login, arguments: ['{secret:db}']}]";
+        let step = process("login", "", argument("{db}"));
+        check_with(place, &step, Some("the secret `db` is not granted"));
+    }
+
+    #[test]
+    fn secrets_in_variables_input_and_files_are_granted_by_name() {
+        let variable = |name: &str, text: &str| StepOptions {
+            variables: vec![(name.to_owned(), content(text))],
+            ..StepOptions::default()
+        };
+        let input = |text: &str| StepOptions {
+            input: Some(content(text)),
+            ..StepOptions::default()
+        };
+        let compose = |path: &str, text: &str| Step::Compose {
+            path: path.to_owned(),
+            content: content(text),
+            mode: 0o600,
+        };
+        let login = |options| process("login", "--user", options);
+        for allowed in [
+            login(variable("PASSWORD", "a {db} b")),
+            login(input("{tls.key}\n{db}")),
+            compose("made/config", "password = {db}"),
+        ] {
+            check(&allowed, None);
+        }
+        let other = "the secret `other` is not granted";
+        for (step, refusal) in [
+            (login(variable("PASSWORD", "{other}")), other),
+            (login(variable("LD_PRELOAD", "{db}")), "`LD_PRELOAD`"),
+            (login(variable("A", "b")), "`A`"),
+            (login(variable("PASSWORD", "\0")), "holds a NUL"),
+            (login(input("{other}")), other),
+            (process("httpd", "-f", input("{db}")), "standard input"),
+            (process("httpd", "-f", variable("A", "{db}")), "`A`"),
+            (compose("made/config", "{db} {other}"), other),
+            (compose("root/config", "{db}"), "`root/config`"),
+            (compose("made/../pod", "{db}"), "`made/../pod`"),
+        ] {
+            check(&step, Some(refusal));
+        }
+        let attach = Step::Attach {
+            program: "login".to_owned(),
+            args: vec!["--user".to_owned()],
+            options: variable("PASSWORD", "{db}"),
+        };
+        check(&attach, Some("a person's command"));
     }
 
     #[test]

@@ -8,8 +8,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use names::SecretName;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::content::secret_word;
 use crate::declared::{Declared, Placeholder};
 
 /// One allowed form of the arguments of a program.
@@ -158,19 +160,25 @@ fn pieces(word: &str) -> Result<Vec<Piece>, String> {
         if !before.is_empty() {
             pieces.push(Piece::Text(before.to_owned()));
         }
-        let placeholder = Placeholder::named(name).ok_or_else(|| {
-            format!(
-                "`{{{name}}}` is not known; known are {}",
-                Placeholder::list()
-            )
-        })?;
-        pieces.push(Piece::Value(placeholder));
+        pieces.push(placeholder(name)?);
         rest = after;
     }
     if !rest.is_empty() {
         pieces.push(Piece::Text(rest.to_owned()));
     }
     Ok(pieces)
+}
+
+fn placeholder(name: &str) -> Result<Piece, String> {
+    if let Some(secret) = name.strip_prefix("secret:") {
+        let secret: SecretName = secret.parse().map_err(|error| format!("{error}"))?;
+        return Ok(Piece::Text(secret_word(&secret)));
+    }
+    let known = Placeholder::named(name).map(Piece::Value);
+    known.ok_or_else(|| {
+        let known = Placeholder::list();
+        format!("`{{{name}}}` is not known; known are {known}, {{secret:NAME}}")
+    })
 }
 
 /// Follows all ways through a pattern at once, so no pattern takes more than arguments × items steps.
@@ -369,6 +377,7 @@ mod tests {
             ("run *", "wildcard"),
             ("run {anything}", "not known"),
             ("run {pod:image", "not closed"),
+            ("run {secret:../x}", "name of a secret"),
             ("run [--rm", "not closed"),
             ("run --rm]", "never opened"),
             ("run []", "empty"),

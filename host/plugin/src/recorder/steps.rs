@@ -3,12 +3,13 @@
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
-use super::{OptionsResource, StepsResource};
+use super::{ContentResource, OptionsResource, StepsResource};
 use crate::bindings::simplenetes::pod::steps::{Fault, Host, HostOptions, HostSteps};
 use crate::call::CallState;
-use crate::{FaultClass, Step, StepOptions};
+use crate::{Content, FaultClass, Step, StepOptions};
 
 type OptionsHandle = Resource<OptionsResource>;
+type ContentHandle = Resource<ContentResource>;
 type StepsHandle = Resource<StepsResource>;
 type Recorded = Result<std::result::Result<(), Fault>>;
 
@@ -77,6 +78,31 @@ impl HostOptions for CallState {
         }
         self.spend(content.len())?;
         self.table.get_mut(&options)?.0.stdin = content;
+        Ok(())
+    }
+
+    fn argument(&mut self, options: OptionsHandle, content: ContentHandle) -> Result<()> {
+        let content = self.content(&content)?;
+        self.table.get_mut(&options)?.0.arguments.push(content);
+        Ok(())
+    }
+
+    fn variable(
+        &mut self,
+        options: OptionsHandle,
+        name: String,
+        content: ContentHandle,
+    ) -> Result<()> {
+        self.spend(name.len())?;
+        let content = self.content(&content)?;
+        let variables = &mut self.table.get_mut(&options)?.0.variables;
+        variables.push((name, content));
+        Ok(())
+    }
+
+    fn input(&mut self, options: OptionsHandle, content: ContentHandle) -> Result<()> {
+        let content = self.content(&content)?;
+        self.table.get_mut(&options)?.0.input = Some(content);
         Ok(())
     }
 
@@ -182,6 +208,24 @@ impl HostSteps for CallState {
         )
     }
 
+    fn compose(
+        &mut self,
+        steps: StepsHandle,
+        path: String,
+        content: ContentHandle,
+        mode: u32,
+    ) -> Recorded {
+        let content = self.content(&content)?;
+        self.record(
+            &steps,
+            Step::Compose {
+                path,
+                content,
+                mode,
+            },
+        )
+    }
+
     fn link(&mut self, steps: StepsHandle, path: String, target: String) -> Recorded {
         self.record(&steps, Step::Link { path, target })
     }
@@ -221,6 +265,13 @@ impl HostSteps for CallState {
 impl CallState {
     fn options(&self, options: &OptionsHandle) -> Result<StepOptions> {
         Ok(self.table.get(options)?.0.clone())
+    }
+
+    /// A copy, which counts.
+    fn content(&mut self, content: &ContentHandle) -> Result<Content> {
+        let content = self.table.get(content)?.0.clone();
+        self.spend(content.size())?;
+        Ok(content)
     }
 
     fn record(&mut self, steps: &StepsHandle, step: Step) -> Recorded {
@@ -276,6 +327,7 @@ fn size(step: &Step) -> usize {
         } => program.len() + size_of_args(args) + size_of_options(options),
         Step::Signal { unit, signal } => unit.len() + signal.len(),
         Step::Write { path, content, .. } => path.len() + content.len(),
+        Step::Compose { path, content, .. } => path.len() + content.size(),
         Step::Link { path, target } => path.len() + target.len(),
         Step::MakeDirectory { path } | Step::Remove { path } => path.len(),
     }
@@ -296,4 +348,5 @@ fn size_of_options(options: &StepOptions) -> usize {
         + size_of_args(&options.inherit)
         + optional.map(String::len).sum::<usize>()
         + options.stdin.len()
+        + options.contents().map(Content::size).sum::<usize>()
 }

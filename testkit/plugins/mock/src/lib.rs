@@ -3,6 +3,7 @@
 
 mod bindings;
 mod life;
+mod pry;
 
 use std::hint::black_box;
 
@@ -65,6 +66,10 @@ impl Guest for Mock {
                 }
                 Ok(())
             }
+            "pry" => pry::pry(view, steps, report),
+            "blurt" => pry::blurt(steps),
+            "covet" => pry::covet(steps),
+            "stray" => pry::stray(),
             "stop" => life::end(view, steps, "TERM"),
             "kill" => life::end(view, steps, "KILL"),
             "download" | "create" | "remove" | "purge" => Ok(()),
