@@ -23,6 +23,7 @@ use crate::hands::{OwnAddress, Surroundings};
 use crate::home::Home;
 use crate::lock::Role;
 use crate::log::{Log, one_line};
+use crate::looks::Looks;
 use crate::plugins::{self, Plugins};
 use crate::publish::{self, Routes};
 use crate::ramdisk::Ramdisks;
@@ -108,6 +109,7 @@ impl Daemon {
             },
             log,
             role: Role::Daemon,
+            looks: Some(Looks::new()),
         };
         let mut daemon = Self {
             home: home.files.clone(),

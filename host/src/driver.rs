@@ -12,6 +12,7 @@
 mod adopt;
 mod asked;
 mod memory;
+mod seen;
 mod status;
 mod wake;
 mod work;
@@ -34,6 +35,7 @@ use tokio::task::JoinSet;
 
 use crate::hand::Hand;
 use crate::life::{Event, Life};
+use crate::looks::Seen;
 use crate::scan::DesiredRelease;
 use crate::system::Clock;
 
@@ -83,6 +85,10 @@ pub struct Driver<W> {
     memory: Memory,
     /// What the steps of operations write last.
     lines: watch::Receiver<String>,
+    /// What looks brought last.
+    seen: watch::Receiver<Seen>,
+    /// When the last operation ended.
+    operated_ms: u64,
     /// What the operation that is under way wrote last.
     progress: Option<String>,
     told: Option<Paper>,
@@ -98,6 +104,8 @@ impl<W: World> Driver<W> {
         Self {
             id,
             lines: world.lines(),
+            seen: world.seen(),
+            operated_ms: 0,
             progress: None,
             world: Arc::new(world),
             orders,
@@ -126,6 +134,7 @@ impl<W: World> Driver<W> {
             found = self.world.find() => found,
         };
         self.adopt(&found);
+        self.ask_for_look();
         self.learn_desired();
         self.ask_for_requests();
         loop {
@@ -200,6 +209,7 @@ impl<W: World> Driver<W> {
             unit.counted_from = unit.start_count;
         }
         self.spec = Some(Arc::clone(next));
+        self.ask_for_look();
     }
 
     fn learn_configs(&mut self, configs: BTreeMap<VolumeName, String>) {
@@ -246,7 +256,11 @@ impl<W: World> Driver<W> {
                     start_count,
                     code: end.code,
                     why: end.why,
+                    is_elsewhere: end.is_elsewhere,
                 });
+                if end.is_elsewhere {
+                    self.ask_for_look();
+                }
                 // The pod may wait for this to be replaced by another.
                 self.learn_desired();
             }
@@ -254,6 +268,7 @@ impl<W: World> Driver<W> {
                 let line = self.lines.borrow_and_update().clone();
                 self.progress = self.life.operation.as_ref().map(|_| line);
             }
+            Wake::Seen => self.take_seen(),
             Wake::Action => self.ask_for_requests(),
             Wake::Asked(action) => self.take_request(&action),
             Wake::Look => self.doubt_after(wake::LOOK_AFTER_MS),

@@ -12,11 +12,12 @@ mod pipes;
 mod request;
 mod survivors;
 mod tell;
+mod truth;
 mod watch;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hostfiles::{PodAction, ReleaseDir};
@@ -28,13 +29,15 @@ use crate::driver::{Deed, End, Found, Paper, Work, World};
 use crate::life::{Operation, ProbeError, ProbeKind, Trouble};
 use crate::lock::Role;
 use crate::log::Log;
+use crate::looks::{Looks, Member, Seen};
 use crate::plugins::Kinds;
 use crate::probe;
 use crate::process::ProcessId;
 use crate::publish::Routes;
 use crate::ramdisk::Ramdisks;
 use crate::shim::RunFiles;
-use crate::steps::StepRunner;
+use crate::steps::{Programs, StepRunner};
+use truth::Truth;
 
 pub(crate) use watch::wait_for_end;
 
@@ -70,6 +73,24 @@ pub struct Surroundings {
     pub log: Log,
     /// As what releases are driven here.
     pub role: Role,
+    /// Where plugins are asked how all pods of their kind are; none where nobody asks.
+    pub looks: Option<Looks>,
+}
+
+impl Surroundings {
+    /// What plugins may know about the host.
+    #[must_use]
+    pub fn facts(&self, owner_is_root: bool, programs: &Programs) -> BTreeMap<String, String> {
+        let address = self.address.borrow().ip.to_string();
+        let facts = [
+            ("bind-address", address.clone()),
+            ("proxy-address", address),
+            ("owner", self.owner.clone()),
+            ("owner-is-root", owner_is_root.to_string()),
+            ("search-path", programs.as_path()),
+        ];
+        facts.map(|(name, value)| (name.to_owned(), value)).into()
+    }
 }
 
 /// The hands on one release.
@@ -78,8 +99,9 @@ pub struct Hands {
     runner: StepRunner,
     around: Surroundings,
     routes: Routes,
-    /// The processes of the units that run.
-    running: Arc<Mutex<BTreeMap<UnitName, ProcessId>>>,
+    truth: Truth,
+    /// Where the driver hears what a look brought.
+    seen: Arc<channel::Sender<Seen>>,
 }
 
 impl Hands {
@@ -87,10 +109,11 @@ impl Hands {
     #[must_use]
     pub fn new(runner: StepRunner, around: Surroundings, routes: Routes) -> Self {
         Self {
+            truth: Truth::new(runner.release.clone()),
             runner,
             around,
             routes,
-            running: Arc::default(),
+            seen: Arc::default(),
         }
     }
 
@@ -116,18 +139,11 @@ impl Hands {
     }
 
     fn running(&self) -> BTreeMap<UnitName, ProcessId> {
-        self.running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.truth.running()
     }
 
     fn set_running(&self, unit: &UnitName, process: Option<ProcessId>) {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        match process {
-            Some(process) => running.insert(unit.clone(), process),
-            None => running.remove(unit),
-        };
+        self.truth.set_running(unit, process);
     }
 
     /// The address that a unit was started with: it stays there when `hosts.conf` names another.
@@ -226,6 +242,22 @@ impl World for Hands {
 
     fn ended(&self, unit: UnitName, start_count: u32) -> Work<End> {
         Box::pin(self.clone().watch_end(unit, start_count))
+    }
+
+    fn look(&self, spec: Arc<CompiledPod>, state: Vec<u8>) {
+        let member = Member {
+            spec,
+            state,
+            units: Arc::new(self.truth.clone()),
+            seen: Arc::clone(&self.seen),
+        };
+        if let Some(looks) = &self.around.looks {
+            looks.look(self.id(), member);
+        }
+    }
+
+    fn seen(&self) -> channel::Receiver<Seen> {
+        self.seen.subscribe()
     }
 
     fn problem(&self, kind: &str) -> Option<String> {

@@ -114,6 +114,7 @@ pub(crate) async fn hands(
         },
         log,
         role: Role::Keep,
+        looks: None,
     };
     let daemon = PathBuf::from("/proc/self/exe");
     let runner = StepRunner::new(

@@ -24,6 +24,7 @@ pub mod keep;
 pub mod life;
 pub mod lock;
 pub mod log;
+pub mod looks;
 pub mod open_files;
 pub mod plan;
 pub mod plugins;

@@ -13,13 +13,16 @@
 //! operation of a release is under way at any time. Times are milliseconds and always an argument.
 
 mod event;
+mod exit;
 mod nudge;
+mod tick;
 mod unit;
 
 use names::{PodState, UnitName};
 use podspec::CompiledPod;
 
 pub use event::{Event, ProbeError, Trouble};
+pub use tick::Tick;
 pub use unit::{EndReason, FailedNudge, Nudge, Phase, ProbeKind, StopReason, UnitLife};
 
 /// A unit that has been up for so long is healthy: its earlier failures are forgotten.
@@ -40,6 +43,8 @@ pub enum Operation {
     Remove,
     /// Do what a person asked for that changes no unit.
     Errand(Errand),
+    /// Do what the plugin wanted to be asked about at this time.
+    Tick,
 }
 
 /// Something that a person asks for and that changes no unit.
@@ -68,7 +73,7 @@ impl Operation {
             Self::Start(unit) | Self::Stop(unit, _) | Self::Kill(unit) | Self::Signal(unit, _) => {
                 Some(unit)
             }
-            Self::Remove | Self::Errand(_) => None,
+            Self::Remove | Self::Errand(_) | Self::Tick => None,
         }
     }
 }
@@ -82,6 +87,8 @@ pub struct Life {
     pub units: Vec<UnitLife>,
     /// The operation that is under way.
     pub operation: Option<Operation>,
+    /// True when plugin or grants have changed since it began: what failed by it may be tried again at once.
+    pub outdated: bool,
     /// True when nothing of the release is left to remove.
     pub removed: bool,
     /// Why removing failed the last time, and when it may be tried again.
@@ -92,6 +99,8 @@ pub struct Life {
     pub errand: Option<Errand>,
     /// Why the last errand failed.
     pub errand_trouble: Option<Trouble>,
+    /// When the plugin wants to be asked again.
+    pub tick: Tick,
 }
 
 impl Life {
@@ -116,11 +125,13 @@ impl Life {
             wanted: PodState::Stopped,
             units: Vec::new(),
             operation: None,
+            outdated: false,
             removed: true,
             remove_trouble: None,
             is_hasty: false,
             errand: None,
             errand_trouble: None,
+            tick: Tick::default(),
         }
     }
 

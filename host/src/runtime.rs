@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use simplenetes_plugin::{CallError, Planned, Plugin, View};
+use simplenetes_plugin::{CallError, Planned, Plugin, Report, Step, View};
 
 /// Answers for one kind of pod. Calls block for at most the plugin's deadline.
 pub trait Runtime: Send + Sync {
@@ -12,10 +12,30 @@ pub trait Runtime: Send + Sync {
     /// # Errors
     /// The plugin failed; the class says what to do about it.
     fn plan(&self, view: Arc<View>) -> Result<Planned, CallError>;
+
+    /// The looks that are needed to know how all pods of the view are.
+    ///
+    /// # Errors
+    /// The plugin failed.
+    fn observe(&self, view: Arc<View>) -> Result<Vec<Step>, CallError>;
+
+    /// How the pods of the view are.
+    ///
+    /// # Errors
+    /// The plugin failed.
+    fn assess(&self, view: Arc<View>) -> Result<Report, CallError>;
 }
 
 impl Runtime for Plugin {
     fn plan(&self, view: Arc<View>) -> Result<Planned, CallError> {
         Self::plan(self, view)
+    }
+
+    fn observe(&self, view: Arc<View>) -> Result<Vec<Step>, CallError> {
+        Self::observe(self, view)
+    }
+
+    fn assess(&self, view: Arc<View>) -> Result<Report, CallError> {
+        Self::assess(self, view)
     }
 }

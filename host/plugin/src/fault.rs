@@ -49,6 +49,8 @@ pub struct CallError {
     pub message: String,
     /// What the plugin logged during the call, the last lines.
     pub log: Vec<String>,
+    /// True when the plugin itself has answered so; false when the call was ended, by a trap or a limit.
+    pub is_answer: bool,
 }
 
 impl fmt::Display for CallError {

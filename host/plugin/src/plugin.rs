@@ -174,6 +174,7 @@ impl Plugin {
             export,
             message,
             log: Vec::new(),
+            is_answer: false,
         }
     }
 }
@@ -218,7 +219,10 @@ impl Call<'_> {
         let guest = world.simplenetes_pod_runtime();
         match export(guest, &mut self.store, Resource::new_borrow(view.rep())) {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(fault)) => Err(self.error(FaultClass::of_code(&fault.code), fault.message)),
+            Ok(Err(fault)) => Err(CallError {
+                is_answer: true,
+                ..self.error(FaultClass::of_code(&fault.code), fault.message)
+            }),
             Err(error) => Err(self.failed(&error)),
         }
     }

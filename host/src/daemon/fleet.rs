@@ -15,6 +15,7 @@ use crate::driver::{Driver, Orders};
 use crate::foreign::Foreign;
 use crate::hands::{Hands, Surroundings};
 use crate::home::Home;
+use crate::looks;
 use crate::open_files::OpenFiles;
 use crate::publish::Routes;
 use crate::scan::{Desired, DesiredRelease};
@@ -59,15 +60,32 @@ impl Fleet {
             PathBuf::from("/proc/self/exe"),
             &settings.path,
         );
+        let (owner_is_root, clock) = (home.owner == 0, Clock::start());
+        if let Some(looks) = around.looks.clone() {
+            let (known, found) = (around.clone(), programs.clone());
+            let host = looks::Host {
+                kinds: around.kinds.clone(),
+                facts: Arc::new(move || known.facts(owner_is_root, &found)),
+                eyes: Arc::new(looks::eyes(
+                    &home.files,
+                    &programs,
+                    owner_is_root,
+                    &settings.open_files,
+                )),
+                clock,
+                log: around.log,
+            };
+            tokio::spawn(looks.run(host));
+        }
         Self {
             home: home.files.clone(),
-            owner_is_root: home.owner == 0,
+            owner_is_root,
             open_files: settings.open_files.clone(),
             verb_max: settings.verb_max,
             programs,
             around,
             routes,
-            clock: Clock::start(),
+            clock,
             orders: BTreeMap::new(),
             surroundings: watch::Sender::new(0),
             shutdown: watch::Sender::new(false),

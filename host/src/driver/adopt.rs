@@ -17,6 +17,9 @@ impl<W: World> Driver<W> {
             self.life = Life::new(spec, wanted);
             self.spec = Some(std::sync::Arc::clone(spec));
         }
+        if let Some(at) = found.memory.tick_at_ms {
+            self.life.tick.want(at);
+        }
         self.life.removed = !found.remains;
         self.place_units(found);
         let running: Vec<_> = found.running.keys().cloned().collect();

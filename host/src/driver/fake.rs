@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::{Deed, Driver, End, Found, Orders, Paper, Survivor, Work, World};
 use crate::life::{Operation, ProbeError, ProbeKind, Trouble};
+use crate::looks::Seen;
 use crate::scan::DesiredRelease;
 use crate::system::Clock;
 
@@ -38,6 +39,10 @@ struct State {
     is_disk_full: bool,
     /// What steps write.
     lines: watch::Sender<String>,
+    /// What looks bring.
+    seen: watch::Sender<Seen>,
+    /// How often a look was wanted.
+    looks: usize,
     actions: VecDeque<PodAction>,
     /// Operations that do not end before they are told to, by their line.
     slow: BTreeSet<String>,
@@ -72,6 +77,7 @@ impl World for Fake {
             Operation::Signal(unit, _) => format!("signal {unit}"),
             Operation::Remove => "remove".to_owned(),
             Operation::Errand(errand) => format!("{errand:?}"),
+            Operation::Tick => "tick".to_owned(),
         };
         state.asked.push(line.clone());
         let told = state.told.len();
@@ -142,6 +148,14 @@ impl World for Fake {
         Box::pin(async { receiver.await.unwrap_or_default() })
     }
 
+    fn look(&self, _: Arc<CompiledPod>, _: Vec<u8>) {
+        self.0.lock().unwrap().looks += 1;
+    }
+
+    fn seen(&self) -> watch::Receiver<Seen> {
+        self.0.lock().unwrap().seen.subscribe()
+    }
+
     fn problem(&self, _: &str) -> Option<String> {
         None
     }
@@ -158,7 +172,7 @@ fn end(state: &mut State, unit: &UnitName, code: i32) {
         sender
             .send(End {
                 code: Some(code),
-                why: None,
+                ..End::default()
             })
             .unwrap();
     }

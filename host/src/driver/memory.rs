@@ -27,6 +27,9 @@ pub struct Memory {
     /// What the plugin wants to be kept.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub plugin_state: Vec<u8>,
+    /// When the plugin wants to be asked for `tick`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tick_at_ms: Option<u64>,
     /// The units, also those of earlier pods of this release: their starts go on being numbered.
     pub units: BTreeMap<UnitName, UnitMemory>,
 }
@@ -90,6 +93,7 @@ impl<W: World> Driver<W> {
             wanted: Some(self.life.wanted),
             configs: self.configs.clone(),
             units: all,
+            tick_at_ms: self.life.tick.wanted(),
             ..self.memory.clone()
         }
     }

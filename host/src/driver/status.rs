@@ -77,6 +77,7 @@ impl<W: World> Driver<W> {
         ]
         .into_iter()
         .flatten()
+        .chain(self.said())
         .collect();
         let status = PodStatus {
             pod: format!("{}-{}", self.id.pod, self.id.version),

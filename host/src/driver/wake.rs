@@ -29,6 +29,8 @@ pub enum Wake {
     OperationLost,
     /// The operation that is under way has something to say.
     Line,
+    /// A look has brought something.
+    Seen,
     /// There may be a request by hand.
     Action,
     /// There was one.
@@ -86,6 +88,7 @@ impl<W: World> Driver<W> {
             () = orders.action.notified() => Wake::Action,
             () = orders.look.notified() => Wake::Look,
             Ok(()) = self.lines.changed() => Wake::Line,
+            Ok(()) = self.seen.changed() => Wake::Seen,
             () = timer => Wake::Timer,
         }
     }

@@ -79,8 +79,8 @@ impl<W: World> Driver<W> {
                 incomplete: Some(LOST.into()),
             };
             Wake::OperationDone(Ok(Deed {
-                state: None,
                 survivors: BTreeMap::from([(unit, survivor)]),
+                ..Deed::default()
             }))
         });
     }
@@ -117,11 +117,13 @@ impl<W: World> Driver<W> {
     pub(super) fn operation_done(&mut self, outcome: Result<Deed, Trouble>) {
         let operation = self.life.operation.clone();
         self.progress = None;
+        let mut wake_at = None;
         let (outcome, survivors) = match outcome {
             Ok(deed) => {
                 if let Some(state) = deed.state {
                     self.memory.plugin_state = state;
                 }
+                wake_at = deed.wake_at_ms;
                 (
                     removed_nothing(operation.as_ref(), &deed.survivors),
                     deed.survivors,
@@ -131,6 +133,11 @@ impl<W: World> Driver<W> {
         };
         let succeeded = outcome.is_ok();
         self.apply(Event::Done(outcome));
+        if let Some(at) = wake_at {
+            self.apply(Event::TickAt(at));
+        }
+        self.operated_ms = self.clock.now_ms();
+        self.ask_for_look();
         self.take_over(&survivors);
         if let (true, Some(Operation::Start(unit))) = (succeeded, operation)
             && !survivors.contains_key(&unit)

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::Memory;
 use crate::hand::Hand;
 use crate::life::{Operation, ProbeError, ProbeKind, Trouble};
+use crate::looks::Seen;
 
 /// Work that is under way.
 pub type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -40,6 +41,8 @@ pub struct Deed {
     pub state: Option<Vec<u8>>,
     /// Units that run although they were thought not to. A removal that finds any has removed nothing.
     pub survivors: BTreeMap<UnitName, Survivor>,
+    /// When the plugin wants to be asked for `tick`, in milliseconds since the Unix epoch.
+    pub wake_at_ms: Option<u64>,
 }
 
 /// A process that was found of a unit that was thought to have none.
@@ -60,6 +63,8 @@ pub struct End {
     pub code: Option<i32>,
     /// Why its program could not be executed.
     pub why: Option<String>,
+    /// True when the process was the child of somebody else, who alone knows the status: a look may tell.
+    pub is_elsewhere: bool,
 }
 
 /// What is told about a release.
@@ -102,6 +107,10 @@ pub trait World: Send + Sync + 'static {
     ) -> Work<Result<(), ProbeError>>;
     /// Waits for the end of the process of this start of a unit.
     fn ended(&self, unit: UnitName, start_count: u32) -> Work<End>;
+    /// Wants the plugin asked how the release is, soon; `state` is what it has had kept.
+    fn look(&self, spec: Arc<CompiledPod>, state: Vec<u8>);
+    /// What such a look brought.
+    fn seen(&self) -> watch::Receiver<Seen>;
     /// Why plugin and host do not serve the release as they should; none when they do.
     fn problem(&self, kind: &str) -> Option<String>;
     /// Writes the status, keeps the memory, routes the ports. False when that has to be tried again.

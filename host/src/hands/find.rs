@@ -181,6 +181,7 @@ fn look(files: &RunFiles, boot: &str) -> io::Result<Unit> {
             End {
                 code: exit.code,
                 why: exit.reason,
+                ..End::default()
             },
         ),
         None if !has_shim => Unit::Orphaned(record),

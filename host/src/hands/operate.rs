@@ -10,7 +10,7 @@ use hostfiles::replace;
 use names::UnitName;
 use podspec::{CompiledPod, Limits};
 use simplenetes_plugin::{
-    CallError, FaultClass, Operation as Request, Planned, PodView, Step, UnitTruth, View,
+    CallError, FaultClass, Operation as Request, Planned, PodView, Step, View,
 };
 use tokio::time::timeout;
 
@@ -20,6 +20,7 @@ use super::request::{describe, request};
 use crate::driver::Deed;
 use crate::life::{Errand, Operation, ProbeError, Trouble};
 use crate::log::one_line;
+use crate::looks::Units as _;
 use crate::ramdisk;
 use crate::runtime::Runtime;
 use crate::shim::RunFiles;
@@ -51,10 +52,11 @@ impl Hands {
             Operation::Start(unit) => self.start(&spec, unit, start_count, state).await,
             Operation::Remove => self.remove(&spec, state).await,
             Operation::Errand(errand) => self.errand(&spec, *errand, state).await,
-            Operation::Stop(..) | Operation::Kill(_) | Operation::Signal(..) => self
-                .carry_out(&spec, request(&spec, &operation), start_count, state)
-                .await
-                .map(|planned| self.deed(&planned)),
+            Operation::Stop(..) | Operation::Kill(_) | Operation::Signal(..) | Operation::Tick => {
+                self.carry_out(&spec, request(&spec, &operation), start_count, state)
+                    .await
+                    .map(|planned| self.deed(&planned))
+            }
         };
         if let Err(trouble) = &done {
             self.note(&format!("{line} failed: {}", trouble.message));
@@ -63,9 +65,11 @@ impl Hands {
     }
 
     pub(super) fn deed(&self, planned: &Planned) -> Deed {
+        let (id, report) = (self.id().to_string(), &planned.report);
         Deed {
-            state: planned.report.state.get(&self.id().to_string()).cloned(),
+            state: report.state.get(&id).cloned(),
             survivors: BTreeMap::new(),
+            wake_at_ms: report.wake_at_ms.get(&id).copied(),
         }
     }
 
@@ -263,22 +267,11 @@ impl Hands {
     }
 
     fn view(&self, spec: &CompiledPod, operation: Request, state: Vec<u8>) -> View {
-        let running = self.running();
-        let units = spec.units.iter().map(|unit| {
-            let exit = RunFiles::of(self.release(), &unit.name).read_exit();
-            let process = running.get(&unit.name);
-            UnitTruth {
-                unit: unit.name.to_string(),
-                pid: process.map(|process| process.pid),
-                running: process.is_some(),
-                exit: exit.as_ref().and_then(|exit| exit.code),
-                ended_ms: exit.map(|exit| exit.ended_ms),
-            }
-        });
+        let units = self.truth.known(spec).into_iter();
         let pod = PodView {
             id: self.id().to_string(),
             spec: serde_json::to_value(spec).unwrap_or_default(),
-            units: units.collect(),
+            units: units.map(|known| known.truth).collect(),
             state,
         };
         View {
@@ -292,28 +285,19 @@ impl Hands {
 
     fn facts(&self) -> BTreeMap<String, String> {
         let release = self.release();
-        let address = self.around.address.borrow().ip.to_string();
-        let facts = [
-            ("release-directory", release.path().display().to_string()),
-            (
-                "config-directory",
-                release.configs_dir().display().to_string(),
-            ),
-            ("log-directory", release.log_dir().display().to_string()),
-            (
-                "root-directory",
-                release.path().join("root").display().to_string(),
-            ),
-            ("bind-address", address.clone()),
-            ("proxy-address", address),
-            ("owner", self.around.owner.clone()),
-            ("owner-is-root", self.runner.owner_is_root.to_string()),
-            ("search-path", self.runner.programs.as_path()),
+        let mut facts = self
+            .around
+            .facts(self.runner.owner_is_root, &self.runner.programs);
+        let root = release.path().join("root");
+        let places = [
+            ("release-directory", release.path()),
+            ("config-directory", &release.configs_dir()),
+            ("log-directory", &release.log_dir()),
+            ("root-directory", &root),
         ];
+        let places = places.map(|(name, path)| (name.to_owned(), path.display().to_string()));
+        facts.extend(places);
         facts
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect()
     }
 
     /// What every kind needs before a unit starts: the pod in service on record, and its ramdisks.

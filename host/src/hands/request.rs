@@ -21,6 +21,7 @@ pub(super) fn request(spec: &CompiledPod, operation: &Operation) -> Request {
         Operation::Stop(_, reason) => about("stop", because(*reason)),
         Operation::Kill(_) => about("kill", "it did not end when it was asked to"),
         Operation::Remove => about("remove", "wanted state is removed"),
+        Operation::Tick => about("tick", "the plugin wanted to be asked at this time"),
         Operation::Errand(errand) => {
             let (name, argument) = in_the_contract(*errand);
             Request {
@@ -84,6 +85,7 @@ pub(super) fn describe(operation: &Operation) -> String {
             format!("signal {unit}: another unit has started")
         }
         Operation::Remove => "remove".to_owned(),
+        Operation::Tick => "tick".to_owned(),
         Operation::Errand(errand) => match in_the_contract(*errand) {
             (name, None) => name.to_owned(),
             (name, Some((argument, value))) => format!("{name} ({argument} {value})"),

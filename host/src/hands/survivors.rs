@@ -37,8 +37,8 @@ impl Hands {
         }
         if !survivors.is_empty() {
             return Ok(Deed {
-                state: None,
                 survivors,
+                ..Deed::default()
             });
         }
         let planned = self

@@ -3,11 +3,9 @@
 use std::collections::BTreeSet;
 
 use names::{PodState, UnitName, VolumeName};
-use podspec::{CompiledPod, StartupCheck};
+use podspec::CompiledPod;
 
-use super::{
-    EndReason, Errand, HEALTHY_AFTER_MS, Life, Operation, Phase, ProbeKind, StopReason, UnitLife,
-};
+use super::{EndReason, Errand, Life, Operation, Phase, ProbeKind, StopReason, UnitLife};
 use crate::plan::back_off_ms;
 
 /// Why an operation failed.
@@ -47,6 +45,8 @@ pub enum Event {
         code: Option<i32>,
         /// Why its program could not be executed.
         why: Option<String>,
+        /// True when somebody else knows the status, and is asked.
+        is_elsewhere: bool,
     },
     /// The driver begins a probe.
     ProbeBegun(UnitName, ProbeKind),
@@ -82,6 +82,17 @@ pub enum Event {
     Cycle(Vec<UnitName>),
     /// A person wants this done.
     Errand(Errand),
+    /// The plugin wants to be asked at this time.
+    TickAt(u64),
+    /// The exit status of a unit has become known that ended unseen.
+    ExitLearned {
+        /// The unit.
+        unit: UnitName,
+        /// The start that it belongs to.
+        start_count: u32,
+        /// Its exit status.
+        code: i32,
+    },
 }
 
 impl Life {
@@ -96,12 +107,14 @@ impl Life {
                 start_count,
                 code,
                 why,
+                is_elsewhere,
             } => {
                 self.exited(spec, &unit, start_count, code, now);
-                if let Some(unit) = self
-                    .unit_mut(&unit)
-                    .filter(|unit| unit.start_count == start_count && why.is_some())
-                {
+                if is_elsewhere {
+                    self.wait_for_status(spec, &unit, start_count, now);
+                }
+                let ended = |unit: &&mut UnitLife| unit.start_count == start_count;
+                if let (Some(unit), Some(_)) = (self.unit_mut(&unit).filter(ended), &why) {
                     unit.trouble = why;
                 }
             }
@@ -125,7 +138,16 @@ impl Life {
                 incomplete,
             } => self.survived(spec, &unit, since, start_count, incomplete),
             Event::Configs(changed) => self.configs_changed(spec, &changed),
-            Event::Unheld => self.units.iter_mut().for_each(release_hold),
+            Event::Unheld => {
+                self.outdated = self.operation.is_some();
+                self.release_holds();
+            }
+            Event::TickAt(at) => self.tick.want(at),
+            Event::ExitLearned {
+                unit,
+                start_count,
+                code,
+            } => self.exit_learned(spec, &unit, start_count, code),
             Event::Signalled(units) => self.signalled(spec, &units),
             Event::Cycle(units) => {
                 let named = |unit: &&mut UnitLife| units.contains(&unit.name);
@@ -142,12 +164,18 @@ impl Life {
         }
     }
 
+    fn release_holds(&mut self) {
+        self.units.iter_mut().for_each(release_hold);
+        self.tick.release_hold();
+    }
+
     fn want(&mut self, wanted: PodState) {
         if self.wanted == wanted {
             return;
         }
         self.wanted = wanted;
         self.remove_trouble = None;
+        self.tick.release_hold();
         // Its last stop may still be under way although the unit has ended.
         let was_down = self.units.iter().all(UnitLife::is_gone);
         for unit in &mut self.units {
@@ -194,8 +222,11 @@ impl Life {
                 Operation::Kill(_) => unit.killed(now),
                 // It comes back when the signal fails.
                 Operation::Signal(..) => unit.nudge = None,
-                Operation::Remove | Operation::Errand(_) => {}
+                Operation::Remove | Operation::Errand(_) | Operation::Tick => {}
             }
+        }
+        if operation == Operation::Tick {
+            self.tick.begin();
         }
         self.operation = Some(operation);
     }
@@ -222,6 +253,7 @@ impl Life {
                     self.errand_trouble = outcome.err();
                 }
             }
+            (Operation::Tick, outcome) => self.tick.done(outcome, now),
             (Operation::Signal(name, nudge), outcome) => {
                 if let Some(unit) = self.unit_mut(name) {
                     unit.nudged(*nudge, outcome, now);
@@ -235,6 +267,9 @@ impl Life {
                         .or(unit.trouble.take());
                 }
             }
+        }
+        if std::mem::take(&mut self.outdated) {
+            self.release_holds();
         }
     }
 
@@ -290,53 +325,6 @@ impl Life {
         unit.unhealthy = incomplete.is_some();
         unit.incomplete = incomplete.is_some();
         unit.trouble = incomplete;
-    }
-
-    fn exited(
-        &mut self,
-        spec: &CompiledPod,
-        name: &UnitName,
-        start_count: u32,
-        code: Option<i32>,
-        now: u64,
-    ) {
-        let startup = spec.unit(name).and_then(|unit| unit.startup_probe.as_ref());
-        let ends_by_itself = startup.is_some_and(|probe| probe.check == StartupCheck::Exit);
-        let Some(unit) = self
-            .unit_mut(name)
-            .filter(|unit| unit.start_count == start_count)
-        else {
-            return;
-        };
-        let (reason, up_ms, passed) = match unit.phase {
-            Phase::Up { since, passed } => (EndReason::Own, now.saturating_sub(since), passed),
-            Phase::Stopping { reason, .. } => (EndReason::Asked(reason), 0, true),
-            Phase::Absent | Phase::Starting | Phase::Exited { .. } => return,
-        };
-        if unit.incomplete && reason == EndReason::Asked(StopReason::Unhealthy) {
-            unit.forget_run();
-            return unit.start_failed(now);
-        }
-        let finished = reason == EndReason::Own && ends_by_itself && code == Some(0);
-        unit.forget_run();
-        unit.phase = Phase::Exited {
-            at: now,
-            code,
-            reason,
-        };
-        if finished || (passed && up_ms >= HEALTHY_AFTER_MS) {
-            unit.failures = 0;
-        }
-        match reason {
-            EndReason::Own | EndReason::Asked(StopReason::Unhealthy) => {
-                unit.failures = unit.failures.saturating_add(u32::from(!finished));
-            }
-            EndReason::Asked(StopReason::Pod | StopReason::Restart) => unit.failures = 0,
-        }
-        if finished && !unit.started {
-            unit.started = true;
-            self.nudge_those_waiting_for(spec, name);
-        }
     }
 
     fn probe_done(

@@ -57,6 +57,7 @@ pub fn explain(spec: &CompiledPod, life: &Life, now: u64) -> Option<String> {
         .iter()
         .zip(&life.units)
         .filter_map(|(unit, truth)| of_unit(unit, truth, now))
+        .chain(of_tick(life, now))
         .collect();
     if lines.is_empty() && !is_settled(spec, life) {
         return under_way(spec, life, now);
@@ -165,6 +166,17 @@ fn of_unit(unit: &Unit, truth: &UnitLife, now: u64) -> Option<String> {
         } => Some(format!("{name} did not end when asked and was killed")),
         Phase::Starting | Phase::Stopping { .. } => None,
     }
+}
+
+fn of_tick(life: &Life, now: u64) -> Option<String> {
+    let (why, again) = life.tick.trouble()?;
+    Some(match again {
+        Some(due) => format!(
+            "its tick failed: {why}; tried again in {}",
+            seconds(due, now)
+        ),
+        None => format!("its tick is not repeated until its pod or plugin changes: {why}"),
+    })
 }
 
 fn ending(truth: &UnitLife, code: Option<i32>, reason: EndReason) -> String {

@@ -126,6 +126,7 @@ impl World {
                 );
             }
             Operation::Errand(_) => {}
+            Operation::Tick => assert_eq!(self.life.wanted, PodState::Running),
             Operation::Remove => {
                 assert_eq!(self.life.wanted, PodState::Removed);
                 assert_eq!(self.process, [None; 3], "removed under a process");
@@ -169,6 +170,7 @@ impl World {
                 start_count,
                 code: Some(code),
                 why: None,
+                is_elsewhere: false,
             });
         }
     }

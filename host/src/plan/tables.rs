@@ -61,6 +61,7 @@ fn line(plan: &Plan) -> String {
         Operation::Signal(unit, nudge) => format!("signal {unit} {nudge:?}"),
         Operation::Remove => "remove".to_owned(),
         Operation::Errand(errand) => format!("{errand:?}"),
+        Operation::Tick => "tick".to_owned(),
     });
     let probes = plan
         .probes
@@ -319,6 +320,7 @@ fn sixty_healthy_seconds_forget_the_failures() {
             start_count: 1,
             code: Some(1),
             why: None,
+            is_elsewhere: false,
         };
         play(&spec, &mut life, [(up_ms, exit)]);
         assert_eq!(life.units[0].failures, failures);
@@ -344,6 +346,7 @@ fn a_unit_that_starts_by_ending_signals_those_it_names() {
                 start_count: 1,
                 code: Some(0),
                 why: None,
+                is_elsewhere: false,
             },
         )],
     );
@@ -369,6 +372,7 @@ fn what_belongs_to_an_earlier_start_is_ignored() {
                     start_count: 1,
                     code: Some(1),
                     why: None,
+                    is_elsewhere: false,
                 },
             ),
             (
@@ -406,6 +410,68 @@ fn a_start_that_failed_is_tried_again_later_and_a_held_one_when_something_change
     assert_eq!(line(&plan(&spec, &life, NOW + 99_000)), "");
     play(&spec, &mut life, [(0, Event::Unheld)]);
     assert_eq!(line(&plan(&spec, &life, NOW)), "start main");
+}
+
+#[test]
+fn a_start_that_failed_by_what_is_out_of_date_is_tried_again_at_once() {
+    let spec = pod("");
+    let mut life = Life::new(&spec, PodState::Running);
+    let start = || Event::Begun(Operation::Start("main".parse().unwrap()));
+    let refused = || {
+        Event::Done(Err(Trouble {
+            message: "not granted".into(),
+            held: true,
+        }))
+    };
+    let events = [(0, start()), (0, Event::Unheld), (0, refused())];
+    play(&spec, &mut life, events);
+    assert_eq!(line(&plan(&spec, &life, NOW)), "start main");
+    play(&spec, &mut life, [(0, start()), (0, refused())]);
+    assert_eq!(line(&plan(&spec, &life, NOW)), "", "nothing has changed");
+}
+
+#[test]
+fn a_status_that_somebody_else_knows_is_waited_for_where_it_matters() {
+    let check = |restart: &str, learned: Option<i32>, expected: &str| {
+        let spec = pod(&format!("  restart: {restart}"));
+        let mut life = life(&spec, up(NOW));
+        life.units[0].start_count = 1;
+        let unit: names::UnitName = "main".parse().unwrap();
+        let ended = Event::Exited {
+            unit: unit.clone(),
+            start_count: 1,
+            code: None,
+            why: None,
+            is_elsewhere: true,
+        };
+        play(&spec, &mut life, [(0, ended)]);
+        let learned = learned.map(|code| Event::ExitLearned {
+            unit,
+            start_count: 1,
+            code,
+        });
+        play(&spec, &mut life, learned.map(|event| (0, event)));
+        assert_eq!(line(&plan(&spec, &life, NOW)), expected, "{restart}");
+    };
+    check("always", None, "start main");
+    check("on-failure", None, "wake +5000");
+    check("on-failure", Some(1), "start main");
+    check("on-failure", Some(0), "");
+    check("never", None, "");
+}
+
+#[test]
+fn a_tick_comes_when_it_is_due_and_after_what_units_need() {
+    let spec = pod("  restart: always");
+    let mut life = life(&spec, up(NOW));
+    play(&spec, &mut life, [(0, Event::TickAt(NOW + 500))]);
+    assert_eq!(line(&plan(&spec, &life, NOW)), "wake +500");
+    assert_eq!(line(&plan(&spec, &life, NOW + 500)), "tick");
+    life.units[0].phase = exited(1);
+    assert_eq!(line(&plan(&spec, &life, NOW + 500)), "start main");
+    life.units[0].phase = up(NOW);
+    life.wanted = PodState::Stopped;
+    assert_eq!(line(&plan(&spec, &life, NOW + 500)), "stop main Pod");
 }
 
 #[test]

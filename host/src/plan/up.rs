@@ -44,6 +44,10 @@ impl Planner {
             }
             those_before_started &= truth.started;
         }
+        // What a unit needs comes first.
+        if let Some(due) = life.tick.due() {
+            self.operate(due, Operation::Tick);
+        }
     }
 
     fn start(&mut self, unit: &Unit, truth: &UnitLife, due: u64) {

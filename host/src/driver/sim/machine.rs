@@ -15,6 +15,7 @@ use super::disk::{Disk, Name};
 use super::random::{Faults, Random};
 use super::rules;
 use crate::life::{Errand, Operation, ProbeError, ProbeKind, Trouble};
+use crate::looks::Seen;
 use crate::system::Clock;
 
 /// What is shown of a history that failed.
@@ -49,6 +50,7 @@ pub(super) struct State {
     pub(super) violation: Option<String>,
     pub(super) trace: VecDeque<String>,
     lines: watch::Sender<String>,
+    seen: watch::Sender<Seen>,
     clock: Clock,
 }
 
@@ -72,6 +74,7 @@ impl Machine {
             violation: None,
             trace: VecDeque::new(),
             lines: watch::Sender::default(),
+            seen: watch::Sender::default(),
             clock,
         })))
     }
@@ -236,7 +239,7 @@ impl State {
                 Ok(Deed::default())
             }
             Operation::Remove => Ok(self.remove()),
-            Operation::Signal(..) | Operation::Errand(_) => Ok(Deed::default()),
+            Operation::Signal(..) | Operation::Errand(_) | Operation::Tick => Ok(Deed::default()),
         }
     }
 
@@ -292,7 +295,10 @@ impl State {
         let Some(process) = self.processes.remove(unit) else {
             return;
         };
-        let end = End { code, why: None };
+        let end = End {
+            code,
+            ..End::default()
+        };
         self.note(format!("{unit} #{} ends: {code:?}", process.start_count));
         let record = (self.clock.now_ms(), process.start_count, end.clone());
         if self.disk.remains {
@@ -410,6 +416,12 @@ impl World for Machine {
 
     fn lines(&self) -> watch::Receiver<String> {
         self.state().lines.subscribe()
+    }
+
+    fn look(&self, _: Arc<CompiledPod>, _: Vec<u8>) {}
+
+    fn seen(&self) -> watch::Receiver<Seen> {
+        self.state().seen.subscribe()
     }
 
     fn cancel(&self) {

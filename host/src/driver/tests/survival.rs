@@ -176,7 +176,7 @@ async fn an_end_of_an_earlier_pod_says_nothing_about_a_unit_of_this_one() {
         };
         let end = End {
             code: Some(0),
-            why: None,
+            ..End::default()
         };
         let found = Found {
             spec: Some(Arc::new(spec.clone())),

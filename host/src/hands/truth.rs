@@ -1,0 +1,64 @@
+//! What the shims of a release know of its units, as plugins are told it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hostfiles::ReleaseDir;
+use names::UnitName;
+use podspec::CompiledPod;
+use simplenetes_plugin::UnitTruth;
+
+use crate::looks::{KnownUnit, Units};
+use crate::process::ProcessId;
+use crate::shim::RunFiles;
+
+/// The units of one release.
+#[derive(Debug, Clone)]
+pub(super) struct Truth {
+    release: ReleaseDir,
+    /// The processes of those that run.
+    running: Arc<Mutex<BTreeMap<UnitName, ProcessId>>>,
+}
+
+impl Truth {
+    pub(super) fn new(release: ReleaseDir) -> Self {
+        Self {
+            release,
+            running: Arc::default(),
+        }
+    }
+
+    pub(super) fn running(&self) -> BTreeMap<UnitName, ProcessId> {
+        let running = self.running.lock();
+        running.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_running(&self, unit: &UnitName, process: Option<ProcessId>) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        match process {
+            Some(process) => running.insert(unit.clone(), process),
+            None => running.remove(unit),
+        };
+    }
+}
+
+impl Units for Truth {
+    fn known(&self, spec: &CompiledPod) -> Vec<KnownUnit> {
+        let running = self.running();
+        let units = spec.units.iter().map(|unit| {
+            let exit = RunFiles::of(&self.release, &unit.name).read_exit();
+            let process = running.get(&unit.name);
+            KnownUnit {
+                start_count: exit.as_ref().map_or(0, |exit| exit.start_count),
+                truth: UnitTruth {
+                    unit: unit.name.to_string(),
+                    pid: process.map(|process| process.pid),
+                    running: process.is_some(),
+                    exit: exit.as_ref().and_then(|exit| exit.code),
+                    ended_ms: exit.map(|exit| exit.ended_ms),
+                },
+            }
+        });
+        units.collect()
+    }
+}
