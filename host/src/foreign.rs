@@ -9,18 +9,19 @@
 //! The program is one opaque unit: what becomes of it is its own affair, and `.pod.status` is its own file.
 //! `plan` decides, `verb` calls, this task carries messages between the two; one verb at a time.
 
+mod explain;
 mod life;
 mod memory;
 mod plan;
 mod program;
 mod status;
+mod tell;
 mod verb;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::time::Duration;
 
 use hostfiles::PortMapping;
@@ -31,7 +32,6 @@ use tokio::time::sleep_until;
 
 use crate::driver::Orders;
 use crate::hands::{Hands, wait_for_end};
-use crate::log::one_line;
 use crate::process::ProcessId;
 use crate::scan::DesiredRelease;
 use crate::step;
@@ -39,8 +39,9 @@ use crate::system::Clock;
 
 use life::{Call, Cause, Life};
 use memory::Memory;
-use plan::{is_routed, plan, takes_down};
-pub use program::{become_program, is_foreign};
+use plan::{plan, takes_down};
+pub(crate) use program::program_of;
+pub use program::{become_program, is_program};
 use status::Seen;
 
 /// After so long without a wake the status is read again: a change may not have been noticed.
@@ -58,8 +59,8 @@ enum Wake {
     Look,
     /// The verb that was under way has ended.
     Ended {
-        /// False when it failed.
-        succeeded: bool,
+        /// Why it failed, if it did.
+        how: Result<(), String>,
     },
     /// The daemon ends.
     Shutdown,
@@ -84,6 +85,8 @@ pub struct Foreign {
     /// What was told of the ports last.
     routed: Option<Vec<PortMapping>>,
     kept: Option<Memory>,
+    /// What `ps` was told last of what is wrong.
+    problem: Option<Option<String>>,
     /// What was said last of what is wrong.
     told: Option<String>,
 }
@@ -107,6 +110,7 @@ impl Foreign {
             watched: None,
             routed: None,
             kept: None,
+            problem: None,
             told: None,
         }
     }
@@ -120,10 +124,9 @@ impl Foreign {
             () = self.hands.hold() => {}
         }
         self.end_strays().await;
-        let memory = Memory::read(&self.hands.release().run_dir());
-        (self.life.last, self.configs, self.boot) = (memory.last, memory.configs, memory.boot);
-        self.look();
-        self.learn_desired();
+        self.remember().await;
+        self.look().await;
+        self.learn_desired().await;
         self.take_requests().await;
         loop {
             let now = self.clock.now_ms();
@@ -147,37 +150,49 @@ impl Foreign {
         }
     }
 
+    /// What the last driver has left.
+    async fn remember(&mut self) {
+        let run_dir = self.hands.release().run_dir();
+        let memory = blocking(move || Memory::read(&run_dir)).await;
+        let memory = memory.unwrap_or_default();
+        (self.life.last, self.configs, self.boot) = (memory.last, memory.configs, memory.boot);
+    }
+
     /// Ends what is left of a verb whose runner was killed together with the daemon: no runner lives any
     /// more, or the lock would be held.
     async fn end_strays(&self) {
         let run_dir = self.hands.release().run_dir();
-        let _ = tokio::task::spawn_blocking(move || step::end_strays(&run_dir)).await;
+        blocking(move || step::end_strays(&run_dir)).await;
     }
 
     async fn learn(&mut self, wake: Wake) {
         match wake {
-            Wake::Desired => self.learn_desired(),
+            Wake::Desired => self.learn_desired().await,
             Wake::Action => self.take_requests().await,
-            Wake::Look | Wake::Shutdown => self.look(),
-            Wake::Ended { succeeded } => {
-                self.look();
-                self.life.end(succeeded, self.clock.now_ms());
-                self.learn_desired();
+            Wake::Look | Wake::Shutdown => self.look().await,
+            Wake::Ended { how } => {
+                self.look().await;
+                self.life.end(how, self.clock.now_ms());
+                self.learn_desired().await;
             }
         }
     }
 
-    /// True when there is no program any more that could be called.
+    /// True when the release is not there any more, or another kind of pod is in its place.
     fn is_gone(&self) -> bool {
         let desired = self.orders.desired.borrow();
-        !desired.as_ref().is_some_and(|desired| desired.is_foreign)
+        desired
+            .as_ref()
+            .is_none_or(|desired| desired.program.is_none())
     }
 
     /// Takes over what the directory of the release says now.
-    fn learn_desired(&mut self) {
+    async fn learn_desired(&mut self) {
         let desired = self.orders.desired.borrow_and_update().clone();
         let Some(desired) = desired else { return };
-        self.say(desired.problem().as_ref());
+        self.life.is_blocked = desired.program.as_ref().is_some_and(Result::is_err);
+        self.life.problem = desired.problem();
+        self.say(desired.problem()).await;
         // What cannot be read changes nothing.
         if let Ok(wanted) = desired.state {
             self.life.want(wanted);
@@ -211,10 +226,13 @@ impl Foreign {
     }
 
     /// Reads what the program says of itself, and waits for the end of its process.
-    fn look(&mut self) {
+    async fn look(&mut self) {
         let now = self.clock.now_ms();
-        let seen = Seen::read(&self.hands.release().status(), now / 1_000);
-        self.say(seen.problem.as_ref());
+        let path = self.hands.release().status();
+        let Some(seen) = blocking(move || Seen::read(&path, now / 1_000)).await else {
+            return;
+        };
+        self.say(seen.problem.clone()).await;
         let process = seen.process;
         self.life.see(seen, now);
         if let Some(process) = process.filter(|process| self.watched != Some(*process)) {
@@ -226,18 +244,10 @@ impl Foreign {
         }
     }
 
-    /// Says what is wrong, once.
-    fn say(&mut self, problem: Option<&String>) {
-        if let Some(problem) = problem.filter(|problem| self.told.as_ref() != Some(*problem)) {
-            self.hands.note(problem);
-            self.told = Some(problem.clone());
-        }
-    }
-
     async fn take_requests(&mut self) {
         let hands = self.hands.clone();
-        let taken = tokio::task::spawn_blocking(move || hands.take_request()).await;
-        let Some(action) = taken.ok().flatten() else {
+        let taken = blocking(move || hands.take_request()).await;
+        let Some(action) = taken.flatten() else {
             return;
         };
         self.life.asked = Some(Call {
@@ -248,19 +258,18 @@ impl Foreign {
     }
 
     async fn begin(&mut self, call: Call) {
-        let release = self.hands.release();
-        // Without them nothing is remembered and no output kept; the verb is called all the same.
-        let _ = fs::create_dir_all(release.run_dir());
-        let _ = fs::create_dir_all(release.log_dir());
+        let release = self.hands.release().clone();
+        blocking(move || {
+            // Without them nothing is remembered and no output kept; the verb is called all the same.
+            let _ = std::fs::create_dir_all(release.run_dir());
+            let _ = std::fs::create_dir_all(release.log_dir());
+        })
+        .await;
         if takes_down(call.verb) {
             self.hands.routes().written().await;
         }
         let ended = verb::call(self.hands.clone(), call, self.verb_max);
-        self.spawn(async move {
-            Wake::Ended {
-                succeeded: ended.await,
-            }
-        });
+        self.spawn(async move { Wake::Ended { how: ended.await } });
     }
 
     /// Runs work beside the driver; its result comes back as a wake.
@@ -271,47 +280,6 @@ impl Foreign {
             // The driver that does not listen any more does not want to know.
             let _ = sender.send(work.await).await;
         });
-    }
-
-    /// Leads the cluster ports to the pod, or away from it, and remembers what the next driver should know.
-    async fn tell(&mut self, now: u64) {
-        let desired = self.orders.desired.borrow().clone();
-        let mappings = desired
-            .filter(|_| is_routed(&self.life, now))
-            .map(|desired| desired.mappings)
-            .unwrap_or_default();
-        if self.routed.as_ref() != Some(&mappings) {
-            let id = self.hands.id().clone();
-            self.hands.routes().set(id, mappings.clone()).await;
-            self.routed = Some(mappings);
-        }
-        let memory = Memory {
-            boot: self.boot.clone(),
-            last: self.life.last,
-            configs: self.configs.clone(),
-        };
-        if self.kept.as_ref() != Some(&memory) {
-            self.keep(memory).await;
-        }
-    }
-
-    /// A memory that cannot be kept costs a verb after a restart of the daemon, which finds things as they
-    /// should be.
-    async fn keep(&mut self, memory: Memory) {
-        let run_dir = self.hands.release().run_dir();
-        let is_removed = self.life.is_removed();
-        let kept = memory.clone();
-        let written = tokio::task::spawn_blocking(move || {
-            if is_removed {
-                Memory::remove(&run_dir);
-                return Ok(());
-            }
-            kept.write(&run_dir)
-        });
-        match written.await {
-            Ok(Err(error)) => self.say(Some(&one_line(&error))),
-            Ok(Ok(())) | Err(_) => self.kept = Some(memory),
-        }
     }
 
     async fn next_wake(&mut self, wake_at: Option<u64>) -> Wake {
@@ -335,12 +303,18 @@ impl Foreign {
     /// The program is gone, or another kind of pod is in its place.
     async fn leave(mut self) {
         if self.life.seen.look == status::Look::Up {
-            self.hands.note(
-                "the program of this pod was taken away while it ran; nobody can stop it now",
-            );
+            let pid = self.life.seen.process.map(|process| process.pid);
+            let pid = pid.map_or_else(String::new, |pid| format!(": its process is {pid}"));
+            self.note(format!(
+                "this pod was taken away while it ran; its program cannot be told to stop{pid}"
+            ))
+            .await;
         }
-        self.life.wanted = None;
+        // Nothing is wanted and nothing is wrong any more.
+        self.life = Life::default();
         self.tell(self.clock.now_ms()).await;
+        let run_dir = self.hands.release().run_dir();
+        blocking(move || Memory::remove(&run_dir)).await;
         self.tasks.abort_all();
     }
 
@@ -348,7 +322,7 @@ impl Foreign {
     async fn end(mut self) {
         while self.life.busy.is_some() {
             match self.inbox.recv().await {
-                Some(Wake::Ended { succeeded }) => self.life.end(succeeded, self.clock.now_ms()),
+                Some(Wake::Ended { how }) => self.life.end(how, self.clock.now_ms()),
                 Some(_) => {}
                 None => break,
             }
@@ -356,4 +330,9 @@ impl Foreign {
         self.tell(self.clock.now_ms()).await;
         self.tasks.abort_all();
     }
+}
+
+/// Work on files, beside the threads that must not wait for a disk. None when the daemon ends.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok()
 }

@@ -13,7 +13,7 @@ use clap::{CommandFactory, Parser};
 use cli::{Cli, Command, Verb, machine};
 use simplenetes_plugin::HelperLimits;
 use simplenetesd::daemon::Settings;
-use simplenetesd::foreign::{become_program, is_foreign};
+use simplenetesd::foreign::{become_program, is_program};
 use simplenetesd::log::{Level, Log};
 use simplenetesd::pod::{PodFile, logs::LogsArgs};
 use simplenetesd::{attach, gate, keep, shim, step, system, systemd};
@@ -64,7 +64,7 @@ fn become_foreign_pod() -> Option<anyhow::Error> {
             .filter(|word| word == "pod")
             .and(words.next())?,
     );
-    if !is_foreign(&file) {
+    if !is_program(&file) {
         return None;
     }
     let error = become_program(&file, &words.collect::<Vec<_>>());

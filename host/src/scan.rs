@@ -109,7 +109,7 @@ mod tests {
                 "pods/web/release/1.0.0/pod.portmappings.conf",
                 "61000:30000:10:false\n",
             ),
-            ("pods/bad/release/1.0.0/pod", "#!/bin/sh\n"),
+            ("pods/bad/release/1.0.0/pod", "echo\n"),
             ("pods/bad/release/1.0.0/pod.state", "maybe\n"),
             ("pods/.hidden/release/1.0.0/pod.state", "running\n"),
             ("pods/empty/release/1.0.0/log/x", ""),

@@ -53,6 +53,12 @@ impl ReleaseDir {
         self.0.join(".pod.status")
     }
 
+    /// What the daemon says of a foreign pod: a [`crate::PodProblem`].
+    #[must_use]
+    pub fn problem(&self) -> PathBuf {
+        self.0.join(".pod.problem")
+    }
+
     /// The lock of whoever drives the release.
     #[must_use]
     pub fn lock(&self) -> PathBuf {

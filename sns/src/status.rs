@@ -5,7 +5,7 @@ use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::path::Path;
 
-use hostfiles::{PodPhase, PodStatus};
+use hostfiles::{HostHome, PodPhase, PodProblem, PodStatus, ReleaseDir};
 
 use crate::command_error::CommandError;
 use crate::environment::Environment;
@@ -19,8 +19,8 @@ const DAEMON_LOCK: &str = ".daemon.lock";
 pub(crate) enum Standing {
     /// Its status file.
     Known(Box<PodStatus>),
-    /// It was never run, or the host does not have it yet.
-    NonExisting,
+    /// It was never run, or the host does not have it yet; and what its daemon says of it, if anything.
+    NonExisting(String),
     /// Its status file is old: the process that wrote it is gone.
     Stale(Box<PodStatus>),
     /// Its host is not on this machine.
@@ -41,10 +41,17 @@ impl Standing {
             return Ok(Self::Unreachable);
         }
         let home = release.host.home(environment)?;
-        let path = home.files.release(&release.id).status();
-        let Some(status) = hostfiles::read_if_present::<PodStatus>(&path)? else {
-            return Ok(Self::NonExisting);
+        let files = home.files.release(&release.id);
+        let problem = problem(&home.files, &files)?;
+        let mut status = match hostfiles::read_if_present::<PodStatus>(&files.status()) {
+            Ok(Some(status)) => status,
+            Ok(None) => return Ok(Self::NonExisting(problem)),
+            Err(_) if !problem.is_empty() => return Ok(Self::Unreadable(problem)),
+            Err(error) => return Err(error.into()),
         };
+        if status.message.is_empty() {
+            status.message = problem;
+        }
         let is_over = matches!(status.status, PodPhase::Exited | PodPhase::Removed);
         let is_kept = is_over || (is_alive(status.pid) && has_daemon(home.files.path())?);
         let status = Box::new(status);
@@ -59,7 +66,7 @@ impl Standing {
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Known(status) => status.status.as_str(),
-            Self::NonExisting => "non-existing",
+            Self::NonExisting(_) => "non-existing",
             Self::Stale(_) | Self::Unreachable | Self::Unreadable(_) => "unknown",
         }
     }
@@ -86,7 +93,7 @@ impl Standing {
     pub(crate) fn message(&self) -> &str {
         match self {
             Self::Known(status) => &status.message,
-            Self::NonExisting => "",
+            Self::NonExisting(problem) => problem,
             Self::Stale(_) => "no daemon drives it",
             Self::Unreachable => "not on this machine",
             Self::Unreadable(reason) => reason,
@@ -105,6 +112,14 @@ impl Standing {
             });
         };
         status.to_json()
+    }
+}
+
+/// What the daemon says of a foreign pod, whose status is not its own; nothing when there is no daemon.
+fn problem(home: &HostHome, release: &ReleaseDir) -> Result<String, CommandError> {
+    match hostfiles::read_if_present::<PodProblem>(&release.problem())? {
+        Some(problem) if has_daemon(home.path())? => Ok(problem.0),
+        _ => Ok(String::new()),
     }
 }
 

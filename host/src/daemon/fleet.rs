@@ -123,7 +123,9 @@ impl Fleet {
     }
 
     fn start(&mut self, id: ReleaseId, desired: Option<DesiredRelease>) {
-        let is_foreign = desired.as_ref().is_some_and(|desired| desired.is_foreign);
+        let is_foreign = desired
+            .as_ref()
+            .is_some_and(|desired| desired.program.is_some());
         let order = Order {
             desired: watch::Sender::new(desired),
             look: Arc::default(),

@@ -381,7 +381,7 @@ fn desired(pod: CompiledPod, state: PodState) -> DesiredRelease {
     DesiredRelease {
         state: Ok(Some(state)),
         pod: Ok(Arc::new(pod)),
-        is_foreign: false,
+        program: None,
         configs: BTreeMap::from([("conf".parse().unwrap(), "1".to_owned())]),
         mappings: vec!["61000:30000:10:false".parse().unwrap()],
         mappings_problem: None,

@@ -3,6 +3,7 @@
 //! Pure: events change it, and `plan` reads it. It knows no file and no process but by number.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use hostfiles::PodVerb;
 use names::{PodState, VolumeName};
@@ -25,6 +26,22 @@ pub(super) struct Call {
     pub(super) words: Vec<String>,
     /// Why.
     pub(super) cause: Cause,
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.verb.as_str())?;
+        self.words.iter().try_for_each(|word| write!(f, " {word}"))
+    }
+}
+
+/// A verb that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failed {
+    /// Which.
+    pub(super) call: Call,
+    /// A line for people.
+    pub(super) why: String,
 }
 
 /// Why a verb is called.
@@ -53,8 +70,14 @@ pub(super) struct Last {
 pub(super) struct Life {
     /// What `pod.state` says; none when nothing does.
     pub(super) wanted: Option<PodState>,
+    /// True when no verb can be called: the program is gone or not executable.
+    pub(super) is_blocked: bool,
+    /// What could not be read of the release, or called.
+    pub(super) problem: Option<String>,
     /// What the program says of itself.
     pub(super) seen: Seen,
+    /// The verb that failed, until one succeeds or something else is wanted.
+    pub(super) failed: Option<Failed>,
     /// The verb that is under way.
     pub(super) busy: Option<Call>,
     /// What was done for `pod.state`.
@@ -84,6 +107,7 @@ impl Life {
     pub(super) fn want(&mut self, wanted: Option<PodState>) {
         if self.wanted != wanted {
             self.wanted = wanted;
+            self.failed = None;
             self.calm();
         }
     }
@@ -143,8 +167,13 @@ impl Life {
     }
 
     /// The verb that was under way has ended.
-    pub(super) fn end(&mut self, succeeded: bool, now: u64) {
+    pub(super) fn end(&mut self, ended: Result<(), String>, now: u64) {
         let Some(call) = self.busy.take() else { return };
+        let succeeded = ended.is_ok();
+        self.failed = ended.err().map(|why| Failed {
+            call: call.clone(),
+            why,
+        });
         match call.cause {
             Cause::Wanted => {
                 if let Some(last) = &mut self.last {

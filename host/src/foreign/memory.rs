@@ -28,6 +28,11 @@ pub(super) struct Memory {
 }
 
 impl Memory {
+    /// True when a driver has left something there.
+    pub(super) fn is_in(run_dir: &Path) -> bool {
+        run_dir.join(FILE).exists()
+    }
+
     /// What lies there. After a start of the machine nothing runs any more, whatever was called before.
     pub(super) fn read(run_dir: &Path) -> Self {
         let boot = boot_id().unwrap_or_default();

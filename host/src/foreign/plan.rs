@@ -22,10 +22,10 @@ pub(super) struct Plan {
     pub(super) wake_at: Option<u64>,
 }
 
-/// Which verb should begin now, if none is under way.
+/// Which verb should begin now, if none is under way and one can be called.
 #[must_use]
 pub(super) fn plan(life: &Life, now: u64) -> Plan {
-    if life.busy.is_some() {
+    if life.busy.is_some() || life.is_blocked {
         return Plan {
             call: None,
             wake_at: fresh_until(life, now),
@@ -76,13 +76,9 @@ fn fresh_until(life: &Life, now: u64) -> Option<u64> {
 }
 
 /// The verb that `pod.state` asks for, and when it may begin.
-fn due(life: &Life) -> Option<(u64, Call)> {
+pub(super) fn due(life: &Life) -> Option<(u64, Call)> {
     let wanted = life.wanted?;
-    let verb = match wanted {
-        PodState::Running => PodVerb::Run,
-        PodState::Stopped => PodVerb::Stop,
-        PodState::Removed => PodVerb::Rm,
-    };
+    let verb = verb_for(wanted);
     if is_so(life, wanted) {
         return None;
     }
@@ -103,6 +99,15 @@ fn due(life: &Life) -> Option<(u64, Call)> {
         cause: Cause::Wanted,
     };
     Some((at.max(life.not_before_ms), call))
+}
+
+/// The verb that brings a pod into this state.
+pub(super) fn verb_for(wanted: PodState) -> PodVerb {
+    match wanted {
+        PodState::Running => PodVerb::Run,
+        PodState::Stopped => PodVerb::Stop,
+        PodState::Removed => PodVerb::Rm,
+    }
 }
 
 /// True when the pod is as it is wanted, as far as its program says. One that says nothing is as the last

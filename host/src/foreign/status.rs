@@ -14,7 +14,7 @@ use crate::process::{ProcessId, started_s};
 /// A longer status is none.
 const BYTES_MAX: u64 = 65_536;
 /// What was not written again for so long leads no traffic any more.
-const FRESH_S: u64 = 600;
+pub(super) const FRESH_S: u64 = 600;
 /// A process that was started so much later than the status was written is another one, which has got the
 /// number: clocks may be corrected by less.
 const SLACK_S: u64 = 5;

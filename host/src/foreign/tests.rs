@@ -4,12 +4,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use hostfiles::{PodVerb, replace};
+use hostfiles::{PodVerb, ReleaseDir, replace};
 use names::PodState;
 
+use super::explain::explain;
 use super::life::{Call, Cause, Last, Life};
 use super::plan::{is_routed, plan};
-use super::program::is_foreign;
+use super::program::program_of;
 use super::status::{Look, Seen};
 
 const NOW: u64 = 1_000_000;
@@ -39,6 +40,7 @@ fn verb(life: &Life, now: u64) -> Option<&'static str> {
 }
 
 fn put(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
     replace(path, text.as_bytes(), 0o644).unwrap();
 }
 
@@ -95,13 +97,13 @@ fn what_fails_waits_longer_and_longer_until_something_else_is_wanted() {
         let call = plan(&pod, now).call.unwrap();
         pod.begin(call);
         assert_eq!(verb(&pod, now), None, "one verb at a time");
-        pod.end(false, now);
+        pod.end(Err("no".to_owned()), now);
         let at = plan(&pod, now).wake_at.unwrap();
         waits.push((at - now) / 1_000);
         now = at;
     }
     assert_eq!(waits, [0, 1, 2, 4, 8, 16, 32, 60, 60]);
-    pod.end(false, now);
+    pod.end(Err("no".to_owned()), now);
     pod.want(Some(PodState::Stopped));
     assert_eq!(verb(&pod, now), Some("stop"));
 }
@@ -119,7 +121,7 @@ fn a_crash_after_a_long_time_is_no_crash_loop() {
     let mut pod = life(PodState::Running, Look::Nothing, None);
     let crash_after = |pod: &mut Life, now: u64, lasted: u64| {
         pod.begin(plan(pod, now).call.unwrap());
-        pod.end(true, now);
+        pod.end(Ok(()), now);
         pod.see(up(), now);
         pod.see(lost(), now + lasted);
         plan(pod, now + lasted)
@@ -142,7 +144,7 @@ fn a_verb_that_changes_nothing_is_called_again_after_a_while() {
     let mut pod = life(PodState::Running, Look::Nothing, None);
     pod.see(Seen::read(&path, NOW / 1_000), NOW);
     pod.begin(plan(&pod, NOW).call.unwrap());
-    pod.end(true, NOW);
+    pod.end(Ok(()), NOW);
     let again = plan(&pod, NOW);
     assert_eq!((again.call, again.wake_at), (None, Some(NOW + 10_000)));
     assert_eq!(verb(&pod, NOW + 10_000), Some("run"));
@@ -166,11 +168,11 @@ fn requests_come_first_and_take_traffic_away_first() {
     assert_eq!(verb(&pod, NOW), Some("signal"));
     pod.begin(asked(PodVerb::Signal));
     assert!(is_routed(&pod, NOW));
-    pod.end(true, NOW);
+    pod.end(Ok(()), NOW);
     assert_eq!(verb(&pod, NOW), Some("reload-configs"));
     pod.begin(asked(PodVerb::Rerun));
     assert!(!is_routed(&pod, NOW));
-    pod.end(false, NOW);
+    pod.end(Err("no".to_owned()), NOW);
     assert!(pod.changed.is_empty(), "it has read its configs");
     pod.see(Seen::default(), NOW);
     assert_eq!(verb(&pod, NOW), Some("run"), "a rerun that failed");
@@ -269,22 +271,110 @@ fn a_number_that_another_process_has_got_means_nobody() {
 }
 
 #[test]
-fn a_program_is_what_can_be_executed_and_is_no_compiled_pod() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("pod");
-    let compiled = format!("{}\nformat: 1\n", podspec::FIRST_LINE);
+fn no_verb_is_called_that_cannot_be() {
+    let mut pod = life(PodState::Running, Look::Nothing, None);
+    pod.asked = Some(asked(PodVerb::Signal));
+    pod.is_blocked = true;
+    assert_eq!(plan(&pod, NOW), super::plan::Plan::default());
+    pod.is_blocked = false;
+    assert_eq!(verb(&pod, NOW), Some("signal"));
+}
+
+#[test]
+fn what_is_wrong_is_said_in_one_line() {
+    use Look::{Exited, Nothing, Removed, Up};
+    use PodState::{Removed as Remove, Running, Stopped};
+    let said = |life: &Life| explain(life, NOW, std::time::Duration::from_secs(600));
+    let done = |verb| Some((verb, true));
     let table = [
-        ("#!/bin/sh\n", 0o755, true),
-        ("\u{7f}ELF…", 0o700, true),
-        ("#!/bin/sh\n", 0o644, false),
-        ("", 0o755, false),
-        ("echo\n", 0o755, false),
-        (compiled.as_str(), 0o755, false),
+        (Running, Nothing, None, None),
+        (
+            Running,
+            Nothing,
+            done(PodVerb::Run),
+            Some("has written no .pod.status"),
+        ),
+        (
+            Running,
+            Exited,
+            done(PodVerb::Run),
+            Some("ended by itself or by hand"),
+        ),
+        (
+            Running,
+            Removed,
+            done(PodVerb::Run),
+            Some("ended by itself or by hand"),
+        ),
+        (Running, Up, done(PodVerb::Run), Some("names no `pid`")),
+        (Stopped, Exited, done(PodVerb::Stop), None),
+        (
+            Stopped,
+            Up,
+            done(PodVerb::Stop),
+            Some("`stop` has succeeded, and"),
+        ),
+        (
+            Remove,
+            Up,
+            done(PodVerb::Rm),
+            Some("`rm` has succeeded, and"),
+        ),
+        (Remove, Removed, done(PodVerb::Rm), None),
     ];
-    for (text, mode, expected) in table {
-        put(&path, text);
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        assert_eq!(is_foreign(&path), expected, "{text} {mode:o}");
+    for (wanted, look, last, expected) in table {
+        let found = said(&life(wanted, look, last));
+        let fits = match (&found, expected) {
+            (Some(found), Some(expected)) => found.contains(expected),
+            (found, expected) => found.is_none() && expected.is_none(),
+        };
+        assert!(fits, "{wanted} {look:?}: {found:?}");
     }
-    assert!(!is_foreign(folder.path()));
+    let mut pod = life(Running, Up, done(PodVerb::Run));
+    pod.seen.ready_until_ms = Some(NOW + 1);
+    assert_eq!(said(&pod), None);
+    pod.seen.ready_until_ms = Some(NOW);
+    assert!(said(&pod).unwrap().contains("older than 600 s"));
+    let mut pod = life(Running, Nothing, None);
+    for _ in 0..3 {
+        pod.begin(plan(&pod, u64::MAX).call.unwrap());
+        assert_eq!(
+            said(&pod).unwrap().rsplit("; ").next().unwrap(),
+            "`run` is under way, and is ended after 600 s"
+        );
+        pod.end(Err("ended with 3: cannot".to_owned()), NOW);
+    }
+    assert_eq!(
+        said(&pod).unwrap(),
+        "`run` failed: ended with 3: cannot; tries: 3, the next one after 2 s; its logs say more"
+    );
+    pod.want(Some(Stopped));
+    assert_eq!(said(&pod), None);
+}
+
+#[test]
+fn a_program_is_no_compiled_pod_and_stays_one_when_it_is_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let release = ReleaseDir::new(folder.path());
+    let compiled = format!("{}\nformat: 1\n", podspec::FIRST_LINE);
+    let (good, bad) = (Some(true), Some(false));
+    let table = [
+        ("#!/bin/sh\n", 0o755, good, good),
+        ("\u{7f}ELF…", 0o700, good, good),
+        ("#!/bin/sh\n", 0o644, bad, bad),
+        ("", 0o755, None, bad),
+        ("echo\n", 0o755, None, bad),
+    ];
+    for (text, mode, unknown, driven) in table {
+        put(&release.pod(), text);
+        fs::set_permissions(release.pod(), fs::Permissions::from_mode(mode)).unwrap();
+        let found = || program_of(&release).map(|program| program.is_ok());
+        let _ = fs::remove_dir_all(release.run_dir());
+        assert_eq!(found(), unknown, "{text} {mode:o}");
+        put(&release.run_dir().join("foreign.json"), "");
+        assert_eq!(found(), driven, "{text} {mode:o}");
+    }
+    put(&release.pod(), &compiled);
+    fs::remove_dir_all(release.run_dir()).unwrap();
+    assert_eq!(program_of(&release), None);
 }

@@ -1,6 +1,7 @@
 //! Calls one verb of a foreign pod: below a step runner of its own, with a deadline, and writes what it
 //! said into the logs of the release.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use super::life::Call;
 use crate::hands::Hands;
 use crate::log::one_line;
 use crate::shim::append_to_log;
+use crate::steps::StepError;
 use crate::system::since_epoch;
 
 /// What the program finds in its environment of the daemon's.
@@ -31,9 +33,11 @@ const INHERITED: [&str; 13] = [
 ];
 /// So many lines of each stream of a verb are kept; the last ones, because they say how it ended.
 const LINES_MAX: usize = 200;
+/// So much of its last line is quoted where it failed.
+const WORDS_CHARS: usize = 120;
 
-/// Calls it. False when it failed, which was said.
-pub(super) async fn call(hands: Hands, call: Call, limit: Duration) -> bool {
+/// Calls it. An error says why it failed, and was said already.
+pub(super) async fn call(hands: Hands, call: Call, limit: Duration) -> Result<(), String> {
     let mut args = vec![call.verb.as_str().to_owned()];
     if binds_ports(&call) {
         args.push(format!("--host-interface={}", hands.address()));
@@ -44,7 +48,7 @@ pub(super) async fn call(hands: Hands, call: Call, limit: Duration) -> bool {
         ..StepOptions::default()
     };
     let line = args.join(" ");
-    hands.note(&format!("calls `{line}`"));
+    hands.note_beside(format!("calls `{line}`")).await;
     // Only what begins something may be broken off: what ends it is never in vain.
     let is_cancellable = matches!(
         call.verb,
@@ -54,24 +58,29 @@ pub(super) async fn call(hands: Hands, call: Call, limit: Duration) -> bool {
         .runner()
         .verb(call.verb.as_str(), args, options, limit, is_cancellable)
         .await;
-    let failure = match ended {
+    let ended = match ended {
         Ok(answer) => {
             let status = answer.exit;
+            let said = last_words(&answer.stderr);
             let id = hands.id();
             let name = format!("{}-{}", id.pod, id.version);
             let release = hands.release().clone();
             let keep = move || keep_output(&release, &name, &answer);
             // A disk that blocks costs the lines and nothing else.
             let _ = tokio::task::spawn_blocking(keep).await;
-            (status != 0).then(|| format!("ended with {status}"))
+            match status {
+                0 => Ok(()),
+                _ => Err(format!("ended with {status}{said}")),
+            }
         }
-        Err(error) => Some(one_line(&error)),
+        Err(error) => Err(not_ended(&error)),
     };
-    match &failure {
-        None => hands.note(&format!("`{line}` is done")),
-        Some(failure) => hands.note(&format!("`{line}` failed: {failure}")),
-    }
-    failure.is_none()
+    let news = match &ended {
+        Ok(()) => format!("`{line}` is done"),
+        Err(why) => format!("`{line}` failed: {why}"),
+    };
+    hands.note_beside(news).await;
+    ended
 }
 
 /// The verbs that take an address, when they concern the whole pod.
@@ -81,6 +90,29 @@ fn binds_ports(call: &Call) -> bool {
         PodVerb::Rerun => call.words.iter().all(|word| word.starts_with('-')),
         _ => false,
     }
+}
+
+/// Why it did not come to its end. The file is there, so what was not found is what should read it.
+fn not_ended(error: &StepError) -> String {
+    let line = one_line(error);
+    match error {
+        StepError::Start { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            format!("{line}; is the interpreter that its first line names on this host?")
+        }
+        _ => line,
+    }
+}
+
+/// What it said last of its failure, in the form of a message's end.
+fn last_words(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let line = text.lines().rev().find(|line| !line.trim().is_empty());
+    let Some(line) = line else {
+        return String::new();
+    };
+    let line = line.trim().replace(char::is_control, " ");
+    let line: String = line.chars().take(WORDS_CHARS).collect();
+    format!(": {line}")
 }
 
 fn keep_output(release: &ReleaseDir, name: &str, answer: &Answer) {

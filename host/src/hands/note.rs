@@ -8,6 +8,13 @@ use crate::shim::append_to_log;
 use crate::system::since_epoch;
 
 impl Hands {
+    /// Says and writes one line, on a thread that may wait for a disk.
+    pub(crate) async fn note_beside(&self, line: String) {
+        let hands = self.clone();
+        // A line that is lost to the end of the daemon costs nothing else.
+        let _ = tokio::task::spawn_blocking(move || hands.note(&line)).await;
+    }
+
     /// Says and writes one line.
     pub(crate) fn note(&self, line: &str) {
         self.around.log.info(format_args!("{}: {line}", self.id()));

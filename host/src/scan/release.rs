@@ -12,7 +12,7 @@ use names::{PodState, ReleaseId, VolumeName};
 use podspec::{CompiledPod, VolumeKind};
 
 use super::configs;
-use crate::foreign::is_foreign;
+use crate::foreign::program_of;
 use crate::log::one_line;
 
 /// What one release should be. What could not be read is a line for people.
@@ -22,9 +22,9 @@ pub struct DesiredRelease {
     pub state: Result<Option<PodState>, String>,
     /// The compiled pod.
     pub pod: Result<Arc<CompiledPod>, String>,
-    /// True when there is no compiled pod because its place is taken by a program that obeys the Pod API
-    /// itself.
-    pub is_foreign: bool,
+    /// The program that obeys the Pod API itself and has taken the place of the compiled pod, if one has; or
+    /// why it cannot be called.
+    pub program: Option<Result<(), String>>,
     /// A checksum of the content of each config that is there.
     pub configs: BTreeMap<VolumeName, String>,
     /// Cluster ports that lead to it while it is ready.
@@ -38,7 +38,8 @@ impl DesiredRelease {
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         let problems = [
-            self.pod.as_ref().err().filter(|_| !self.is_foreign),
+            self.pod.as_ref().err().filter(|_| self.program.is_none()),
+            self.program.as_ref().and_then(|found| found.as_ref().err()),
             self.state.as_ref().err(),
             self.mappings_problem.as_ref(),
         ];
@@ -76,10 +77,10 @@ impl Reading {
     /// Reads the release in this directory.
     pub fn read(&mut self, id: &ReleaseId, directory: &ReleaseDir) -> DesiredRelease {
         let pod = self.pod(id, &directory.pod());
-        let is_foreign = pod.is_err() && is_foreign(&directory.pod());
+        let program = pod.as_ref().err().and_then(|_| program_of(directory));
         let configs = match &pod {
             Ok(pod) => checksums(configs_of(pod), directory),
-            Err(_) if is_foreign => checksums(configs_in(directory), directory),
+            Err(_) if program.is_some() => checksums(configs_in(directory), directory),
             Err(_) => BTreeMap::new(),
         };
         let (mappings, mappings_problem) =
@@ -91,7 +92,7 @@ impl Reading {
         DesiredRelease {
             state,
             pod,
-            is_foreign,
+            program,
             configs,
             mappings,
             mappings_problem,

@@ -65,7 +65,7 @@ impl History {
         let desired = DesiredRelease {
             state: Ok(Some(PodState::Running)),
             pod: Ok(Arc::clone(&pods[0])),
-            is_foreign: false,
+            program: None,
             configs: BTreeMap::from([("conf".parse().unwrap(), "0".to_owned())]),
             mappings: vec!["61000:30000:10:false".parse().unwrap()],
             mappings_problem: None,
