@@ -22,6 +22,7 @@ impl<W: World> Driver<W> {
         }
         self.life.removed = !found.remains;
         self.place_units(found);
+        self.take_in_ends(found);
         let running: Vec<_> = found.running.keys().cloned().collect();
         for unit in running {
             self.watch_end(unit);
@@ -42,13 +43,10 @@ impl<W: World> Driver<W> {
     }
 
     fn place_units(&mut self, found: &Found) {
+        let now = self.clock.now_ms();
         for unit in &mut self.life.units {
-            let memory = found
-                .memory
-                .units
-                .get(&unit.name)
-                .cloned()
-                .unwrap_or_default();
+            let memory = found.memory.units.get(&unit.name);
+            let memory = memory.cloned().unwrap_or_default();
             let has_probe = found
                 .spec
                 .as_ref()
@@ -56,37 +54,74 @@ impl<W: World> Driver<W> {
                 .is_some_and(|unit| unit.startup_probe.is_some());
             unit.start_count = memory.start_count;
             unit.counted_from = memory.counted_from;
-            if let Some((since, start_count)) = found.running.get(&unit.name) {
-                let passed = !has_probe || (memory.passed && memory.start_count == *start_count);
-                unit.start_count = *start_count;
-                unit.failures = memory.failures;
-                unit.started = memory.started || passed;
-                unit.ready = memory.ready && passed;
-                unit.nudge = memory.nudge;
-                unit.phase = Phase::Up {
-                    since: *since,
-                    passed,
-                };
-            } else if let Some((at, start_count, end)) = found.exited.get(&unit.name)
-                // Else it ended before its pod was last wanted to run, or as a unit of another pod.
-                && *start_count > memory.counted_from
-            {
-                // The memory may be of before that start: it was not written, or could not be.
-                unit.start_count = unit.start_count.max(*start_count);
-                let reason = if memory.asked_to_end {
-                    EndReason::Asked(StopReason::Pod)
-                } else {
-                    EndReason::Own
-                };
-                unit.failures = memory.failures.max(1);
-                unit.started = memory.started;
-                unit.nudge = memory.nudge;
-                unit.trouble = end.why.clone();
+            unit.failures = memory.failures;
+            unit.started = memory.started;
+            let run = match (found.running.get(&unit.name), found.exited.get(&unit.name)) {
+                (Some((since, start_count)), _) => (*since, *start_count),
+                // Else it ended before its pod was last wanted to run, or as a unit of another pod; or a
+                // later start was begun, of which nothing has remained: it is begun again.
+                (None, Some((at, start_count, _)))
+                    if *start_count > memory.counted_from && *start_count >= memory.start_count =>
+                {
+                    (*at, *start_count)
+                }
+                (None, _) => continue,
+            };
+            let (since, start_count) = run;
+            // The memory may be of before that start: it was not written, or could not be.
+            let known = memory.start_count == start_count;
+            let passed = !has_probe || (memory.passed && known);
+            let asked = memory.asked_to_end.filter(|_| known);
+            unit.start_count = start_count;
+            unit.started |= passed;
+            unit.ready = memory.ready && passed;
+            unit.nudge = memory.nudge;
+            unit.startup_from = now;
+            // What should end is asked again: whether the daemon before came to it, nobody knows.
+            unit.unhealthy = asked == Some(StopReason::Unhealthy);
+            unit.cycle = (memory.cycle && known) || asked == Some(StopReason::Restart);
+            unit.phase = Phase::Up { since, passed };
+        }
+    }
+
+    /// Takes in the ends of units that ended while no daemon was there, as if it had seen them.
+    fn take_in_ends(&mut self, found: &Found) {
+        for (name, (at, start_count, end)) in &found.exited {
+            let memory = found.memory.units.get(name);
+            let memory = memory.filter(|memory| memory.start_count == *start_count);
+            let asked = memory.and_then(|memory| memory.asked_to_end);
+            let Some(unit) = self.life.unit_mut(name).filter(|unit| {
+                unit.start_count == *start_count && matches!(unit.phase, Phase::Up { .. })
+            }) else {
+                continue;
+            };
+            if memory.is_some_and(|memory| memory.has_ended) {
+                let reason = asked.map_or(EndReason::Own, EndReason::Asked);
+                unit.forget_run();
+                unit.trouble.clone_from(&end.why);
                 unit.phase = Phase::Exited {
                     at: *at,
                     code: end.code,
                     reason,
                 };
+                continue;
+            }
+            if let Some(reason) = asked {
+                unit.phase = Phase::Stopping {
+                    since: *at,
+                    killed: None,
+                    reason,
+                };
+            }
+            let exited = Event::Exited {
+                unit: name.clone(),
+                start_count: *start_count,
+                code: end.code,
+                why: end.why.clone(),
+                is_elsewhere: end.is_elsewhere,
+            };
+            if let Some(spec) = self.spec.clone() {
+                self.life.apply(&spec, exited, *at);
             }
         }
     }

@@ -50,8 +50,13 @@ pub struct UnitMemory {
     pub passed: bool,
     /// True when its readiness probe last succeeded.
     pub ready: bool,
-    /// True when the daemon asked it to end together with its pod, or to be started again.
-    pub asked_to_end: bool,
+    /// True when the end of that start is in `failures` and `started` already.
+    pub has_ended: bool,
+    /// Why the daemon asked that process to end; none when it did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked_to_end: Option<StopReason>,
+    /// True when it should be started once more, whatever its restart policy says.
+    pub cycle: bool,
     /// What it should take notice of and has not yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nudge: Option<Nudge>,
@@ -60,8 +65,6 @@ pub struct UnitMemory {
 impl<W: World> Driver<W> {
     pub(super) fn remember(&self) -> Memory {
         let units = self.life.units.iter().map(|unit| {
-            let asked =
-                |reason: StopReason| matches!(reason, StopReason::Pod | StopReason::Restart);
             let memory = UnitMemory {
                 start_count: unit.start_count,
                 counted_from: unit.counted_from,
@@ -70,20 +73,9 @@ impl<W: World> Driver<W> {
                 passed: matches!(unit.phase, Phase::Up { passed: true, .. }),
                 ready: unit.ready,
                 nudge: self.nudge_of(unit),
-                asked_to_end: match unit.phase {
-                    Phase::Stopping { reason, .. }
-                    | Phase::Exited {
-                        reason: EndReason::Asked(reason),
-                        ..
-                    } => asked(reason),
-                    Phase::Absent
-                    | Phase::Starting
-                    | Phase::Up { .. }
-                    | Phase::Exited {
-                        reason: EndReason::Own,
-                        ..
-                    } => false,
-                },
+                has_ended: matches!(unit.phase, Phase::Exited { .. }),
+                asked_to_end: asked_to_end(unit),
+                cycle: unit.cycle,
             };
             (unit.name.clone(), memory)
         });
@@ -106,5 +98,22 @@ impl<W: World> Driver<W> {
             }
             _ => unit.nudge,
         }
+    }
+}
+
+fn asked_to_end(unit: &UnitLife) -> Option<StopReason> {
+    match unit.phase {
+        Phase::Stopping { reason, .. }
+        | Phase::Exited {
+            reason: EndReason::Asked(reason),
+            ..
+        } => Some(reason),
+        Phase::Exited {
+            reason: EndReason::Own,
+            ..
+        }
+        | Phase::Absent
+        | Phase::Starting
+        | Phase::Up { .. } => None,
     }
 }

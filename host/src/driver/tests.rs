@@ -1,5 +1,6 @@
 //! The driver in a fake world, with the time standing still until everything has been done.
 
+mod adoption;
 mod requests;
 mod survival;
 

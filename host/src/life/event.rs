@@ -136,7 +136,12 @@ impl Life {
                 since,
                 start_count,
                 incomplete,
-            } => self.survived(spec, &unit, since, start_count, incomplete),
+            } => {
+                self.survived(spec, &unit, since, start_count, incomplete);
+                if let Some(unit) = self.unit_mut(&unit) {
+                    unit.startup_from = now;
+                }
+            }
             Event::Configs(changed) => self.configs_changed(spec, &changed),
             Event::Unheld => {
                 self.outdated = self.operation.is_some();
@@ -212,6 +217,7 @@ impl Life {
                     unit.phase = Phase::Starting;
                 }
                 Operation::Stop(_, reason) => {
+                    unit.forget_failures_if_healthy(now);
                     unit.phase = Phase::Stopping {
                         since: now,
                         killed: None,
@@ -292,6 +298,7 @@ impl Life {
                     since: now,
                     passed: !needs_probe,
                 };
+                unit.startup_from = now;
                 unit.started |= !needs_probe;
                 unit.trouble = None;
             }

@@ -1,7 +1,7 @@
 //! What the end of a unit's process means, and what it means when its exit status becomes known later.
 
 use names::UnitName;
-use podspec::{CompiledPod, Restart, StartupCheck};
+use podspec::{CompiledPod, Restart, StartupCheck, Unit};
 
 use super::{EndReason, HEALTHY_AFTER_MS, Life, Phase, StopReason, UnitLife};
 
@@ -18,39 +18,36 @@ impl Life {
         code: Option<i32>,
         now: u64,
     ) {
-        let ends_by_itself = ends_by_itself(spec, name);
-        let Some(unit) = self
-            .unit_mut(name)
-            .filter(|unit| unit.start_count == start_count)
+        let of_start = |unit: &&mut UnitLife| unit.start_count == start_count;
+        let (Some(declared), Some(unit)) = (spec.unit(name), self.unit_mut(name).filter(of_start))
         else {
             return;
         };
-        let (reason, up_ms, passed) = match unit.phase {
-            Phase::Up { since, passed } => (EndReason::Own, now.saturating_sub(since), passed),
-            Phase::Stopping { reason, .. } => (EndReason::Asked(reason), 0, true),
+        unit.forget_failures_if_healthy(now);
+        let reason = match unit.phase {
+            Phase::Up { .. } => EndReason::Own,
+            Phase::Stopping { reason, .. } => EndReason::Asked(reason),
             Phase::Absent | Phase::Starting | Phase::Exited { .. } => return,
         };
         if unit.incomplete && reason == EndReason::Asked(StopReason::Unhealthy) {
             unit.forget_run();
             return unit.start_failed(now);
         }
-        let finished = reason == EndReason::Own && ends_by_itself && code == Some(0);
         unit.forget_run();
         unit.phase = Phase::Exited {
             at: now,
             code,
             reason,
         };
-        if finished || (passed && up_ms >= HEALTHY_AFTER_MS) {
-            unit.failures = 0;
-        }
+        let ended_well = reason == EndReason::Own && code == Some(0);
         match reason {
-            EndReason::Own | EndReason::Asked(StopReason::Unhealthy) => {
-                unit.failures = unit.failures.saturating_add(u32::from(!finished));
-            }
             EndReason::Asked(StopReason::Pod | StopReason::Restart) => unit.failures = 0,
+            EndReason::Own if ended_well && may_end(declared) => unit.failures = 0,
+            EndReason::Own | EndReason::Asked(StopReason::Unhealthy) => {
+                unit.failures = unit.failures.saturating_add(1);
+            }
         }
-        if finished && !unit.started {
+        if ended_well && starts_by_ending(declared) && !unit.started {
             unit.started = true;
             self.nudge_those_waiting_for(spec, name);
         }
@@ -92,9 +89,9 @@ impl Life {
         start_count: u32,
         code: i32,
     ) {
-        let ends_by_itself = ends_by_itself(spec, name);
         let of_start = |unit: &&mut UnitLife| unit.start_count == start_count;
-        let Some(unit) = self.unit_mut(name).filter(of_start) else {
+        let (Some(declared), Some(unit)) = (spec.unit(name), self.unit_mut(name).filter(of_start))
+        else {
             return;
         };
         let Phase::Exited {
@@ -111,18 +108,39 @@ impl Life {
             reason,
         };
         unit.not_before = 0;
-        if reason == EndReason::Own && ends_by_itself && code == 0 {
+        let ended_well = reason == EndReason::Own && code == 0;
+        if ended_well && may_end(declared) {
             unit.failures = 0;
-            if !unit.started {
-                unit.started = true;
-                self.nudge_those_waiting_for(spec, name);
-            }
+        }
+        if ended_well && starts_by_ending(declared) && !unit.started {
+            unit.started = true;
+            self.nudge_those_waiting_for(spec, name);
+        }
+    }
+}
+
+impl UnitLife {
+    /// A run that was long enough makes good for the failures before it, however it ends.
+    pub(super) fn forget_failures_if_healthy(&mut self, now: u64) {
+        if let Phase::Up {
+            since,
+            passed: true,
+        } = self.phase
+            && now.saturating_sub(since) >= HEALTHY_AFTER_MS
+        {
+            self.failures = 0;
         }
     }
 }
 
 /// True for a unit that has started when it has ended well.
-fn ends_by_itself(spec: &CompiledPod, name: &UnitName) -> bool {
-    let startup = spec.unit(name).and_then(|unit| unit.startup_probe.as_ref());
+fn starts_by_ending(unit: &Unit) -> bool {
+    let startup = unit.startup_probe.as_ref();
     startup.is_some_and(|probe| probe.check == StartupCheck::Exit)
+}
+
+/// True for a unit whose end is no failure when its exit status is 0. One that is always started again
+/// would otherwise be started again and again without a pause.
+fn may_end(unit: &Unit) -> bool {
+    unit.restart != Restart::Always
 }

@@ -41,7 +41,8 @@ pub enum Phase {
 }
 
 /// Why a running unit is asked to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum StopReason {
     /// The release should not run any more.
     Pod,
@@ -125,6 +126,9 @@ pub struct UnitLife {
     pub failed_nudge: Option<FailedNudge>,
     /// True when it should be started once more, whatever its restart policy says.
     pub cycle: bool,
+    /// Since when it may take its time to start: since its start, or since a daemon has taken it over that
+    /// has not seen what it did before.
+    pub startup_from: u64,
     /// True when its readiness probe last succeeded in this run.
     pub ready: bool,
     /// True when its liveness probe failed in this run.
@@ -157,6 +161,7 @@ impl UnitLife {
             nudge: None,
             failed_nudge: None,
             cycle: false,
+            startup_from: 0,
             ready: false,
             unhealthy: false,
             incomplete: false,
@@ -186,7 +191,7 @@ impl UnitLife {
     }
 
     /// Forgets what belonged to the run that ended or begins.
-    pub(super) fn forget_run(&mut self) {
+    pub(crate) fn forget_run(&mut self) {
         self.failed_nudge = None;
         self.ready = false;
         self.unhealthy = false;

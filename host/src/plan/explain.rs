@@ -96,10 +96,10 @@ fn under_way(spec: &CompiledPod, life: &Life, now: u64) -> Option<String> {
     let name = &unit.name;
     Some(match truth.phase {
         Phase::Starting => format!("unit {name} is being started"),
-        Phase::Up { since, .. } => {
+        Phase::Up { .. } => {
             let startup = unit.startup_probe.as_ref();
             let limit = startup.map_or(0, |probe| u64::from(probe.timeout_seconds) * 1_000);
-            let left = seconds(since.saturating_add(limit), now);
+            let left = seconds(truth.startup_from.saturating_add(limit), now);
             format!("unit {name} has {left} to pass its startup probe")
         }
         Phase::Stopping { since, .. } => {

@@ -48,6 +48,9 @@ fn life(spec: &CompiledPod, phase: Phase) -> Life {
         unit.phase = phase;
         unit.started = phase != Phase::Absent;
         unit.failures = u32::from(matches!(phase, Phase::Exited { .. }));
+        if let Phase::Up { since, .. } = phase {
+            unit.startup_from = since;
+        }
     }
     life
 }
@@ -169,10 +172,11 @@ fn units_start_in_order_and_wait_for_those_before() {
     let two = "- name: first\n  startupProbe:\n    timeoutSeconds: 10\n    check: {tcp: {port: 80}}\n- name: second";
     check(two, Phase::Absent, nothing, "start first");
     let waiting = |life: &mut Life| {
+        life.units[0].startup_from = NOW;
         life.units[0].phase = Phase::Up {
             since: NOW,
             passed: false,
-        }
+        };
     };
     check(
         two,
@@ -308,22 +312,53 @@ fn begun_and_done(unit: &str) -> [(u64, Event); 2] {
     ]
 }
 
+fn ended(code: i32) -> Event {
+    Event::Exited {
+        unit: "main".parse().unwrap(),
+        start_count: 1,
+        code: Some(code),
+        why: None,
+        is_elsewhere: false,
+    }
+}
+
 #[test]
 fn sixty_healthy_seconds_forget_the_failures() {
     let spec = pod("  restart: always");
+    let unhealthy = Operation::Stop("main".parse().unwrap(), StopReason::Unhealthy);
     for (up_ms, failures) in [(HEALTHY_AFTER_MS - 1, 5), (HEALTHY_AFTER_MS, 1)] {
+        let by_itself = vec![(up_ms, ended(1))];
+        // Its liveness probe has failed.
+        let asked = vec![
+            (up_ms, Event::Begun(unhealthy.clone())),
+            (up_ms, Event::Done(Ok(()))),
+            (up_ms + 2_000, ended(0)),
+        ];
+        for end in [by_itself, asked] {
+            let mut life = Life::new(&spec, PodState::Running);
+            life.units[0].failures = 4;
+            play(&spec, &mut life, begun_and_done("main"));
+            play(&spec, &mut life, end);
+            assert_eq!(life.units[0].failures, failures);
+        }
+    }
+}
+
+#[test]
+fn a_good_end_is_a_failure_only_of_a_unit_that_always_runs() {
+    for (restart, failures) in [
+        ("always", 5),
+        ("never", 0),
+        ("on-failure", 0),
+        ("on-config", 0),
+        ("on-interval:10", 0),
+    ] {
+        let spec = pod(&format!("  restart: {restart}"));
         let mut life = Life::new(&spec, PodState::Running);
         life.units[0].failures = 4;
         play(&spec, &mut life, begun_and_done("main"));
-        let exit = Event::Exited {
-            unit: "main".parse().unwrap(),
-            start_count: 1,
-            code: Some(1),
-            why: None,
-            is_elsewhere: false,
-        };
-        play(&spec, &mut life, [(up_ms, exit)]);
-        assert_eq!(life.units[0].failures, failures);
+        play(&spec, &mut life, [(1, ended(0))]);
+        assert_eq!(life.units[0].failures, failures, "{restart}");
     }
 }
 

@@ -35,10 +35,7 @@ impl Planner {
                     self.now,
                     Operation::Stop(unit.name.clone(), StopReason::Restart),
                 ),
-                Phase::Up {
-                    since,
-                    passed: false,
-                } => self.wait_for_startup(unit, truth, since),
+                Phase::Up { passed: false, .. } => self.wait_for_startup(unit, truth),
                 Phase::Up { passed: true, .. } => self.look_after(unit, truth),
                 Phase::Stopping { .. } => self.kill_when_due(unit, truth),
             }
@@ -59,11 +56,12 @@ impl Planner {
         }
     }
 
-    fn wait_for_startup(&mut self, unit: &Unit, truth: &UnitLife, since: u64) {
+    fn wait_for_startup(&mut self, unit: &Unit, truth: &UnitLife) {
         let Some(startup) = &unit.startup_probe else {
             return;
         };
-        if self.is_due(since.saturating_add(u64::from(startup.timeout_seconds) * 1_000)) {
+        let limit = u64::from(startup.timeout_seconds) * 1_000;
+        if truth.unhealthy || self.is_due(truth.startup_from.saturating_add(limit)) {
             self.operate(
                 self.now,
                 Operation::Stop(unit.name.clone(), StopReason::Unhealthy),

@@ -7,7 +7,7 @@ use names::PodState;
 
 use super::super::fake::Stage;
 use super::super::{End, Found, Memory, Survivor, UnitMemory};
-use crate::life::Nudge;
+use crate::life::{Nudge, StopReason};
 use crate::plan::tables::pod;
 
 fn survivor(incomplete: Option<&str>) -> Survivor {
@@ -207,7 +207,12 @@ async fn what_is_about_to_be_done_is_told_before() {
         "the route was there when the stop began"
     );
     let memory = before.memory.unwrap();
-    assert!(memory.units.values().all(|unit| unit.asked_to_end));
+    assert!(
+        memory
+            .units
+            .values()
+            .all(|unit| unit.asked_to_end == Some(StopReason::Pod))
+    );
 }
 
 fn memory_of_main(stage: &Stage) -> UnitMemory {
