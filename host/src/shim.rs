@@ -207,7 +207,7 @@ impl Unit {
             }
         };
         let killed = spec.group.as_ref().and_then(|group| {
-            let killed = group.killed_for_memory();
+            let killed = group.killed_for_memory(code);
             group.dissolve();
             killed
         });

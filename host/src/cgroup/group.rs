@@ -23,6 +23,10 @@ const KILL: &str = "cgroup.kill";
 /// Files that count how often something was killed for memory, in version 2 and 1.
 const MEMORY_EVENTS: [&str; 2] = ["memory.events", "memory.oom_control"];
 const MEMORY_KILLS: &str = "oom_kill";
+/// The exit status of what was ended by SIGKILL.
+const KILLED: i32 = 128 + 9;
+/// No process can be started in a group where this is zero.
+const PIDS_MAX: &str = "pids.max";
 
 /// How often what is in a group is killed before it is given up, as long as that may be.
 const SWEEPS_MAX: u32 = 200;
@@ -121,6 +125,10 @@ impl Group {
 
     /// Ends everything in the group and waits until that is gone.
     pub fn end_all(&self) {
+        for part in &self.parts {
+            // Where processes are not limited, what starts others faster than they are killed goes on until it fails.
+            let _ = room::write(&part.directory.join(PIDS_MAX), "0");
+        }
         for _ in 0..SWEEPS_MAX {
             for part in &self.parts {
                 // Where there is no such file, each process is killed by itself.
@@ -146,9 +154,10 @@ impl Group {
         }
     }
 
-    /// Why something in the group was killed, for people; none when the kernel did not have to.
+    /// What the kernel has killed in the group because of its limit, for people, when the unit ended with this
+    /// code; none when it did not have to.
     #[must_use]
-    pub fn killed_for_memory(&self) -> Option<String> {
+    pub fn killed_for_memory(&self, code: Option<i32>) -> Option<String> {
         let limit = self.memory_bytes?;
         let files = self.parts.iter().flat_map(|part| {
             let file = |name: &&str| part.directory.join(name);
@@ -156,8 +165,18 @@ impl Group {
         });
         let counts = files.filter_map(|file| fs::read_to_string(file).ok());
         let killed = counts.map(|text| kills(&text)).any(|count| count > 0);
-        killed.then(|| format!("killed for memory: limit {}", Limits::size(limit)))
+        killed.then(|| told(limit, code))
     }
+}
+
+/// In version 1 the kernel takes one process, and the unit may go on without it.
+fn told(limit: u64, code: Option<i32>) -> String {
+    let whom = if code == Some(KILLED) {
+        ""
+    } else {
+        "a process of it was "
+    };
+    format!("{whom}killed for memory: limit {}", Limits::size(limit))
 }
 
 /// The count in lines of `NAME COUNT`.
@@ -227,6 +246,15 @@ mod tests {
         check("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n", 1);
         check("oom_kill_disable 0\nunder_oom 0\n", 0);
         check("", 0);
+    }
+
+    #[test]
+    fn a_unit_that_went_on_was_not_killed_itself() {
+        let limit = 256 << 20;
+        assert_eq!(told(limit, Some(137)), "killed for memory: limit 256M");
+        let other = "a process of it was killed for memory: limit 256M";
+        assert_eq!(told(limit, Some(0)), other);
+        assert_eq!(told(limit, None), other);
     }
 
     #[test]
