@@ -65,7 +65,7 @@ pub(crate) enum Version {
     V2,
 }
 
-/// Why a limit cannot be kept here.
+/// Why a limit cannot be kept here. Long paths stand last: `ps` has one line for it.
 #[derive(Debug, thiserror::Error)]
 pub enum GroupError {
     /// The kernel has no such controller, or the machine does not show it.
@@ -76,7 +76,7 @@ pub enum GroupError {
     Outside(PathBuf),
     /// The controller was not handed down.
     #[error(
-        "the {controller} controller is not given to {place}: the unit of systemd above it needs `Delegate=yes`",
+        "there is no {controller} controller here: the unit of systemd above needs `Delegate=yes` ({place})",
         place = place.display()
     )]
     NotGiven {
@@ -85,6 +85,11 @@ pub enum GroupError {
         /// The group that has it not.
         place: PathBuf,
     },
+    /// The place belongs to somebody else.
+    #[error(
+        "this user may make no control groups: start the daemon as `simplenetesd systemd-unit` says ({0})"
+    )]
+    NotAllowed(PathBuf),
     /// The kernel refuses.
     #[error("cannot {what} {path}", path = path.display())]
     Refused {
@@ -106,16 +111,28 @@ impl GroupError {
         }
     }
 
+    /// What this user may not do in a place, with what can be done about it.
+    fn in_place_of(self, own: &Path) -> Self {
+        match self {
+            Self::Refused { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Self::NotAllowed(own.to_owned())
+            }
+            other => other,
+        }
+    }
+
     /// True when it stays so until somebody changes the machine.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        use io::ErrorKind::{NotFound, PermissionDenied, ReadOnlyFilesystem};
+        use io::ErrorKind::{NotFound, ReadOnlyFilesystem};
         match self {
-            Self::NotMounted(_) | Self::Outside(_) | Self::NotGiven { .. } => true,
-            Self::Refused { source, .. } => matches!(
-                source.kind(),
-                NotFound | PermissionDenied | ReadOnlyFilesystem
-            ),
+            Self::NotMounted(_)
+            | Self::Outside(_)
+            | Self::NotGiven { .. }
+            | Self::NotAllowed(_) => true,
+            Self::Refused { source, .. } => {
+                matches!(source.kind(), NotFound | ReadOnlyFilesystem)
+            }
         }
     }
 }

@@ -15,7 +15,10 @@ use super::layout::Place;
 use super::{Controller, GroupError, Version};
 
 /// The group whose children are the groups of units.
-pub(super) const ROOM: &str = "simplenetes";
+const ROOM: &str = "simplenetes";
+/// The group in which that of a service has the name of the service, see [`rooms`].
+const SLICE: &str = "simplenetes.slice";
+const SERVICE: &str = ".service";
 /// The group of the daemon where it has to leave its own.
 pub(super) const LEAF: &str = "daemon";
 /// The processes of a group.
@@ -31,20 +34,35 @@ const TRIES_MAX: u32 = 10;
 pub(super) fn open(place: &Place, controllers: &[Controller]) -> Result<PathBuf, GroupError> {
     let mut opened = Err(GroupError::Outside(place.top.clone()));
     for above in above(place) {
+        let rooms = rooms(&above, place);
         opened = match place.version {
-            Version::V1 => make(&above.join(ROOM)),
-            Version::V2 => hand_down(&above, &place.own, controllers),
+            Version::V1 => make_all(&rooms),
+            Version::V2 => hand_down(&above, &rooms, &place.own, controllers),
         };
         if opened.is_ok() {
             break;
         }
     }
-    opened
+    opened.map_err(|error| error.in_place_of(&place.own))
 }
 
 /// The directories as they may be, whether they exist or not.
 pub(super) fn possible(place: &Place) -> impl Iterator<Item = PathBuf> {
-    above(place).map(|above| above.join(ROOM))
+    above(place).filter_map(|above| rooms(&above, place).pop())
+}
+
+/// The directories down to that of the groups. systemd files what a process writes to its journal under the
+/// first name in its group that is no slice: what stands beside a service still belongs to that.
+fn rooms(above: &Path, place: &Place) -> Vec<PathBuf> {
+    let is_beside = place.version == Version::V2 && above != place.own;
+    let own = place.own.file_name().filter(|_| is_beside);
+    match own.filter(|own| own.to_string_lossy().ends_with(SERVICE)) {
+        Some(service) => {
+            let slice = above.join(SLICE);
+            vec![slice.clone(), slice.join(service)]
+        }
+        None => vec![above.join(ROOM)],
+    }
 }
 
 /// Where the directory may lie, the best first.
@@ -56,13 +74,16 @@ fn above(place: &Place) -> impl Iterator<Item = PathBuf> {
     beside.into_iter().chain([place.own.clone()])
 }
 
-fn hand_down(above: &Path, own: &Path, controllers: &[Controller]) -> Result<PathBuf, GroupError> {
+fn hand_down(
+    above: &Path,
+    rooms: &[PathBuf],
+    own: &Path,
+    controllers: &[Controller],
+) -> Result<PathBuf, GroupError> {
     let controllers: Vec<&str> = controllers.iter().map(|held| held.as_str()).collect();
     let given = words(&above.join(CONTROLLERS))?;
-    if let Some(missing) = controllers
-        .iter()
-        .find(|name| !given.contains(&(**name).to_owned()))
-    {
+    let is_given = |name: &str| given.iter().any(|given| given == name);
+    if let Some(missing) = controllers.iter().find(|name| !is_given(name)) {
         return Err(GroupError::NotGiven {
             controller: (*missing).to_owned(),
             place: above.to_owned(),
@@ -73,18 +94,24 @@ fn hand_down(above: &Path, own: &Path, controllers: &[Controller]) -> Result<Pat
     access(&processes, Access::WRITE_OK)
         .map_err(|error| GroupError::refused("write", &processes)(error.into()))?;
     enable(above, own, &controllers)?;
-    let room = make(&above.join(ROOM))?;
-    enable(&room, own, &controllers)?;
-    Ok(room)
+    for room in rooms {
+        enable(&make(room)?, own, &controllers)?;
+    }
+    make_all(rooms)
+}
+
+/// Makes directories that lie in each other. Gives the last.
+fn make_all(groups: &[PathBuf]) -> Result<PathBuf, GroupError> {
+    let none = PathBuf::new();
+    groups.iter().try_fold(none, |_, group| make(group))
 }
 
 /// Hands these controllers down to the groups below. Our own group is left for that.
-pub(super) fn enable(group: &Path, own: &Path, controllers: &[&str]) -> Result<(), GroupError> {
+fn enable(group: &Path, own: &Path, controllers: &[&str]) -> Result<(), GroupError> {
     let file = group.join(HANDED_DOWN);
     let held = words(&file)?;
-    let missing = controllers
-        .iter()
-        .filter(|name| !held.contains(&(**name).to_owned()));
+    let is_held = |name: &str| held.iter().any(|held| held == name);
+    let missing = controllers.iter().filter(|name| !is_held(name));
     let line: Vec<String> = missing.map(|name| format!("+{name}")).collect();
     if line.is_empty() {
         return Ok(());
@@ -112,7 +139,7 @@ fn leave(own: &Path) -> Result<(), GroupError> {
     Ok(())
 }
 
-pub(super) fn is_busy(error: &io::Error) -> bool {
+fn is_busy(error: &io::Error) -> bool {
     error.raw_os_error() == Some(Errno::BUSY.raw_os_error())
 }
 
@@ -137,4 +164,44 @@ pub(super) fn write(file: &Path, text: &str) -> io::Result<()> {
 fn words(file: &Path) -> Result<Vec<String>, GroupError> {
     let text = fs::read_to_string(file).map_err(GroupError::refused("read", file))?;
     Ok(text.split_whitespace().map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(version: Version, own: &str, expected: &[&str]) {
+        let place = Place {
+            version,
+            top: "/cg".into(),
+            own: own.into(),
+        };
+        let found: Vec<_> = possible(&place).collect();
+        let expected: Vec<_> = expected.iter().map(PathBuf::from).collect();
+        assert_eq!(found, expected, "{own}");
+    }
+
+    #[test]
+    fn the_groups_lie_beside_the_daemon_or_below_it() {
+        check(
+            Version::V2,
+            "/cg/system.slice/sns.service",
+            &[
+                "/cg/system.slice/simplenetes.slice/sns.service",
+                "/cg/system.slice/sns.service/simplenetes",
+            ],
+        );
+        check(
+            Version::V2,
+            "/cg/user-7/daemon",
+            &["/cg/user-7/simplenetes", "/cg/user-7/daemon/simplenetes"],
+        );
+        check(Version::V2, "/cg", &["/cg/simplenetes"]);
+        check(
+            Version::V1,
+            "/cg/system.slice/sns.service",
+            &["/cg/system.slice/sns.service/simplenetes"],
+        );
+    }
 }

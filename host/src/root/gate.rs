@@ -1,7 +1,8 @@
 //! The process that becomes a worker (`simplenetesd worker-gate`, started by root's daemon only).
 //!
-//! It enters the control group of the owner, gives up root for good, makes sure that nothing of it is left, binds itself to root's daemon and
-//! executes the daemon of the host home in its own place. It touches no file of the user before.
+//! It enters the control group of the owner, gives up root for good, makes sure that nothing of it is left, binds
+//! itself to root's daemon and executes the daemon of the host home in its own place. It touches no file of the
+//! user before.
 
 use std::io;
 use std::os::unix::process::CommandExt;
