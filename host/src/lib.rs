@@ -26,6 +26,7 @@ pub mod lock;
 pub mod log;
 pub mod looks;
 pub mod open_files;
+pub mod owner;
 pub mod plan;
 pub mod plugins;
 pub mod pod;

@@ -16,7 +16,7 @@ use simplenetesd::daemon::Settings;
 use simplenetesd::foreign::{become_program, is_program};
 use simplenetesd::log::{Level, Log};
 use simplenetesd::pod::{PodFile, logs::LogsArgs};
-use simplenetesd::{attach, gate, keep, shim, step, system, systemd};
+use simplenetesd::{attach, gate, keep, owner, shim, step, system, systemd};
 
 const FAILURE: u8 = 1;
 /// Between two looks at logs that are followed.
@@ -67,8 +67,13 @@ fn become_foreign_pod() -> Option<anyhow::Error> {
     if !is_program(&file) {
         return None;
     }
-    let error = become_program(&file, &words.collect::<Vec<_>>());
-    Some(anyhow::Error::new(error).context(format!("cannot execute {}", file.display())))
+    let place = std::fs::canonicalize(&file).map_err(anyhow::Error::new);
+    let me = rustix::process::geteuid().as_raw();
+    let error = match place.and_then(|place| Ok(owner::check(&place, None, me)?)) {
+        Ok(()) => become_program(&file, &words.collect::<Vec<_>>()).into(),
+        Err(error) => error,
+    };
+    Some(error.context(format!("cannot execute {}", file.display())))
 }
 
 /// Runs a subcommand; gives the exit status.

@@ -98,3 +98,40 @@ fn a_cache_that_cannot_be_used_is_no_reason_not_to_serve() {
     let _daemon = testkit::Daemon::start(&mut command, &home).unwrap();
     host.wait("web:1.0.0", "the pod to run", is_running);
 }
+
+#[test]
+fn a_users_pod_is_changed_by_the_user_alone() {
+    let host = Host::new();
+    host.pod("web:1.0.0", "stopped", "- name: main\n");
+    let release = host.release("web:1.0.0");
+    let pod = release.pod().display().to_string();
+    let beside = release.path().join("ramdisk");
+    fs::create_dir(&beside).unwrap();
+    // It is this user's again at the end: the folder goes.
+    let give = |owner: u32| std::os::unix::fs::chown(release.path(), Some(owner), None).unwrap();
+    give(64_302);
+    let verbs: [&[&str]; 5] = [
+        &["stop"],
+        &["keep"],
+        &["exec", "--", "true"],
+        &["create-ramdisks", "--delete"],
+        &["reload-configs", "conf"],
+    ];
+    for verb in verbs {
+        let words = [&["pod", pod.as_str()], verb].concat();
+        check(
+            &host.run(&words),
+            1,
+            "as the owner, with `sudo -u '#64302' /",
+        );
+    }
+    assert!(beside.exists());
+    // Reading does no harm.
+    check(&host.run(&["pod", &pod, "info"]), 0, "");
+    hostfiles::replace(&release.pod(), b"#!/bin/sh\necho executed\n", 0o755).unwrap();
+    let foreign = host.run(&["pod", &pod, "ps"]);
+    check(&foreign, 1, "belongs to user 64302");
+    assert_eq!(foreign.stdout, b"");
+    give(0);
+    assert_eq!(host.run(&["pod", &pod, "ps"]).stdout, b"executed\n");
+}

@@ -1,13 +1,15 @@
 //! Where a pod lies that is driven alone: on a host, or by itself.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use hostfiles::{HostHome, ReleaseDir};
 use names::ReleaseId;
 
+use rustix::process::geteuid;
+
+use crate::owner;
 use crate::pod::PodFile;
 
 /// One release and what is around it.
@@ -21,18 +23,27 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// The place of the pod in this file, which must belong to the user of this process.
     pub(crate) fn of(file: &Path) -> Result<Self> {
+        Self::of_user(file, geteuid().as_raw())
+    }
+
+    fn of_user(file: &Path, me: u32) -> Result<Self> {
         let file = fs::canonicalize(file)
             .with_context(|| format!("there is no pod at {}", file.display()))?;
         let directory = file.parent().unwrap_or(Path::new("/")).to_owned();
-        let owner = fs::metadata(&directory)?.uid();
-        let pod = PodFile::open(file)?;
-        let id = pod.pod().release();
+        // Before anything is read that somebody else may have laid there.
+        owner::check(&file, None, me)?;
+        let id = PodFile::open(file.clone())?.pod().release();
+        let home = home_of(&directory, &id);
+        if let Some(home) = &home {
+            owner::check(&file, Some(home.path()), me)?;
+        }
         Ok(Self {
-            home: home_of(&directory, &id),
+            home,
             release: ReleaseDir::new(directory),
             id,
-            owner,
+            owner: me,
         })
     }
 

@@ -5,7 +5,6 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream as StdStream;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,9 +15,9 @@ use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::default_limit_mib;
 use super::keeper::{Keeper, Ledger};
 use super::request::{LINE_MAX, Request, read_answer};
+use super::{default_limit_mib, directories};
 use crate::log::one_line;
 
 /// Root answers within so long, or is not asked again.
@@ -82,9 +81,8 @@ impl Ramdisks {
         name: &VolumeName,
         size_mib: u32,
     ) -> Result<(), String> {
-        let path = release.ramdisk(name);
-        fs::create_dir_all(&path)
-            .map_err(|error| format!("cannot make {}: {error}", path.display()))?;
+        directories::make(release, name)
+            .map_err(|error| format!("cannot make {}: {error}", release.ramdisk(name).display()))?;
         self.ask(Request::Create(id.clone(), name.clone(), size_mib))
             .await
             .map_err(|why| format!("cannot make the ramdisk {name}: {why}"))
@@ -95,26 +93,19 @@ impl Ramdisks {
     /// # Errors
     /// A directory cannot be removed, or is still mounted.
     pub async fn remove_all(&self, release: &ReleaseDir, id: &ReleaseId) -> io::Result<()> {
-        let directory = release.path().join("ramdisk");
-        let entries = match fs::read_dir(&directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            entries => entries?,
+        let Some(ramdisks) = directories::Ramdisks::of(release)? else {
+            return Ok(());
         };
-        for entry in entries {
-            let entry = entry?;
-            empty(&entry.path());
-            let Some(name) = entry
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse().ok())
-            else {
+        for name in ramdisks.names()? {
+            ramdisks.empty(&name);
+            let Some(name) = name.to_str().and_then(|name| name.parse().ok()) else {
                 continue;
             };
             self.ask(Request::Remove(id.clone(), name))
                 .await
                 .map_err(io::Error::other)?;
         }
-        fs::remove_dir_all(directory)
+        ramdisks.remove()
     }
 
     async fn ask(&self, request: Request) -> Result<(), String> {
@@ -171,17 +162,4 @@ async fn exchange(
     let limit = u64::try_from(LINE_MAX).unwrap_or(u64::MAX);
     stream.take(limit).read_line(&mut line).await?;
     Ok(line.strip_suffix('\n').and_then(read_answer))
-}
-
-/// Removes what lies in a ramdisk. What cannot be removed is gone with the ramdisk, or is told when its
-/// directory is removed.
-fn empty(path: &Path) {
-    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        let _ = if is_directory {
-            fs::remove_dir_all(entry.path())
-        } else {
-            fs::remove_file(entry.path())
-        };
-    }
 }

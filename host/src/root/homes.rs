@@ -2,8 +2,8 @@
 //!
 //! Whatever lies below a user's directory may be a trap, so each step is opened from the one before it,
 //! no link is followed and no file is read. A home must belong to the same user as what lies in it, and
-//! every directory above it to that user or to root; so nobody can have a worker of another user run on
-//! files that he can exchange.
+//! every directory above it to that user or to root, and none of it may be written by others; so nobody
+//! can have a worker of another user run on files that he can exchange.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -165,14 +165,11 @@ impl Walk<'_> {
     }
 
     fn look(&mut self, directory: OwnedFd, path: &Path, own: &Stat, above: &[Stat]) {
-        let kind = |name: &str| {
-            let seen = statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
-            Some((FileType::from_raw_mode(seen.st_mode), seen.st_uid))
-        };
-        let (Some(id), Some(pods)) = (kind("cluster-id.txt"), kind("pods")) else {
+        let inside = INSIDE.map(|name| statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW).ok());
+        let [Some(_), Some(_), ..] = inside else {
             return;
         };
-        if let Some(why) = refusal(own, above, id, pods) {
+        if let Some(why) = refusal(own, above, &inside) {
             let problem = format!("{} is not served: {why}", path.display());
             self.found.problems.push(problem);
             return;
@@ -200,30 +197,42 @@ fn step_into(from: impl AsFd, name: &str, owner: u32) -> Result<OwnedFd, Errno> 
     openat2(from, name, flags, Mode::empty(), inside)
 }
 
+/// What decides over what a worker does, and is looked at: the first two make a host home.
+const INSIDE: [&str; 4] = ["cluster-id.txt", "pods", "plugins.yaml", "plugins"];
+
 /// Why a directory with the files of a host home is not served.
-fn refusal(
-    own: &Stat,
-    above: &[Stat],
-    id: (FileType, u32),
-    pods: (FileType, u32),
-) -> Option<String> {
+fn refusal(own: &Stat, above: &[Stat], inside: &[Option<Stat>; INSIDE.len()]) -> Option<String> {
     const STICKY: u32 = 0o1000;
     const OTHERS: u32 = 0o002;
     const GROUP: u32 = 0o020;
     let owner = own.st_uid;
-    if id.0 != FileType::RegularFile || pods.0 != FileType::Directory {
-        return Some("cluster-id.txt or pods is a link or something else".into());
-    }
-    if id.1 != owner || pods.1 != owner {
-        return Some(format!(
-            "cluster-id.txt or pods does not belong to its owner, user {owner}"
-        ));
-    }
-    if own.st_mode & OTHERS != 0 {
-        return Some("everybody may write to it: `chmod o-w`".into());
-    }
     // A group shares a directory by agreement, but never with root.
-    let closed = if owner == 0 { OTHERS | GROUP } else { OTHERS };
+    let (closed, remedy) = if owner == 0 {
+        (OTHERS | GROUP, "chmod go-w")
+    } else {
+        (OTHERS, "chmod o-w")
+    };
+    for (name, seen) in INSIDE.iter().zip(inside) {
+        let Some(seen) = seen else { continue };
+        let expected = match *name {
+            "pods" | "plugins" => FileType::Directory,
+            _ => FileType::RegularFile,
+        };
+        if FileType::from_raw_mode(seen.st_mode) != expected {
+            return Some(format!("its {name} is a link or something else"));
+        }
+        if seen.st_uid != owner {
+            return Some(format!(
+                "its {name} does not belong to its owner, user {owner}"
+            ));
+        }
+        if seen.st_mode & closed != 0 {
+            return Some(format!("others may write to its {name}: `{remedy}`"));
+        }
+    }
+    if own.st_mode & closed != 0 {
+        return Some(format!("others may write to it: `{remedy}`"));
+    }
     for directory in above {
         if directory.st_uid != 0 && directory.st_uid != owner {
             return Some(format!(
@@ -309,6 +318,28 @@ mod tests {
     }
 
     #[test]
+    fn a_home_of_root_is_closed_to_its_group_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().join("home/root/one");
+        let set = |below: &str, mode| {
+            fs::set_permissions(at.join(below), fs::Permissions::from_mode(mode)).unwrap();
+        };
+        home(&at, 0);
+        assert_eq!(look(folder.path()).0.len(), 1);
+        for below in ["", "pods", "cluster-id.txt"] {
+            set(below, 0o2775);
+            let (homes, problems) = look(folder.path());
+            assert_eq!(homes, []);
+            assert!(problems.concat().contains("`chmod go-w`"), "{problems:?}");
+            set(below, 0o755);
+        }
+        home(&at, 64_001);
+        set("pods", 0o2775);
+        let problems = look(folder.path()).1;
+        assert_eq!(problems, [] as [&str; 0], "a user and his group");
+    }
+
+    #[test]
     fn what_somebody_else_could_exchange_is_not_served() {
         let check = |prepare: &dyn Fn(&Path), why: &str| {
             let folder = tempfile::tempdir().unwrap();
@@ -330,7 +361,12 @@ mod tests {
         );
         check(&|at| home(at, 0), "above it to user 64001");
         check(&|at| mode(at.parent().unwrap(), 0o777), "others may write");
-        check(&|at| mode(at, 0o777), "everybody may write");
+        check(&|at| mode(at, 0o777), "others may write to it: `chmod o-w`");
+        check(&|at| mode(&at.join("pods"), 0o1777), "write to its pods");
+        check(
+            &|at| hostfiles::replace(&at.join("plugins.yaml"), b"", 0o644).map_or((), |_| ()),
+            "its plugins.yaml does not belong",
+        );
         check(
             &|at| chown(at.join("pods"), Some(64_002), None).unwrap(),
             "does not belong",
