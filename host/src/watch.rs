@@ -2,7 +2,7 @@
 //!
 //! Only directories that hold desired state are watched; the logs and roots of units, which change all
 //! the time, never wake anyone. Where the kernel cannot watch, or has lost events, everything counts as
-//! changed; and once a minute it does so anyway. What changed is said, what it means is not its business.
+//! changed; and once a minute it does so anyway, however much was noticed meanwhile. What changed is said, what it means is not its business.
 
 mod place;
 
@@ -18,13 +18,13 @@ use names::ReleaseId;
 use notify::event::ModifyKind;
 use notify::{Config, Event, EventKind, INotifyWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use place::Place;
 
 /// Changes that come together are taken together.
 const DEBOUNCE: Duration = Duration::from_millis(5);
-/// After so long without an event everything counts as changed.
+/// Every so often everything counts as changed.
 pub const SAFETY_RESCAN: Duration = Duration::from_secs(60);
 
 /// What has changed.
@@ -129,11 +129,13 @@ pub struct Watch {
     /// Why changes are only noticed once a minute.
     problem: Option<String>,
     safety_rescan: Duration,
+    /// When everything counts as changed next.
+    rescan_at: Instant,
 }
 
 impl Watch {
-    /// A watch that follows nothing yet, see [`Self::follow`]. When nothing was noticed for as long as
-    /// `safety_rescan`, everything counts as changed.
+    /// A watch that follows nothing yet, see [`Self::follow`]. Each time that `safety_rescan` has passed,
+    /// everything counts as changed.
     #[must_use]
     pub fn start(home: HostHome, safety_rescan: Duration) -> Self {
         let pending = Arc::new(Pending::default());
@@ -151,6 +153,7 @@ impl Watch {
             watched: BTreeMap::new(),
             problem,
             safety_rescan,
+            rescan_at: Instant::now() + safety_rescan,
         }
     }
 
@@ -205,16 +208,26 @@ impl Watch {
 
     /// Waits until something has changed. Dropping the future loses nothing: what is pending is taken
     /// by the next call.
-    pub async fn changes(&self) -> Changes {
-        let is_late = !self.pending.is_something()
-            && timeout(self.safety_rescan, self.pending.wake.notified())
-                .await
-                .is_err();
-        if is_late {
-            return Changes::all();
+    pub async fn changes(&mut self) -> Changes {
+        while !self.pending.is_something() && Instant::now() < self.rescan_at {
+            // When it is late the loop ends as well.
+            let _ = timeout_at(self.rescan_at, self.pending.wake.notified()).await;
         }
-        sleep(DEBOUNCE).await;
-        self.pending.take()
+        let is_due = Instant::now() >= self.rescan_at;
+        if !is_due {
+            sleep(DEBOUNCE).await;
+        }
+        let changes = self.pending.take();
+        if !is_due {
+            return changes;
+        }
+        self.rescan_at = Instant::now() + self.safety_rescan;
+        Changes {
+            releases: changes.releases,
+            actions: changes.actions,
+            statuses: changes.statuses,
+            ..Changes::all()
+        }
     }
 }
 
@@ -245,11 +258,37 @@ mod tests {
             fs::create_dir(&pods).unwrap();
             let pod = pods.join(turn.to_string());
             while !watch.watched.contains_key(&pod) {
-                let changes = timeout(LIMIT, watch.changes()).await.unwrap();
+                let changes = tokio::time::timeout(LIMIT, watch.changes()).await.unwrap();
                 assert!(changes.everything, "{changes:?}");
                 while watch.follow() {}
                 fs::create_dir_all(&pod).unwrap();
             }
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn everything_is_looked_at_again_however_much_happens() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut watch = Watch::start(HostHome::new(folder.path()), 10 * DEBOUNCE);
+        let id: ReleaseId = "web:1.0.0".parse().unwrap();
+        let note = |watch: &Watch| {
+            let mut changes = watch.pending.changes.lock().unwrap();
+            changes.statuses.insert(id.clone());
+        };
+        for _ in 0..3 {
+            let mut seen = Vec::new();
+            while !seen
+                .last()
+                .is_some_and(|changes: &Changes| changes.everything)
+            {
+                note(&watch);
+                seen.push(watch.changes().await);
+                assert!(seen.len() <= 11, "it never comes");
+            }
+            assert!(seen.iter().all(|changes| changes.statuses.contains(&id)));
+            assert!(seen.len() >= 10, "too often");
+        }
+        // And when nothing happens at all.
+        assert!(watch.changes().await.everything);
     }
 }
