@@ -25,9 +25,10 @@ use crate::lock::Role;
 use crate::log::{Log, one_line};
 use crate::looks::Looks;
 use crate::plugins::{self, Plugins};
-use crate::publish::{self, Routes};
+use crate::publish::{self, Inherited, Routes, Unheard};
 use crate::ramdisk::Ramdisks;
 use crate::scan::Scanner;
+use crate::system::since_epoch;
 use crate::systemd::Notifier;
 use crate::watch::{Changes, Watch};
 
@@ -140,13 +141,14 @@ impl Daemon {
             }
             tokio::time::sleep(SYNC_PAUSE).await;
         };
-        let expected: BTreeSet<_> = desired.releases.keys().cloned().collect();
-        tokio::spawn(publish::run(
-            home.files.portmappings_conf(),
-            messages,
-            expected,
-            log,
-        ));
+        let releases: BTreeSet<_> = desired.releases.keys().cloned().collect();
+        let now_s = since_epoch().as_secs();
+        let unheard = Unheard {
+            inherited: Inherited::of(&home.files, &releases, now_s),
+            releases,
+        };
+        let routes = home.files.portmappings_conf();
+        tokio::spawn(publish::run(routes, messages, unheard, log));
         daemon.fleet.take(desired);
         Ok(daemon)
     }

@@ -43,6 +43,7 @@ use plan::{plan, takes_down};
 pub(crate) use program::program_of;
 pub use program::{become_program, is_program};
 use status::Seen;
+pub(crate) use status::is_ready;
 
 /// After so long without a wake the status is read again: a change may not have been noticed.
 const LOOK_AGAIN_MS: u64 = 60_000;

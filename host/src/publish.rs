@@ -2,7 +2,10 @@
 //!
 //! One task writes it, and only when it differs from what is on the disk, so that a file which somebody
 //! else has damaged or taken away comes back. After a start of the daemon it waits until every
-//! release has been looked at, so that a restart takes no route away.
+//! release has been looked at, so that a restart takes no route away; a release whose driver takes longer
+//! keeps what it had meanwhile (`inherited`).
+
+mod inherited;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,12 +17,16 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::log::{Log, one_line};
+use crate::system::since_epoch;
+
+pub use inherited::Inherited;
 
 /// Messages that wait to be written.
 const QUEUE_MAX: usize = 1_024;
 /// Releases that have not been looked at after so long are not waited for.
 const FIRST_LOOK_MAX: Duration = Duration::from_secs(10);
-
+/// What is inherited is looked at so often.
+const INHERITED_LOOK: Duration = Duration::from_secs(2);
 /// After so long without news the file is looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// Nobody waits longer for a write: a disk that hangs must not keep a unit from being stopped.
@@ -89,12 +96,43 @@ impl Routes {
     }
 }
 
-/// Writes the file at `path` until every [`Routes`] is gone. `expected` are the releases that exist when
-/// the daemon starts.
+/// The releases that exist when the daemon starts, whose drivers have not spoken yet.
+#[derive(Debug, Clone, Default)]
+pub struct Unheard {
+    /// All of them.
+    pub releases: BTreeSet<ReleaseId>,
+    /// What ports lead to them already.
+    pub inherited: BTreeMap<ReleaseId, Inherited>,
+}
+
+impl Unheard {
+    fn remove(&mut self, id: &ReleaseId) {
+        self.releases.remove(id);
+        self.inherited.remove(id);
+    }
+
+    /// The ports of those for whom nothing speaks against it; the others are forgotten.
+    async fn mappings(&mut self) -> Vec<PortMapping> {
+        if !self.inherited.is_empty() {
+            let mut inherited = std::mem::take(&mut self.inherited);
+            let now_s = since_epoch().as_secs();
+            // Files are read, on a disk that may block.
+            let looked = tokio::task::spawn_blocking(move || {
+                inherited.retain(|_, one| one.holds(now_s));
+                inherited
+            });
+            self.inherited = looked.await.unwrap_or_default();
+        }
+        let mappings = self.inherited.values().flat_map(|one| &one.mappings);
+        mappings.copied().collect()
+    }
+}
+
+/// Writes the file at `path` until every [`Routes`] is gone.
 pub async fn run(
     path: PathBuf,
     mut messages: mpsc::Receiver<Message>,
-    mut expected: BTreeSet<ReleaseId>,
+    mut unheard: Unheard,
     log: Log,
 ) {
     if let Err(error) = remove_leftovers(&path) {
@@ -106,20 +144,24 @@ pub async fn run(
     let mut routes = BTreeMap::new();
     let mut waiting = Vec::new();
     let deadline = Instant::now() + FIRST_LOOK_MAX;
-    while !expected.is_empty() {
+    while !unheard.releases.is_empty() {
         match timeout_at(deadline, messages.recv()).await {
             Err(_) => break,
             Ok(None) => return,
             Ok(Some(Message::Look)) => {}
             Ok(Some(Message::Written(sender))) => waiting.push(sender),
             Ok(Some(Message::Set(id, mappings))) => {
-                expected.remove(&id);
+                unheard.remove(&id);
                 routes.insert(id, mappings);
             }
         }
     }
     loop {
-        let pause = match write_routes(&path, &routes, log).await {
+        let inherited = unheard.mappings().await;
+        let told = routes.values().flatten().copied();
+        let merged = PortMappings::merged(told.chain(inherited));
+        let pause = match write_routes(&path, merged, log).await {
+            Ok(()) if !unheard.inherited.is_empty() => INHERITED_LOOK,
             Ok(()) => LOOK_AGAIN,
             Err(Failed) => TRY_AGAIN,
         };
@@ -134,7 +176,10 @@ pub async fn run(
         };
         while let Some(message) = news {
             match message {
-                Message::Set(id, mappings) => drop(routes.insert(id, mappings)),
+                Message::Set(id, mappings) => {
+                    unheard.remove(&id);
+                    routes.insert(id, mappings);
+                }
                 Message::Written(sender) => waiting.push(sender),
                 Message::Look => {}
             }
@@ -146,12 +191,7 @@ pub async fn run(
 /// The file could not be written, which has been said.
 struct Failed;
 
-async fn write_routes(
-    path: &Path,
-    routes: &BTreeMap<ReleaseId, Vec<PortMapping>>,
-    log: Log,
-) -> Result<(), Failed> {
-    let merged = PortMappings::merged(routes.values().flatten().copied());
+async fn write_routes(path: &Path, merged: PortMappings, log: Log) -> Result<(), Failed> {
     let file = path.to_owned();
     match tokio::task::spawn_blocking(move || write(&file, &merged)).await {
         Ok(Ok(true)) => log.debug(format_args!("wrote {}", path.display())),
@@ -165,103 +205,4 @@ async fn write_routes(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::log::Level;
-
-    fn id(text: &str) -> ReleaseId {
-        text.parse().unwrap()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn nothing_is_written_before_every_release_was_looked_at() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("portmappings.conf");
-        hostfiles::replace(&path, b"61000:30000:10:false\n", 0o644).unwrap();
-        let (routes, messages) = Routes::channel();
-        let expected = BTreeSet::from([id("a:1.0.0"), id("b:1.0.0")]);
-        let writer = tokio::spawn(run(
-            path.clone(),
-            messages,
-            expected,
-            Log::new(Level::Error),
-        ));
-        let mapping = |text: &str| text.parse::<PortMapping>().unwrap();
-        routes
-            .set(id("b:1.0.0"), vec![mapping("61001:30001:10:true")])
-            .await;
-        tokio::task::yield_now().await;
-        assert_eq!(
-            std::fs::read_to_string(&path).unwrap(),
-            "61000:30000:10:false\n"
-        );
-        routes
-            .set(id("a:1.0.0"), vec![mapping("61000:30000:10:false")])
-            .await;
-        drop(routes);
-        writer.await.unwrap();
-        assert_eq!(
-            std::fs::read_to_string(&path).unwrap(),
-            "61000:30000:10:false\n61001:30001:10:true\n"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_file_that_somebody_damaged_or_removed_comes_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("portmappings.conf");
-        let (routes, messages) = Routes::channel();
-        let log = Log::new(Level::Error);
-        let writer = tokio::spawn(run(path.clone(), messages, BTreeSet::new(), log));
-        let mapping = "61000:30000:10:false".parse().unwrap();
-        routes.set(id("a:1.0.0"), vec![mapping]).await;
-        hostfiles::replace(&path, b"xx\n", 0o644).unwrap();
-        routes.look().await;
-        drop(routes);
-        writer.await.unwrap();
-        assert_eq!(
-            std::fs::read_to_string(&path).unwrap(),
-            "61000:30000:10:false\n"
-        );
-    }
-
-    #[tokio::test]
-    async fn what_was_withdrawn_is_gone_before_a_stop_begins() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("portmappings.conf");
-        let (routes, messages) = Routes::channel();
-        let log = Log::new(Level::Error);
-        let expected = BTreeSet::from([id("a:1.0.0"), id("b:1.0.0")]);
-        let writer = tokio::spawn(run(path.clone(), messages, expected, log));
-        let read = || std::fs::read_to_string(&path).unwrap();
-        let mapping = |text: &str| vec![text.parse::<PortMapping>().unwrap()];
-        let [first, second] = ["61000:30000:10:false", "61001:30001:10:false"];
-        routes.set(id("a:1.0.0"), mapping(first)).await;
-        // The writer still waits for the other release; then both are written together.
-        let ((), ()) = tokio::join!(routes.written(), async {
-            routes.set(id("b:1.0.0"), mapping(second)).await;
-        });
-        assert_eq!(read(), format!("{first}\n{second}\n"));
-        routes.set(id("a:1.0.0"), Vec::new()).await;
-        routes.written().await;
-        assert_eq!(read(), format!("{second}\n"));
-        drop(routes);
-        writer.await.unwrap();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_write_that_failed_is_tried_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let directory = folder.path().join("home");
-        let path = directory.join("portmappings.conf");
-        let (_routes, messages) = Routes::channel();
-        let log = Log::new(Level::Error);
-        let writer = tokio::spawn(run(path.clone(), messages, BTreeSet::new(), log));
-        tokio::time::sleep(TRY_AGAIN / 2).await;
-        std::fs::create_dir(&directory).unwrap();
-        while !path.exists() {
-            tokio::time::sleep(TRY_AGAIN).await;
-        }
-        writer.abort();
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use hostfiles::{Format as _, PodPhase, PodStatus};
+use hostfiles::{Format as _, PodPhase, PodStatus, ReleaseDir};
 use rustix::fs::OFlags;
 
 use crate::process::{ProcessId, started_s};
@@ -121,6 +121,12 @@ impl Seen {
     pub(super) fn is_ready(&self, now_ms: u64) -> bool {
         self.look == Look::Up && self.ready_until_ms.is_some_and(|until| now_ms < until)
     }
+}
+
+/// True when the pod in this release says that it may get traffic, and its process lives.
+pub(crate) fn is_ready(release: &ReleaseDir, now_s: u64) -> bool {
+    let seen = Seen::read(&release.status(), now_s);
+    seen.is_ready(now_s.saturating_mul(1_000))
 }
 
 /// Neither a link nor a pipe, which would hold up the reader, and no more than there should be.
