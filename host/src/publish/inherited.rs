@@ -85,7 +85,7 @@ impl Listener {
         own: &BTreeSet<PortMapping>,
         boot: &str,
     ) -> Option<Self> {
-        if foreign::is_foreign(&release.pod()) {
+        if foreign::program_of(release).is_some() {
             return Some(Self::Foreign);
         }
         // The pod in service: the one that its units were started with.
