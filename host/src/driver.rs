@@ -124,7 +124,8 @@ impl<W: World> Driver<W> {
         }
     }
 
-    /// Drives the release until the daemon ends, or until it is gone and nothing of it is left.
+    /// Drives the release until the daemon ends, or until it is gone, or a program has taken its place, and
+    /// nothing of it is left.
     pub async fn run(mut self) {
         let mut shutdown = self.orders.shutdown.clone();
         let found = tokio::select! {
@@ -166,9 +167,8 @@ impl<W: World> Driver<W> {
         };
         let before = self.life.wanted;
         self.change_spec(&desired);
-        let replaced = self.spec.is_some()
-            && self.spec.as_ref() != desired.pod.as_ref().ok()
-            && desired.pod.is_ok();
+        let has_another = self.spec.as_ref() != desired.pod.as_ref().ok() && desired.pod.is_ok();
+        let replaced = self.spec.is_some() && (has_another || desired.program.is_some());
         // What cannot be read changes nothing.
         let wanted = match desired.state {
             _ if self.orders.leaves => self.hand.held(),
@@ -288,8 +288,14 @@ impl<W: World> Driver<W> {
         if self.orders.leaves && self.was_asked && self.hand.has_left(&self.life) {
             return true;
         }
-        let is_gone = self.orders.desired.borrow().is_none();
-        is_gone && self.life.is_down() && (self.life.removed || self.spec.is_none())
+        let (is_gone, is_foreign) = match &*self.orders.desired.borrow() {
+            Some(desired) => (false, desired.program.is_some()),
+            None => (true, false),
+        };
+        // A program that has taken the place of the pod is driven by another driver.
+        let is_left = is_foreign && self.life.operation.is_none();
+        let is_nothing = is_gone && (self.life.removed || self.spec.is_none());
+        (is_left || is_nothing) && self.life.is_down()
     }
 
     /// The daemon ends: an operation that is under way is finished, units stay as they are.

@@ -175,6 +175,7 @@ impl Foreign {
                 self.look().await;
                 self.life.end(how, self.clock.now_ms());
                 self.learn_desired().await;
+                self.take_requests().await;
             }
         }
     }
@@ -230,9 +231,14 @@ impl Foreign {
     async fn look(&mut self) {
         let now = self.clock.now_ms();
         let path = self.hands.release().status();
-        let Some(seen) = blocking(move || Seen::read(&path, now / 1_000)).await else {
+        let Some(mut seen) = blocking(move || Seen::read(&path, now / 1_000)).await else {
             return;
         };
+        let is_own = |process: ProcessId| process.pid == std::process::id();
+        if seen.process.is_some_and(is_own) {
+            // The daemon has written this when something else lay in the place of the program.
+            seen = Seen::default();
+        }
         self.say(seen.problem.clone()).await;
         let process = seen.process;
         self.life.see(seen, now);
@@ -245,7 +251,13 @@ impl Foreign {
         }
     }
 
+    /// Takes what lies there, unless an earlier request is not done yet: then it goes on lying there, and whoever
+    /// wants to place another one is told.
     async fn take_requests(&mut self) {
+        let is_asked = |call: &Call| call.cause == Cause::Asked;
+        if self.life.asked.is_some() || self.life.busy.as_ref().is_some_and(is_asked) {
+            return;
+        }
         let hands = self.hands.clone();
         let taken = blocking(move || hands.take_request()).await;
         let Some(action) = taken.flatten() else {

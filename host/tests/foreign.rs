@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use hostfiles::{PodAction, PodPhase, PodStatus, PodVerb};
+use hostfiles::{Placed, PodAction, PodPhase, PodStatus, PodVerb, replace};
 use testkit::{Daemon, wait_until};
 
 use crate::host::{Host, LIMIT, is_alive, kill};
@@ -263,6 +263,35 @@ fn traffic_goes_where_the_status_says_so_and_can_be_believed() {
     fs::remove_file(&path).unwrap();
     std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
     wait_until_said(&host, "cannot read");
+}
+
+#[test]
+fn a_place_that_becomes_a_program_later_is_driven_as_one() {
+    let (host, _left) = host("running");
+    let pod = host.release(TOOL).pod();
+    Host::put(&pod, b"half a program");
+    let _daemon = host.daemon();
+    host.wait(TOOL, "a refusal", |status| {
+        status.message.contains("not a compiled pod")
+    });
+    replace(&pod, include_bytes!("foreign/pod.sh"), 0o755).unwrap();
+    host.wait_for_routes(ROUTE);
+    assert_eq!(calls(&host), RUN);
+}
+
+#[test]
+fn a_request_waits_for_the_one_before() {
+    let (host, _left) = host("running");
+    mark(&host, "slow-signal");
+    let _daemon = host.daemon();
+    host.wait_for_routes(ROUTE);
+    ask(&host, PodVerb::Signal, &["one"]);
+    wait_for_calls(&host, &format!("{RUN}signal one\n"));
+    ask(&host, PodVerb::Signal, &["two"]);
+    let third = PodAction::new(PodVerb::Stop).place(&host.release(TOOL).action());
+    assert_eq!(third.unwrap(), Placed::Busy);
+    fs::remove_file(host.release(TOOL).path().join("slow-signal")).unwrap();
+    wait_for_calls(&host, &format!("{RUN}signal one\nsignal two\n"));
 }
 
 #[test]
