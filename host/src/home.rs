@@ -10,6 +10,8 @@ use hostfiles::{HostHome, read_if_present};
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::geteuid;
 
+use crate::lock;
+
 /// Why a host home cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
@@ -84,12 +86,8 @@ impl Home {
             });
         }
         let lock_path = path.join(".daemon.lock");
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path);
-        let lock = lock.map_err(|error| HomeError::Lock(lock_path.clone(), error))?;
+        let lock =
+            lock::open(&lock_path).map_err(|error| HomeError::Lock(lock_path.clone(), error))?;
         match take(&lock) {
             Ok(()) => Ok(Self {
                 files,
@@ -140,6 +138,8 @@ mod tests {
         .unwrap();
         let home = Home::open(folder.path()).unwrap();
         assert!(refusal(folder.path()).contains("another simplenetesd"));
+        let lock = fs::metadata(folder.path().join(".daemon.lock")).unwrap();
+        assert_eq!(lock.mode() & 0o777, 0o600, "others could keep it locked");
         drop(home);
         Home::open(folder.path()).unwrap();
     }

@@ -7,10 +7,10 @@
 //! The file may be taken away under its holder, together with the directory of the release. Therefore
 //! a lock counts only while the path still leads to the file that is locked ([`ReleaseLock::is_in_place`]).
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -23,6 +23,8 @@ use tokio::sync::oneshot;
 
 use crate::process::{ProcessId, boot_id};
 
+/// The permissions of the file of a lock.
+const MODE: u32 = 0o600;
 /// More is never written into the file, and never read from it.
 const HOLDER_BYTES_MAX: u64 = 4_096;
 
@@ -182,14 +184,24 @@ impl Hold {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    File::options()
+/// Opens the file of a lock, which is made if it is not there. Only its owner may open it: whoever else could
+/// read it could also lock it, and would keep the owner from everything that it guards.
+///
+/// # Errors
+/// It cannot be made or opened, or belongs to somebody else and is not closed to others.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    let file = File::options()
         .create(true)
         .truncate(false)
         .read(true)
         .write(true)
-        .mode(0o600)
-        .open(path)
+        .mode(MODE)
+        .open(path)?;
+    // An earlier version may have made it.
+    if file.metadata()?.permissions().mode() & 0o7777 != MODE {
+        file.set_permissions(Permissions::from_mode(MODE))?;
+    }
+    Ok(file)
 }
 
 fn is_same(file: &File, path: &Path) -> bool {
@@ -252,6 +264,18 @@ mod tests {
             Attempt::Taken(_) => panic!("taken twice"),
             Attempt::Held(holder) => holder,
         }
+    }
+
+    #[test]
+    fn nobody_else_can_open_the_file_of_a_lock() {
+        let (_folder, release) = release();
+        let mode = || fs::metadata(release.lock()).unwrap().mode() & 0o7777;
+        taken(&release);
+        assert_eq!(mode(), 0o600);
+        // As earlier versions made it.
+        fs::set_permissions(release.lock(), Permissions::from_mode(0o644)).unwrap();
+        taken(&release);
+        assert_eq!(mode(), 0o600);
     }
 
     #[test]

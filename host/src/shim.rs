@@ -29,6 +29,7 @@ use rustix::fs::{FlockOperation, flock};
 use crate::cgroup::{Group, GroupError};
 use crate::descendants;
 use crate::gate::{Gate, Refusal};
+use crate::lock;
 use crate::process::{ProcessId, boot_id};
 use crate::system::since_epoch;
 
@@ -286,11 +287,7 @@ impl Drop for Grouped<'_> {
 }
 
 fn lock(files: &RunFiles, spec: &ShimSpec) -> Result<File, ShimError> {
-    let lock = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(files.lock())
+    let lock = lock::open(files.lock())
         .map_err(|error| ShimError::Prepare("open the lock of the unit", error))?;
     match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(lock),

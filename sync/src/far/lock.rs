@@ -3,9 +3,9 @@
 //! The line is for people and may be lost; only the kernel's lock decides. Must not know what it protects.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 
 use hostfiles::HostHome;
@@ -91,6 +91,9 @@ pub(crate) struct Lock {
 /// Opens nothing through a link.
 const NO_LINK: i32 = OFlags::NOFOLLOW.bits().cast_signed();
 
+/// The permissions of the file.
+const MODE: u32 = 0o600;
+
 /// Most of the holder's line that is read, in bytes.
 const LINE_BYTES_MAX: usize = 1024;
 
@@ -109,10 +112,13 @@ impl Lock {
             .write(true)
             .create(true)
             .truncate(false)
+            // Whoever could read it could lock it.
+            .mode(MODE)
             // A link there would have its target written to.
             .custom_flags(NO_LINK)
             .open(&path)
             .map_err(failed)?;
+        close_to_others(&file).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -127,6 +133,14 @@ impl Lock {
         let _ = write_line(&mut file, holder);
         Ok(Self { _file: file })
     }
+}
+
+/// An earlier version left it open to all.
+fn close_to_others(file: &File) -> io::Result<()> {
+    if file.metadata()?.permissions().mode() & 0o7777 == MODE {
+        return Ok(());
+    }
+    file.set_permissions(Permissions::from_mode(MODE))
 }
 
 /// The new line goes over the old one before the rest is cut off, so that a reader finds some line.
