@@ -51,12 +51,23 @@ impl Level {
         }
     }
 
-    fn tag(self) -> (&'static str, &'static str) {
+    /// What a line of this level begins with, except in the journal.
+    #[must_use]
+    pub fn tag(self) -> &'static str {
         match self {
-            Self::Error => ("[ERROR]", "\x1b[31m"),
-            Self::Warn => ("[WARN]", "\x1b[33m"),
-            Self::Info => ("[INFO]", "\x1b[32m"),
-            Self::Debug => ("[DEBUG]", "\x1b[36m"),
+            Self::Error => "[ERROR]",
+            Self::Warn => "[WARN]",
+            Self::Info => "[INFO]",
+            Self::Debug => "[DEBUG]",
+        }
+    }
+
+    fn colour(self) -> &'static str {
+        match self {
+            Self::Error => "\x1b[31m",
+            Self::Warn => "\x1b[33m",
+            Self::Info => "\x1b[32m",
+            Self::Debug => "\x1b[36m",
         }
     }
 }
@@ -95,7 +106,7 @@ impl Style {
     }
 
     fn line(self, level: Level, text: &str) -> String {
-        let (tag, colour) = level.tag();
+        let (tag, colour) = (level.tag(), level.colour());
         match self {
             Self::Plain => format!("{tag} {text}\n"),
             Self::Colour => format!("{colour}{tag}\x1b[0m {text}\n"),
@@ -124,6 +135,12 @@ impl Log {
             about: format!("{text}: ").leak(),
             ..self
         }
+    }
+
+    /// True when lines go into the journal of systemd.
+    #[must_use]
+    pub fn is_journal(&self) -> bool {
+        self.style == Style::Journal
     }
 
     /// Writes one line if it is wanted. A reader that is gone is no reason to stop.

@@ -13,6 +13,7 @@
 mod gate;
 mod homes;
 mod watch;
+mod words;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -136,6 +137,9 @@ impl Root {
         // A user's directory may lie on a file system that takes its time.
         let looked = tokio::task::spawn_blocking(move || {
             homes::find(&patterns, &mut |directory| watch.add(directory))
+        });
+            look.end();
+            found
         });
         let Ok(Found { homes, problems }) = looked.await else {
             return;

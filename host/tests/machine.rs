@@ -243,6 +243,12 @@ fn a_worker_has_the_rights_of_its_owner_and_no_others() {
         );
     }
     assert!(!environment.contains("SECRET") && !environment.contains("NOTIFY"));
+    // It shares neither session nor terminal with root, nor anything that root writes into.
+    let stat = fs::read_to_string(format!("/proc/{worker}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+    assert_eq!((fields[3], fields[4]), (worker.to_string().as_str(), "0"));
+    let stderr = fs::read_link(format!("/proc/{worker}/fd/2")).unwrap();
+    assert!(stderr.to_str().unwrap().starts_with("pipe:"), "{stderr:?}");
     let meta = fs::metadata(runtime).unwrap();
     assert_eq!((meta.uid(), meta.mode() & 0o7777), (ALICE, 0o700));
     // Its unit is the owner's, and root's daemon holds nothing that loads plugins.

@@ -1,8 +1,8 @@
 //! The process that becomes a worker (`simplenetesd worker-gate`, started by root's daemon only).
 //!
-//! It enters the control group of the owner, gives up root for good, makes sure that nothing of it is left, binds
-//! itself to root's daemon and executes the daemon of the host home in its own place. It touches no file of the
-//! user before.
+//! It leaves the session of root's daemon, and with it root's terminal; enters the control group of the owner;
+//! gives up root for good, makes sure that nothing of it is left, binds itself to root's daemon and executes the
+//! daemon of the host home in its own place. It touches no file of the user before.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -59,6 +59,9 @@ pub fn enter(spec: &Become) -> Result<(), GateError> {
         what,
         source: None,
     };
+    // Who shares a terminal with root can type into it.
+    rustix::process::setsid()
+        .map_err(|error| failed("it cannot leave the terminal")(error.into()))?;
     // Where it cannot, units with limits are refused, each with the reason; others run as ever.
     let _ = cgroup::enter(&spec.enter);
     if spec.uid != 0 {

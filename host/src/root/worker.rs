@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::homes::FoundHome;
+use super::words;
 use crate::cgroup;
 use crate::gate::look_up_id;
 use crate::log::{Log, one_line};
@@ -186,10 +187,9 @@ impl Keep {
             .env_clear()
             .envs(environment(&name, &user.home))
             .current_dir("/")
-            // A Ctrl-C in the terminal is for root's daemon.
-            .process_group(0)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null());
+            .stdout(Stdio::null())
+            .stderr(words::way(self.log));
         match runtime_directory(&self.machine.root, owner, user.gid) {
             Ok(directory) => _ = command.env("XDG_RUNTIME_DIR", directory),
             Err(error) => self.log.warn(format_args!(
@@ -197,7 +197,10 @@ impl Keep {
                 self.about
             )),
         }
-        let child = command.spawn()?;
+        let mut child = command.spawn()?;
+        if let Some(stderr) = child.stderr.take() {
+            tokio::spawn(words::pass_on(stderr, self.log));
+        }
         self.log
             .info(format_args!("{}: served as user {name}", self.about));
         let keeper = Keeper::new(
