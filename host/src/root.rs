@@ -136,8 +136,10 @@ impl Root {
         let (patterns, watch) = (self.patterns.clone(), self.watch.clone());
         // A user's directory may lie on a file system that takes its time.
         let looked = tokio::task::spawn_blocking(move || {
-            homes::find(&patterns, &mut |directory| watch.add(directory))
-        });
+            let mut look = watch.look();
+            let found = homes::find(&patterns, &mut |directory, owner| {
+                look.add(directory, owner)
+            });
             look.end();
             found
         });

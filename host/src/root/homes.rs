@@ -91,8 +91,9 @@ pub(super) struct Found {
     pub(super) problems: Vec<String>,
 }
 
-/// Looks for homes. Each directory in which one could appear is given to `seen`.
-pub(super) fn find(patterns: &[Pattern], seen: &mut dyn FnMut(&OwnedFd)) -> Found {
+/// Looks for homes. Each directory in which one could appear is given to `seen`, with
+/// its owner.
+pub(super) fn find(patterns: &[Pattern], seen: &mut dyn FnMut(&OwnedFd, u32)) -> Found {
     let mut found = Found::default();
     for pattern in patterns {
         // Only the operator's own part of the path may be a link.
@@ -113,17 +114,17 @@ pub(super) fn find(patterns: &[Pattern], seen: &mut dyn FnMut(&OwnedFd)) -> Foun
 }
 
 struct Walk<'a> {
-    seen: &'a mut dyn FnMut(&OwnedFd),
+    seen: &'a mut dyn FnMut(&OwnedFd, u32),
     found: &'a mut Found,
 }
 
 impl Walk<'_> {
     /// `above` are the directories on the way that may be a user's.
     fn below(&mut self, directory: OwnedFd, path: &Path, steps: &[Option<String>], above: &[Stat]) {
-        (self.seen)(&directory);
         let Ok(own) = fstat(&directory) else {
             return;
         };
+        (self.seen)(&directory, own.st_uid);
         let Some((step, rest)) = steps.split_first() else {
             return self.look(directory, path, &own, above);
         };
@@ -264,7 +265,7 @@ mod tests {
 
     fn look(folder: &Path) -> (Vec<(String, u32)>, Vec<String>) {
         let pattern: Pattern = format!("{}/home/*/*", folder.display()).parse().unwrap();
-        let found = find(&[pattern], &mut |_| {});
+        let found = find(&[pattern], &mut |_, _| {});
         let homes = found.homes.iter().map(|(path, home)| {
             let below = path.strip_prefix(folder).unwrap();
             (below.display().to_string(), home.identity.owner)
