@@ -28,7 +28,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use names::{PodState, ReleaseId, VolumeName};
+use names::{PodState, ReleaseId, UnitName, VolumeName};
 use podspec::CompiledPod;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
@@ -251,16 +251,7 @@ impl<W: World> Driver<W> {
                 start_count,
                 end,
             } => {
-                self.apply(Event::Exited {
-                    unit,
-                    start_count,
-                    code: end.code,
-                    why: end.why,
-                    is_elsewhere: end.is_elsewhere,
-                });
-                if end.is_elsewhere {
-                    self.ask_for_look();
-                }
+                self.unit_ended(unit, start_count, end);
                 // The pod may wait for this to be replaced by another.
                 self.learn_desired();
             }
@@ -281,6 +272,19 @@ impl<W: World> Driver<W> {
             self.life.apply(spec, event, self.clock.now_ms());
         } else if let Event::Wanted(wanted) = event {
             self.life.wanted = wanted;
+        }
+    }
+
+    fn unit_ended(&mut self, unit: UnitName, start_count: u32, end: End) {
+        self.apply(Event::Exited {
+            unit,
+            start_count,
+            code: end.code,
+            why: end.why,
+            is_elsewhere: end.is_elsewhere,
+        });
+        if end.is_elsewhere {
+            self.ask_for_look();
         }
     }
 

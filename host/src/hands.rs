@@ -10,6 +10,7 @@ mod note;
 mod operate;
 mod pipes;
 mod request;
+mod start;
 mod survivors;
 mod tell;
 mod truth;

@@ -166,12 +166,17 @@ impl Unit {
             start_count: spec.start_count,
             address: spec.address,
             streams: Some([stdout.as_raw_fd(), stderr.as_raw_fd()]),
+            refused: false,
             group: spec.group.clone(),
         };
         files.write_run(&record).map_err(ShimError::Record)?;
         let refusal = gate
             .let_go(&spec.launch)
             .map_err(prepare("hand the program over"))?;
+        if refusal.is_some() {
+            record.refused = true;
+            files.write_run(&record).map_err(ShimError::Record)?;
+        }
         let pumps = pump_all(spec, stdout, stderr, refusal.as_ref());
         if let (Some(detached), None) = (&spec.detached, &refusal) {
             let found = detached.find(spec, process);

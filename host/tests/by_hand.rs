@@ -104,6 +104,15 @@ fn day(host: &Host) {
 }
 
 #[test]
+fn a_run_whose_program_does_not_exist_says_so() {
+    let host = Host::new();
+    let units = "- name: main\n  restart: always\n  spec: {program: no-such-program, args: []}\n";
+    host.pod(WEB, "stopped", units);
+    refused(&host, &["run"], 1, "cannot execute no-such-program");
+    done(&host, &["rm"]);
+}
+
+#[test]
 fn a_day_with_a_daemon() {
     let host = Host::new();
     host.pod(WEB, "stopped", &units());

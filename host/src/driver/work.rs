@@ -118,7 +118,7 @@ impl<W: World> Driver<W> {
         let operation = self.life.operation.clone();
         self.progress = None;
         let mut wake_at = None;
-        let (outcome, survivors) = match outcome {
+        let (outcome, survivors, ended) = match outcome {
             Ok(deed) => {
                 if let Some(state) = deed.state {
                     self.memory.plugin_state = state;
@@ -127,9 +127,10 @@ impl<W: World> Driver<W> {
                 (
                     removed_nothing(operation.as_ref(), &deed.survivors),
                     deed.survivors,
+                    deed.ended,
                 )
             }
-            Err(trouble) => (Err(trouble), BTreeMap::new()),
+            Err(trouble) => (Err(trouble), BTreeMap::new(), None),
         };
         let succeeded = outcome.is_ok();
         self.apply(Event::Done(outcome));
@@ -142,7 +143,11 @@ impl<W: World> Driver<W> {
         if let (true, Some(Operation::Start(unit))) = (succeeded, operation)
             && !survivors.contains_key(&unit)
         {
-            self.watch_end(unit);
+            self.watch_end(unit.clone());
+            if let Some(end) = ended {
+                let start_count = self.life.unit(&unit).map_or(0, |life| life.start_count);
+                self.unit_ended(unit, start_count, end);
+            }
         }
         self.learn_desired();
     }

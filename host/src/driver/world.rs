@@ -41,6 +41,8 @@ pub struct Deed {
     pub state: Option<Vec<u8>>,
     /// Units that run although they were thought not to. A removal that finds any has removed nothing.
     pub survivors: BTreeMap<UnitName, Survivor>,
+    /// How the unit that was started has ended already: its program could not be executed.
+    pub ended: Option<End>,
     /// When the plugin wants to be asked for `tick`, in milliseconds since the Unix epoch.
     pub wake_at_ms: Option<u64>,
 }

@@ -6,7 +6,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hostfiles::replace;
 use names::UnitName;
 use podspec::{CompiledPod, Limits};
 use simplenetes_plugin::{
@@ -23,7 +22,6 @@ use crate::log::one_line;
 use crate::looks::Units as _;
 use crate::ramdisk;
 use crate::runtime::Runtime;
-use crate::shim::RunFiles;
 use crate::steps::{Processes, StepError};
 use crate::system::since_epoch;
 
@@ -69,6 +67,7 @@ impl Hands {
         Deed {
             state: report.state.get(&id).cloned(),
             survivors: BTreeMap::new(),
+            ended: None,
             wake_at_ms: report.wake_at_ms.get(&id).copied(),
         }
     }
@@ -94,32 +93,6 @@ impl Hands {
         let request = request(spec, &Operation::Errand(errand));
         let planned = self.carry_out(spec, request, 0, state).await?;
         Ok(self.deed(&planned))
-    }
-
-    /// A start may fail and leave a process all the same: then it is the process that counts.
-    async fn start(
-        &self,
-        spec: &CompiledPod,
-        unit: &UnitName,
-        start_count: u32,
-        state: Vec<u8>,
-    ) -> Result<Deed, Trouble> {
-        self.prepare(spec).await.map_err(|message| Trouble {
-            message,
-            held: false,
-        })?;
-        let request = request(spec, &Operation::Start(unit.clone()));
-        let planned = self.carry_out(spec, request, start_count, state).await;
-        let (mut deed, incomplete, trouble) = match planned {
-            Ok(planned) => match self.note_start(unit, start_count) {
-                Ok(()) => return Ok(self.deed(&planned)),
-                Err(trouble) => (self.deed(&planned), None, trouble),
-            },
-            Err(trouble) => (Deed::default(), Some(trouble.message.clone()), trouble),
-        };
-        let survivor = self.survivor(unit, incomplete).await.ok_or(trouble)?;
-        deed.survivors.insert(unit.clone(), survivor);
-        Ok(deed)
     }
 
     /// Runs a command in a unit.
@@ -300,19 +273,7 @@ impl Hands {
         facts
     }
 
-    /// What every kind needs before a unit starts: the pod in service on record, and its ramdisks.
-    async fn prepare(&self, spec: &CompiledPod) -> Result<(), String> {
-        let run = self.release().run_dir();
-        fs::create_dir_all(&run)
-            .map_err(|error| format!("cannot make {}: {error}", run.display()))?;
-        let text = spec
-            .to_text()
-            .map_err(|error| format!("cannot write the pod in service: {error}"))?;
-        replace(&run.join("pod"), text.as_bytes(), 0o600).map_err(|error| one_line(&error))?;
-        self.make_ramdisks(spec).await
-    }
-
-    async fn make_ramdisks(&self, spec: &CompiledPod) -> Result<(), String> {
+    pub(super) async fn make_ramdisks(&self, spec: &CompiledPod) -> Result<(), String> {
         let ramdisks = &self.around.ramdisks;
         for (name, size_mib) in ramdisk::of(spec) {
             if ramdisks.are_plain() {
@@ -322,20 +283,6 @@ impl Hands {
                 .create(self.release(), self.id(), name, size_mib)
                 .await?;
         }
-        Ok(())
-    }
-
-    fn note_start(&self, unit: &UnitName, start_count: u32) -> Result<(), Trouble> {
-        let record = RunFiles::of(self.release(), unit)
-            .read_run()
-            .filter(|record| record.start_count == start_count);
-        let Some(record) = record else {
-            return Err(Trouble {
-                message: format!("the plugin started no process for unit {unit}"),
-                held: true,
-            });
-        };
-        self.set_running(unit, Some(record.process));
         Ok(())
     }
 

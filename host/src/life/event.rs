@@ -136,12 +136,7 @@ impl Life {
                 since,
                 start_count,
                 incomplete,
-            } => {
-                self.survived(spec, &unit, since, start_count, incomplete);
-                if let Some(unit) = self.unit_mut(&unit) {
-                    unit.startup_from = now;
-                }
-            }
+            } => self.survived(spec, &unit, (since, now), start_count, incomplete),
             Event::Configs(changed) => self.configs_changed(spec, &changed),
             Event::Unheld => {
                 self.outdated = self.operation.is_some();
@@ -314,7 +309,7 @@ impl Life {
         &mut self,
         spec: &CompiledPod,
         name: &UnitName,
-        since: u64,
+        (since, now): (u64, u64),
         start_count: u32,
         incomplete: Option<String>,
     ) {
@@ -328,6 +323,7 @@ impl Life {
         let passed = incomplete.is_some() || !needs_probe;
         unit.start_count = start_count.max(1);
         unit.phase = Phase::Up { since, passed };
+        unit.startup_from = now;
         unit.started |= passed && incomplete.is_none();
         unit.unhealthy = incomplete.is_some();
         unit.incomplete = incomplete.is_some();

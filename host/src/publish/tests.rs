@@ -157,6 +157,7 @@ impl Before {
             start_count: 1,
             address: None,
             streams: None,
+            refused: false,
             group: None,
         };
         let path = self.release().run_dir().join("main.json");

@@ -1,0 +1,79 @@
+//! The start of a unit: what it needs is made, the plugin's steps are run, and what became of them is read
+//! from the records of its shim.
+
+use std::fs;
+
+use hostfiles::replace;
+use names::UnitName;
+use podspec::CompiledPod;
+
+use super::Hands;
+use super::find::Unit;
+use super::request::request;
+use crate::driver::{Deed, End};
+use crate::life::{Operation, Trouble};
+use crate::log::one_line;
+use crate::shim::RunFiles;
+
+impl Hands {
+    /// A start may fail and leave a process all the same: then it is the process that counts.
+    pub(super) async fn start(
+        &self,
+        spec: &CompiledPod,
+        unit: &UnitName,
+        start_count: u32,
+        state: Vec<u8>,
+    ) -> Result<Deed, Trouble> {
+        self.prepare(spec).await.map_err(|message| Trouble {
+            message,
+            held: false,
+        })?;
+        let request = request(spec, &Operation::Start(unit.clone()));
+        let planned = self.carry_out(spec, request, start_count, state).await;
+        let (mut deed, incomplete, trouble) = match planned {
+            Ok(planned) => {
+                let deed = self.deed(&planned);
+                match self.note_start(unit, start_count).await {
+                    Ok(ended) => return Ok(Deed { ended, ..deed }),
+                    Err(trouble) => (deed, None, trouble),
+                }
+            }
+            Err(trouble) => (Deed::default(), Some(trouble.message.clone()), trouble),
+        };
+        let survivor = self.survivor(unit, incomplete).await.ok_or(trouble)?;
+        deed.survivors.insert(unit.clone(), survivor);
+        Ok(deed)
+    }
+
+    /// What every kind needs before a unit starts: the pod in service on record, and its ramdisks.
+    pub(super) async fn prepare(&self, spec: &CompiledPod) -> Result<(), String> {
+        let run = self.release().run_dir();
+        fs::create_dir_all(&run)
+            .map_err(|error| format!("cannot make {}: {error}", run.display()))?;
+        let text = spec
+            .to_text()
+            .map_err(|error| format!("cannot write the pod in service: {error}"))?;
+        replace(&run.join("pod"), text.as_bytes(), 0o600).map_err(|error| one_line(&error))?;
+        self.make_ramdisks(spec).await
+    }
+
+    /// Takes note of the process that was started; gives its end when its program could not be executed.
+    async fn note_start(&self, unit: &UnitName, start_count: u32) -> Result<Option<End>, Trouble> {
+        let record = RunFiles::of(self.release(), unit)
+            .read_run()
+            .filter(|record| record.start_count == start_count);
+        let Some(record) = record else {
+            return Err(Trouble {
+                message: format!("the plugin started no process for unit {unit}"),
+                held: true,
+            });
+        };
+        self.set_running(unit, Some(record.process));
+        if record.refused
+            && let Unit::Ended(_, _, end) = self.settled(unit).await
+        {
+            return Ok(Some(end));
+        }
+        Ok(None)
+    }
+}
