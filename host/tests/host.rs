@@ -1,5 +1,6 @@
 //! A host home in a temporary folder, with the plugin for native pods, and what is asked of it.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -105,7 +106,7 @@ impl Host {
         command
             .args(arguments)
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("PATH", self.search_path())
             .env("HOME", self.folder.path())
             // A change that is not noticed must not be found by the safety net.
             .env("SNS_RESCAN_SECONDS", "86400")
@@ -114,6 +115,19 @@ impl Host {
                 Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"),
             );
         command
+    }
+
+    /// A program of this host that is found before all others.
+    pub(crate) fn program(&self, name: &str, script: &str) {
+        let path = self.folder.path().join("bin").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        replace(&path, format!("#!/bin/sh\n{script}\n").as_bytes(), 0o755).unwrap();
+    }
+
+    fn search_path(&self) -> OsString {
+        let own = self.folder.path().join("bin");
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::join_paths(std::iter::once(own).chain(std::env::split_paths(&path))).unwrap()
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {

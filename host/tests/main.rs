@@ -17,6 +17,7 @@ mod hostile;
 mod kept;
 mod lifecycle;
 mod limits;
+mod looks;
 mod machine;
 mod mock;
 mod plugin_faults;

@@ -32,7 +32,13 @@ pub(crate) fn grants() -> Value {
 
 /// Installs it beside the plugin for native pods.
 pub(crate) fn install(host: &Host) {
+    looker(host, "");
     install_as(host, &component(), grants());
+}
+
+/// What it looks with does this and writes what the plugin then tells of every pod.
+pub(crate) fn looker(host: &Host, script: &str) {
+    host.program("looker", script);
 }
 
 /// Installs these bytes under its name, in place of what stood there.
@@ -57,9 +63,14 @@ pub(crate) fn install_as(host: &Host, component: &[u8], grants: Value) {
 
 /// A pod of its kind that should run, whose start has this behaviour.
 pub(crate) fn pod(host: &Host, id: &str, behaviour: &str) {
+    pod_with(host, id, behaviour, "");
+}
+
+/// Likewise, with more keys of its unit.
+pub(crate) fn pod_with(host: &Host, id: &str, behaviour: &str, keys: &str) {
     let behaviour = serde_json::to_string(behaviour).unwrap();
     let unit = format!(
-        "- name: main\n  restart: always\n  spec: {{program: sleep, args: ['600'], behaviour: {behaviour}}}\n"
+        "- name: main\n  restart: always\n{keys}  spec: {{program: sleep, args: ['600'], behaviour: {behaviour}}}\n"
     );
     host.pod_of("mock", id, "running", &unit);
 }

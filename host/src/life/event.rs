@@ -149,18 +149,20 @@ impl Life {
                 code,
             } => self.exit_learned(spec, &unit, start_count, code),
             Event::Signalled(units) => self.signalled(spec, &units),
-            Event::Cycle(units) => {
-                let named = |unit: &&mut UnitLife| units.contains(&unit.name);
-                for unit in self.units.iter_mut().filter(named) {
-                    release_hold(unit);
-                    unit.not_before = 0;
-                    unit.cycle = true;
-                }
-            }
+            Event::Cycle(units) => self.cycle(&units),
             Event::Errand(errand) => {
                 self.errand = Some(errand);
                 self.errand_trouble = None;
             }
+        }
+    }
+
+    fn cycle(&mut self, units: &[UnitName]) {
+        let named = |unit: &&mut UnitLife| units.contains(&unit.name);
+        for unit in self.units.iter_mut().filter(named) {
+            release_hold(unit);
+            unit.not_before = 0;
+            unit.cycle = true;
         }
     }
 

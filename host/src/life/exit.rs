@@ -63,20 +63,18 @@ impl Life {
     ) {
         let restart = spec.unit(name).map(|unit| &unit.restart);
         let matters = !matches!(restart, Some(Restart::Always | Restart::Never) | None);
-        let of_start = |unit: &&mut UnitLife| unit.start_count == start_count;
-        let Some(unit) = self.unit_mut(name).filter(of_start) else {
-            return;
-        };
-        if matters
-            && matches!(
+        let is_meant = |unit: &&mut UnitLife| {
+            let ended_unseen = matches!(
                 unit.phase,
                 Phase::Exited {
                     code: None,
                     reason: EndReason::Own,
                     ..
                 }
-            )
-        {
+            );
+            unit.start_count == start_count && ended_unseen
+        };
+        if let (true, Some(unit)) = (matters, self.unit_mut(name).filter(is_meant)) {
             unit.not_before = now.saturating_add(STATUS_WAIT_MS);
         }
     }

@@ -20,6 +20,8 @@ use crate::runtime::Runtime;
 const LOOKS_MAX: usize = 16;
 /// So many pods are found in one round at most with which the plugin fails; the rest waits for the next.
 const GUILTY_MAX: u32 = 4;
+/// With so many pods in a row the plugin fails before it is given up for this round.
+const HOPELESS_AFTER: usize = 4;
 /// So many pods with which the plugin has failed before are tried in one round.
 const SUSPECTS_MAX: usize = 8;
 
@@ -217,6 +219,10 @@ impl Ward {
                     trouble = Some(one_line(&error));
                 }
                 Err(error) => halving.failed(group, error),
+            }
+            // It is not about the pods when it fails with all of them.
+            if answers.is_empty() && halving.poisonous() >= HOPELESS_AFTER {
+                break;
             }
         }
         let (guilty, unasked) = halving.found();

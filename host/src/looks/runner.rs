@@ -15,6 +15,7 @@ use super::round::Eyes;
 use crate::driver::Work;
 use crate::log::one_line;
 use crate::open_files::OpenFiles;
+use crate::secrets::Secrets;
 use crate::step;
 use crate::steps::{Processes, Programs, StepRunner};
 
@@ -34,21 +35,18 @@ pub(crate) fn eyes(
     let (home, programs) = (home.clone(), programs.clone());
     let open_files = open_files.clone();
     move |kind| {
-        let directory = ReleaseDir::new(home.path().join(".looks").join(kind));
-        let prepared = prepare(&directory.run_dir())
-            .map_err(|error| format!("cannot make {}: {error}", directory.path().display()));
         // There is no release: whoever looks at the list of processes reads the kind.
         let id = format!("{kind}:0.0.0").parse::<ReleaseId>();
-        let id = id.map_err(|error| format!("kind `{kind}`: {error}"));
-        Arc::new(Runner(prepared.and(id).map(|id| {
-            StepRunner::new(
-                id,
-                directory,
-                programs.clone(),
-                owner_is_root,
-                open_files.clone(),
-            )
-        })))
+        let runner = id.map_err(|error| format!("kind `{kind}`: {error}"));
+        let runner = runner.and_then(|id| {
+            let directory = ReleaseDir::new(home.path().join(".looks").join(kind));
+            prepare(&directory.run_dir())
+                .map_err(|error| format!("cannot make {}: {error}", directory.path().display()))?;
+            let (programs, open_files) = (programs.clone(), open_files.clone());
+            let runner = StepRunner::new(id, directory, programs, owner_is_root, open_files);
+            Ok(runner.with_secrets(Secrets::of(&home)))
+        });
+        Arc::new(Runner(runner))
     }
 }
 

@@ -71,6 +71,7 @@ pub(super) fn read(
         .iter()
         .filter(|(pod, _)| pod == id)
         .map(|(_, text)| one_line(text))
+        .filter(|line| !line.is_empty())
         .collect();
     let mut exits = BTreeMap::new();
     for unit in report.units.iter().filter(|unit| unit.pod == id) {
@@ -210,6 +211,7 @@ mod tests {
         let report = Report {
             messages: vec![
                 (ID.into(), "one\ntwo \u{1b}[31m".into()),
+                (ID.into(), "\n".into()),
                 ("other:1.0.0".into(), "no".into()),
                 (ID.into(), "x".repeat(1_000)),
             ],

@@ -33,21 +33,37 @@ impl Guest for Mock {
         if view.pods().is_empty() {
             return steps.remove("root");
         }
-        steps.look("all", "looker", &["--all".to_owned()], &Options::new())
+        if life::is_any(view, "trap in observe") {
+            wrong(Some("that is looked for"))?;
+        }
+        let options = Options::new();
+        if life::is_any(view, "impatient") {
+            options.timeout(500);
+        }
+        steps.look("all", "looker", &["--all".to_owned()], &options)
     }
 
     fn assess(view: &View, report: &Report) -> Result<(), Fault> {
         if view.pods().iter().any(|pod| is_poisonous(view, pod)) {
             wrong(Some("of the poisonous pod"))?;
         }
+        if life::is_any(view, "trap in assess") {
+            wrong(Some("that is looked at"))?;
+        }
         let answer = view
             .answer("all")
             .ok_or_else(|| fault("retry", "the look brought nothing"))?;
         for pod in view.pods() {
-            report.unit(&pod, "main", "running", Some(7), None);
+            let (state, pid) = life::state(view, &pod);
+            report.unit(&pod, "main", state, pid, None);
             report.message(&pod, &String::from_utf8_lossy(&answer.stdout()));
-            report.keep(&pod, &answer.stderr());
-            report.wake_at(&pod, view.now() + 1000);
+            let kept = answer.stderr();
+            if !kept.is_empty() {
+                report.keep(&pod, &kept);
+            }
+            if life::is_restless(view, &pod) {
+                report.wake_at(&pod, view.now() + 1000);
+            }
         }
         Ok(())
     }
@@ -59,7 +75,11 @@ impl Guest for Mock {
         }
         let behaviour = life::behaviour(view).unwrap_or_else(|| view.operation());
         match behaviour.as_str() {
-            "serve" => life::serve(view, steps),
+            "serve" | "trap in observe" | "trap in assess" | "impatient" | "restless"
+            | "trap at tick" => life::serve(view, steps),
+            "tick" if life::is_any(view, "trap at tick") => wrong(Some("that ticks")),
+            "tick" => life::tick(steps),
+            "execute" => life::execute(view, steps),
             "trap at restart" => {
                 if life::serve_once(view, steps, report)? {
                     wrong(Some("that is started again"))?;

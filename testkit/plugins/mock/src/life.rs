@@ -9,9 +9,48 @@ pub(crate) fn behaviour(view: &View) -> Option<String> {
     if view.operation() != "start" {
         return None;
     }
-    let pod = view.pod(view.pods().first()?)?;
+    behaviour_of(view, view.pods().first()?)
+}
+
+/// The behaviour that the pod names.
+pub(crate) fn behaviour_of(view: &View, pod: &str) -> Option<String> {
+    let pod = view.pod(pod)?;
     let (_, rest) = pod.split_once("\"behaviour\":\"")?;
     rest.split('"').next().map(str::to_owned)
+}
+
+/// True when one of the pods names this behaviour.
+pub(crate) fn is_any(view: &View, behaviour: &str) -> bool {
+    let mut pods = view.pods().into_iter();
+    pods.any(|pod| behaviour_of(view, &pod).is_some_and(|known| known == behaviour))
+}
+
+/// How a unit is, and its process: as its shim says, if it has one.
+pub(crate) fn state(view: &View, pod: &str) -> (&'static str, Option<u32>) {
+    match view.unit_truth(pod, "main") {
+        None => ("running", Some(7)),
+        Some(truth) if truth.contains("\"running\":true") => ("running", None),
+        Some(_) => ("exited", None),
+    }
+}
+
+/// True for a pod that wants to be woken: one that says so, and one that says nothing.
+pub(crate) fn is_restless(view: &View, pod: &str) -> bool {
+    behaviour_of(view, pod).is_none_or(|known| known == "restless" || known == "trap at tick")
+}
+
+/// Runs the command of a probe.
+pub(crate) fn execute(view: &View, steps: &Steps) -> Result<(), Fault> {
+    let mut argv = view.argv().into_iter();
+    let program = argv.next().unwrap_or_default();
+    let args: Vec<String> = argv.collect();
+    steps.command("probe", &program, &args, &Options::new())
+}
+
+/// Leaves a trace of the tick.
+pub(crate) fn tick(steps: &Steps) -> Result<(), Fault> {
+    steps.make_directory("root")?;
+    steps.write("root/ticked", b"", 0o644)
 }
 
 /// Starts the unit, which sleeps; only where the grant and the pod say so.

@@ -1,0 +1,220 @@
+//! Whole rounds, with a plugin and a world that the tests make up.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use names::ReleaseId;
+use simplenetes_plugin::{Answer, CallError, FaultClass, Planned, Report, Step, StepOptions, View};
+
+use super::round::{Eyes, Patient, Round, run};
+use crate::driver::Work;
+use crate::plan::tables::pod;
+use crate::runtime::Runtime;
+
+/// A plugin that says `well` of every pod.
+#[derive(Default)]
+struct Plugin {
+    /// Pods at whose sight it traps, by export.
+    poison: BTreeMap<&'static str, Vec<String>>,
+    /// The world does not answer it.
+    is_helpless: bool,
+    /// So many looks it wants.
+    looks: usize,
+    /// How many pods each call was about.
+    calls: Mutex<Vec<(&'static str, usize)>>,
+}
+
+impl Plugin {
+    fn asked(&self, export: &'static str, view: &View) -> Result<(), CallError> {
+        let mut calls = self.calls.lock().unwrap();
+        calls.push((export, view.pods.len()));
+        let poison = self.poison.get(export);
+        let is_poison = |id: &String| poison.is_some_and(|poison| poison.contains(id));
+        let trapped = view.pods.iter().any(|pod| is_poison(&pod.id));
+        if !trapped && !self.is_helpless {
+            return Ok(());
+        }
+        Err(CallError {
+            class: if trapped {
+                FaultClass::GiveUp
+            } else {
+                FaultClass::Retry
+            },
+            plugin: "mock 0.1.0".into(),
+            export,
+            message: "panicked".into(),
+            log: Vec::new(),
+            is_answer: !trapped,
+        })
+    }
+
+    fn calls(&self, export: &str) -> Vec<usize> {
+        let calls = self.calls.lock().unwrap();
+        let of_export = calls.iter().filter(|(name, _)| *name == export);
+        of_export.map(|(_, count)| *count).collect()
+    }
+}
+
+impl Runtime for Plugin {
+    fn plan(&self, _: Arc<View>) -> Result<Planned, CallError> {
+        panic!("nobody plans here")
+    }
+
+    fn observe(&self, view: Arc<View>) -> Result<Vec<Step>, CallError> {
+        self.asked("observe", &view)?;
+        let look = |number: usize| Step::Look {
+            id: number.to_string(),
+            program: "looker".into(),
+            args: Vec::new(),
+            options: StepOptions::default(),
+        };
+        Ok((0..self.looks).map(look).collect())
+    }
+
+    fn assess(&self, view: Arc<View>) -> Result<Report, CallError> {
+        self.asked("assess", &view)?;
+        assert_eq!(view.answers.len(), self.looks);
+        let messages = view.pods.iter().map(|pod| (pod.id.clone(), "well".into()));
+        Ok(Report {
+            messages: messages.collect(),
+            ..Report::default()
+        })
+    }
+}
+
+/// A world in which every look brings this.
+struct World(Result<Answer, String>, AtomicUsize);
+
+impl Eyes for World {
+    fn look(&self, _: Step) -> Work<Result<Answer, String>> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        let answer = self.0.clone();
+        Box::pin(async { answer })
+    }
+}
+
+fn id(number: usize) -> ReleaseId {
+    format!("web{number}:1.0.0").parse().unwrap()
+}
+
+fn patients(count: usize, suspects: &[usize]) -> Vec<Patient> {
+    let spec = Arc::new(pod(""));
+    let patient = |number| Patient {
+        id: id(number),
+        spec: Arc::clone(&spec),
+        state: Vec::new(),
+        units: Vec::new(),
+        is_suspect: suspects.contains(&number),
+    };
+    (0..count).map(patient).collect()
+}
+
+fn poison(export: &'static str, numbers: &[usize]) -> Plugin {
+    let ids = numbers.iter().map(|number| id(*number).to_string());
+    Plugin {
+        poison: BTreeMap::from([(export, ids.collect())]),
+        looks: 1,
+        ..Plugin::default()
+    }
+}
+
+/// The outcome, and how many looks were run.
+async fn look(
+    plugin: &Arc<Plugin>,
+    answer: Result<Answer, String>,
+    patients: Vec<Patient>,
+) -> (Round, usize) {
+    let world = World(answer, AtomicUsize::new(0));
+    let runtime = Arc::clone(plugin) as Arc<dyn Runtime>;
+    let round = run(runtime, &world, View::default(), patients).await;
+    (round, world.1.into_inner())
+}
+
+fn guilty(round: &Round) -> Vec<ReleaseId> {
+    round.guilty.iter().map(|(id, _)| id.clone()).collect()
+}
+
+#[tokio::test]
+async fn one_poisonous_pod_of_fifty_is_found_in_one_round_and_the_others_are_answered() {
+    for export in ["observe", "assess"] {
+        for number in [0, 7, 49] {
+            let plugin = Arc::new(poison(export, &[number]));
+            let (round, looks) = look(&plugin, Ok(Answer::default()), patients(50, &[])).await;
+            assert_eq!(guilty(&round), [id(number)], "{export}");
+            assert_eq!((round.seen.len(), looks), (49, 1), "{export}");
+            let says_well = |seen: &super::Seen| seen.message.as_deref() == Some("well");
+            assert!(round.seen.values().all(says_well));
+            assert_eq!(round.trouble, None);
+            let calls = plugin.calls(export).len();
+            assert!(calls <= 2 * 6 + 2, "{export}: {calls} calls");
+        }
+    }
+}
+
+#[tokio::test]
+async fn fifty_healthy_pods_cost_two_calls_and_one_look() {
+    let plugin = Arc::new(poison("observe", &[]));
+    let (round, looks) = look(&plugin, Ok(Answer::default()), patients(50, &[])).await;
+    assert_eq!((round.seen.len(), looks), (50, 1));
+    assert_eq!(plugin.calls("observe"), [50]);
+    assert_eq!(plugin.calls("assess"), [50]);
+}
+
+#[tokio::test]
+async fn one_that_is_suspected_spoils_nothing_for_the_others() {
+    let plugin = Arc::new(poison("assess", &[3]));
+    let (round, _) = look(&plugin, Ok(Answer::default()), patients(50, &[3])).await;
+    assert_eq!(
+        (guilty(&round), round.seen.len()),
+        (vec![id(3)], 49),
+        "found"
+    );
+    assert_eq!(plugin.calls("assess"), [49, 1]);
+}
+
+#[tokio::test]
+async fn a_plugin_that_always_fails_is_soon_left_alone() {
+    let all: Vec<usize> = (0..50).collect();
+    let plugin = Arc::new(poison("observe", &all));
+    let (round, looks) = look(&plugin, Ok(Answer::default()), patients(50, &[])).await;
+    assert_eq!((round.seen.len(), looks), (0, 0));
+    let why = round.trouble.unwrap();
+    assert!(why.contains("with more than one pod"), "{why}");
+    let calls = plugin.calls("observe").len();
+    assert!(calls <= 15, "{calls} calls");
+}
+
+#[tokio::test]
+async fn a_world_that_does_not_answer_is_nobodys_fault() {
+    let silent = Err("no end within 30 s".to_owned());
+    let plugin = Arc::new(poison("observe", &[]));
+    let (round, _) = look(&plugin, silent, patients(50, &[])).await;
+    assert_eq!((round.seen.len(), round.guilty.len()), (0, 0));
+    assert_eq!(round.trouble.as_deref(), Some("no end within 30 s"));
+    assert!(plugin.calls("assess").is_empty());
+
+    let helpless = Arc::new(Plugin {
+        is_helpless: true,
+        ..Plugin::default()
+    });
+    let (round, _) = look(&helpless, Ok(Answer::default()), patients(50, &[])).await;
+    assert_eq!((round.seen.len(), round.guilty.len()), (0, 0));
+    assert!(round.trouble.is_some());
+    assert_eq!(helpless.calls("observe"), [50], "nobody is looked for");
+}
+
+#[tokio::test]
+async fn a_plugin_that_wants_no_look_or_too_many() {
+    let plugin = Arc::new(Plugin::default());
+    let (round, looks) = look(&plugin, Ok(Answer::default()), patients(2, &[])).await;
+    assert_eq!((round.seen.len(), looks, round.wants_looks), (2, 0, false));
+
+    let greedy = Arc::new(Plugin {
+        looks: 17,
+        ..Plugin::default()
+    });
+    let (round, looks) = look(&greedy, Ok(Answer::default()), patients(2, &[])).await;
+    assert_eq!((round.seen.len(), looks), (0, 0));
+    assert!(round.trouble.unwrap().contains("wants 17 looks"));
+}
