@@ -80,6 +80,8 @@ pub struct Driver<W> {
     hand: Hand,
     /// True when a person has asked this driver for something.
     was_asked: bool,
+    /// How often it is being looked for a request just now.
+    looks_for_requests: usize,
     /// The configs as the units know them.
     configs: BTreeMap<VolumeName, String>,
     memory: Memory,
@@ -117,6 +119,7 @@ impl<W: World> Driver<W> {
             life: Life::empty(),
             hand: Hand::default(),
             was_asked: false,
+            looks_for_requests: 0,
             configs: BTreeMap::new(),
             memory: Memory::default(),
             told: None,
@@ -203,6 +206,7 @@ impl<W: World> Driver<W> {
         let (wanted, removed) = (self.life.wanted, self.life.removed);
         self.life = Life::new(next, wanted);
         self.life.removed = removed;
+        self.hand.begin_anew();
         for unit in &mut self.life.units {
             let before = self.memory.units.get(&unit.name);
             unit.start_count = before.map_or(0, |unit| unit.start_count);
@@ -261,7 +265,12 @@ impl<W: World> Driver<W> {
             }
             Wake::Seen => self.take_seen(),
             Wake::Action => self.ask_for_requests(),
-            Wake::Asked(action) => self.take_request(&action),
+            Wake::Asked(action) => {
+                if self.take_request(action.as_deref()) {
+                    // Another one may have come meanwhile.
+                    self.ask_for_requests();
+                }
+            }
             Wake::Look => self.doubt_after(wake::LOOK_AFTER_MS),
             Wake::Timer | Wake::Shutdown => {}
         }
@@ -302,15 +311,17 @@ impl<W: World> Driver<W> {
         (is_left || is_nothing) && self.life.is_down()
     }
 
-    /// The daemon ends: an operation that is under way is finished, units stay as they are.
+    /// The daemon ends: an operation that is under way is finished, units stay as they are. A request that
+    /// is just being taken out of its place is kept for the next driver.
     async fn end(mut self) {
-        while self.life.operation.is_some() {
+        while self.life.operation.is_some() || self.looks_for_requests > 0 {
             let Some(wake) = self.inbox.recv().await else {
                 break;
             };
             match wake {
                 Wake::OperationDone(outcome) => self.operation_done(outcome),
                 Wake::OperationLost => self.operation_lost(),
+                Wake::Asked(action) => drop(self.take_request(action.as_deref())),
                 _ => {}
             }
         }

@@ -1,11 +1,13 @@
-//! What a person has asked for by hand, through `pod.action`: what holds until `pod.state` changes, and
-//! the request that is under way.
+//! What a person has asked for by hand, through `pod.action`: what holds until `pod.state` changes, the
+//! requests that are under way, and what has become of the last ones.
 //!
 //! Pure: a request becomes events of the release's life and a goal, and whether the goal is reached is
 //! read from that life. It knows no file and runs nothing.
 
 mod goal;
+mod hold;
 mod request;
+mod settle;
 
 use hostfiles::{ActionStatus, PodVerb};
 use names::PodState;
@@ -14,6 +16,13 @@ use serde::{Deserialize, Serialize};
 use crate::life::Life;
 
 pub use goal::Goal;
+pub use hold::Hold;
+pub use settle::Settled;
+
+/// So many requests are remembered with what has become of them: each asker looks for its own.
+const ENDED_MAX: usize = 32;
+/// No more are under way at once.
+const UNDER_WAY_MAX: usize = 32;
 
 /// What is kept of a person's wishes, also when the daemon is started anew.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,23 +31,9 @@ pub struct Hand {
     /// What holds in place of `pod.state`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
-    /// The last request.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request: Option<Request>,
-}
-
-/// What a person wants in place of `pod.state`, until that changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Hold {
-    /// What is wanted.
-    pub wanted: PodState,
-    /// True when units are killed, not asked to end.
-    pub is_hasty: bool,
-    /// True when the pod was made and waits for `start`.
-    pub is_created: bool,
-    /// What `pod.state` said then; none when there was none.
-    pub file: Option<PodState>,
+    /// The last requests, the newest last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<Request>,
 }
 
 /// One request and what has become of it.
@@ -49,10 +44,43 @@ pub struct Request {
     pub id: String,
     /// What was asked for.
     pub verb: PodVerb,
-    /// What has to be so for it to be done.
-    pub goal: Goal,
+    /// How far it is.
+    pub progress: Progress,
+    /// True when the life of the release knows of it: after a restart it has to be told again.
+    #[serde(skip)]
+    is_begun: bool,
+}
+
+/// How far a request is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Progress {
+    /// This has to be so for it to be done.
+    UnderWay(Goal),
+    /// It is over; an error is a line for people.
+    Ended(Result<(), String>),
+}
+
+impl Request {
     /// What has become of it; none while it is under way.
-    pub outcome: Option<Result<(), String>>,
+    #[must_use]
+    pub fn outcome(&self) -> Option<&Result<(), String>> {
+        match &self.progress {
+            Progress::UnderWay(_) => None,
+            Progress::Ended(outcome) => Some(outcome),
+        }
+    }
+
+    fn goal(&self) -> Option<&Goal> {
+        match &self.progress {
+            Progress::UnderWay(goal) => Some(goal),
+            Progress::Ended(_) => None,
+        }
+    }
+
+    fn end(&mut self, outcome: Result<(), String>) {
+        self.progress = Progress::Ended(outcome);
+    }
 }
 
 impl Hand {
@@ -65,15 +93,14 @@ impl Hand {
     /// What is wanted when `pod.state` says this: what a person wants, until the file says something
     /// else than it said then. None when nobody wants anything.
     pub fn wanted(&mut self, file: Option<PodState>) -> Option<PodState> {
-        if self
-            .hold
-            .is_some_and(|hold| file.is_some() && hold.file != file)
+        if let (Some(hold), Some(state)) = (self.hold, file)
+            && hold.file != file
         {
             self.hold = None;
-            let state = file.map(|state| state.to_string()).unwrap_or_default();
-            self.finish(Err(format!("pod.state has changed to {state} meanwhile")));
+            let why = format!("pod.state has changed to {state} meanwhile");
+            self.end_others_than(&Hold::of(state), &why);
         }
-        self.hold.map(|hold| hold.wanted).or(file)
+        self.held().or(file)
     }
 
     /// What is wanted by hand, whatever `pod.state` says: where there is no daemon, nobody follows that.
@@ -97,52 +124,65 @@ impl Hand {
     /// What `ps` says about what holds by hand; none when nothing does.
     #[must_use]
     pub fn explain(&self) -> Option<String> {
-        let hold = self.hold.filter(|hold| hold.file != Some(hold.wanted))?;
-        let what = if hold.is_created {
-            "created, waits for `start`"
-        } else {
-            hold.wanted.as_str()
-        };
-        match hold.file {
-            // Nothing else says what it should be.
-            None => hold.is_created.then(|| what.to_owned()),
-            Some(file) => Some(format!(
-                "held by hand: {what}, although pod.state says {file}; until that changes or `run` is called"
-            )),
-        }
+        self.hold.as_ref().and_then(Hold::explain)
     }
 
     /// The last request as the status tells it.
     #[must_use]
     pub fn status(&self) -> Option<ActionStatus> {
-        let request = self.request.as_ref()?;
+        let request = self.requests.last()?;
         Some(ActionStatus {
             id: request.id.clone(),
             verb: request.verb,
-            outcome: request.outcome.clone(),
+            outcome: request.outcome().cloned(),
         })
+    }
+
+    /// The request of this name, as long as it is remembered.
+    #[must_use]
+    pub fn request(&self, id: &str) -> Option<&Request> {
+        self.requests.iter().rev().find(|request| request.id == id)
     }
 
     /// True when no request is under way.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        let request = self.request.as_ref();
-        request.is_none_or(|request| request.outcome.is_some())
+        let mut requests = self.requests.iter();
+        requests.all(|request| request.outcome().is_some())
     }
 
     /// True when the person for whom the release was driven wants nothing more of it.
     #[must_use]
     pub fn has_left(&self, life: &Life) -> bool {
-        let is_done = self.is_idle() && self.request.is_some() && life.errand.is_none();
-        is_done && life.wanted != PodState::Running && life.is_down()
+        let is_done = self.is_idle() && !self.requests.is_empty() && life.errand.is_none();
+        let is_over = match life.wanted {
+            PodState::Running => false,
+            PodState::Stopped => true,
+            // What could not be removed is tried again.
+            PodState::Removed => life.removed && !self.hold.is_some_and(|hold| hold.then_runs),
+        };
+        is_done && is_over && life.is_down()
     }
 
-    /// Ends the request that is under way, if there is one.
-    fn finish(&mut self, outcome: Result<(), String>) {
-        if let Some(request) = &mut self.request
-            && request.outcome.is_none()
-        {
-            request.outcome = Some(outcome);
+    /// Ends the requests that cannot be done any more when this holds.
+    fn end_others_than(&mut self, hold: &Hold, why: &str) {
+        for request in &mut self.requests {
+            if request.goal().is_some_and(|goal| !goal.survives(hold)) {
+                request.end(Err(why.to_owned()));
+            }
         }
+    }
+
+    /// Remembers a request; of those that are over the oldest are forgotten when there are too many.
+    fn enter(&mut self, request: Request) {
+        self.requests.push(request);
+        let is_over = |one: &Request| one.outcome().is_some();
+        let ended = self.requests.iter().filter(|one| is_over(one)).count();
+        let mut surplus = ended.saturating_sub(ENDED_MAX);
+        self.requests.retain(|one| {
+            let stays = surplus == 0 || !is_over(one);
+            surplus -= usize::from(!stays);
+            stays
+        });
     }
 }

@@ -40,6 +40,7 @@ use crate::shim::RunFiles;
 use crate::steps::{Programs, StepRunner};
 use truth::Truth;
 
+pub(crate) use asked::read_hand;
 pub(crate) use watch::wait_for_end;
 
 /// The address that ports are bound to and the cluster proxy listens on: the first of `hosts.conf`.

@@ -20,6 +20,7 @@ mod unit;
 
 use names::{PodState, UnitName};
 use podspec::CompiledPod;
+use serde::{Deserialize, Serialize};
 
 pub use event::{Event, ProbeError, Trouble};
 pub use tick::Tick;
@@ -48,7 +49,8 @@ pub enum Operation {
 }
 
 /// Something that a person asks for and that changes no unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Errand {
     /// Fetch what the pod needs.
     Download {

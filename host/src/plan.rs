@@ -19,8 +19,8 @@ use podspec::CompiledPod;
 
 use crate::life::{Life, Operation, ProbeKind};
 
-pub use explain::{explain, is_ready, is_settled};
-pub use policy::back_off_ms;
+pub use explain::{explain, is_ready, is_settled, is_stuck};
+pub use policy::{back_off_ms, hears_when_ended};
 
 /// After so long a kill that did not end a unit is repeated.
 pub const KILL_AGAIN_MS: u64 = 10_000;

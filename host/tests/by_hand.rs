@@ -129,6 +129,92 @@ fn a_day_without_a_daemon() {
 }
 
 #[test]
+fn what_was_created_is_told_although_nobody_drives_it_any_more() {
+    let host = Host::new();
+    host.pod(WEB, "stopped", &units());
+    done(&host, &["create"]);
+    until_nobody_drives(&host);
+    let told = String::from_utf8(ask(&host, &["ps"]).stdout).unwrap();
+    assert!(told.contains("\nstatus: created\n"), "{told}");
+    done(&host, &["start"]);
+    done(&host, &["rm"]);
+}
+
+#[test]
+fn each_of_several_askers_is_told_what_has_become_of_its_own_request() {
+    let host = Host::new();
+    let stubborn = "trap '' TERM; while :; do sleep 0.05; done";
+    host.pod(WEB, "running", &shell("main", "stopTimeout: 2", stubborn));
+    let _daemon = host.daemon();
+    host.wait(WEB, "the pod to run", is_running);
+    let pod = host.release(WEB).pod();
+    let begin = |words: &[&str]| {
+        let words = [&["pod", pod.to_str().unwrap()], words].concat();
+        let mut command = host.command(&words);
+        command.stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let stop = begin(&["stop"]);
+    host.wait(WEB, "the stop to begin", |status| {
+        status.message.contains("to end")
+    });
+    done(&host, &["run"]);
+    let stop = stop.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&stop.stderr);
+    assert_eq!(stop.status.code(), Some(1), "{said}");
+    assert!(said.contains("replaced by a later request: run"), "{said}");
+    // What does not contradict goes side by side, and a refusal takes nothing from anybody.
+    let mut others = vec![begin(&["rerun"])];
+    host.wait(WEB, "the removal to begin", |status| {
+        status.message.contains("removed by hand")
+    });
+    others.extend((0..4).map(|_| begin(&["download"])));
+    refused(&host, &["signal", "mian"], 1, "there is no unit `mian`");
+    for other in others {
+        let output = other.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+    }
+    assert_eq!(phase(&host), PodPhase::Running);
+}
+
+#[test]
+fn several_ask_at_once_where_nobody_drives_the_pod() {
+    let host = Host::new();
+    host.pod(WEB, "stopped", &units());
+    let pod = host.release(WEB).pod();
+    let begin = || {
+        let mut command = host.command(&["pod", pod.to_str().unwrap(), "run"]);
+        command.stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let all: Vec<_> = (0..4).map(|_| begin()).collect();
+    for one in all {
+        let output = one.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+    }
+    done(&host, &["rm"]);
+    until_nobody_drives(&host);
+}
+
+#[test]
+fn a_run_that_cannot_come_to_an_end_says_why() {
+    let host = Host::new();
+    let init = shell(
+        "init",
+        "startupProbe: {timeoutSeconds: 60, check: exit}",
+        "exit 1",
+    );
+    host.pod(WEB, "running", &(init + &units()));
+    let why = "init exited with 1 and its restart policy is never";
+    refused(&host, &["run"], 1, why);
+    refused(&host, &["rerun", "side"], 1, why);
+    done(&host, &["signal"]);
+    refused(&host, &["signal", "init"], 1, "unit `init` does not run");
+    done(&host, &["rm"]);
+    refused(&host, &["signal"], 1, "the pod does not run");
+}
+
+#[test]
 fn a_pod_that_belongs_to_no_host_runs_where_it_lies() {
     let host = Host::new();
     host.pod(WEB, "stopped", &units());

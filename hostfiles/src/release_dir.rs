@@ -47,6 +47,12 @@ impl ReleaseDir {
         self.0.join("pod.action")
     }
 
+    /// What a person has asked the driver for, and what has become of it.
+    #[must_use]
+    pub fn hand(&self) -> PathBuf {
+        self.0.join(".pod.hand")
+    }
+
     /// What has become of the release: a [`crate::PodStatus`].
     #[must_use]
     pub fn status(&self) -> PathBuf {

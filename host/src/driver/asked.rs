@@ -5,20 +5,24 @@ use std::sync::Arc;
 use hostfiles::PodAction;
 
 use super::{Driver, Wake, World};
+use crate::hand::Settled;
 
 impl<W: World> Driver<W> {
     /// Looks for a request, which is answered by a wake.
     pub(super) fn ask_for_requests(&mut self) {
         let world = Arc::clone(&self.world);
-        self.spawn(Wake::Timer, async move {
-            world
-                .take_action()
-                .await
-                .map_or(Wake::Timer, |action| Wake::Asked(Box::new(action)))
+        self.looks_for_requests += 1;
+        self.spawn(Wake::Asked(None), async move {
+            Wake::Asked(world.take_action().await.map(Box::new))
         });
     }
 
-    pub(super) fn take_request(&mut self, action: &PodAction) {
+    /// Takes over what was found, if anything was; true then. Nobody else will find it.
+    pub(super) fn take_request(&mut self, action: Option<&PodAction>) -> bool {
+        self.looks_for_requests = self.looks_for_requests.saturating_sub(1);
+        let Some(action) = action else {
+            return false;
+        };
         self.was_asked = true;
         let file = self.orders.desired.borrow().clone();
         let file = file.and_then(|desired| desired.state.ok().flatten());
@@ -28,17 +32,25 @@ impl<W: World> Driver<W> {
             self.apply(event);
         }
         self.learn_desired();
-        // Another one may have come meanwhile.
-        self.ask_for_requests();
+        true
     }
 
-    /// Tells requests that have reached their goal, and goes on with those that have a second one.
+    /// Has requests begin and end, until nothing more follows from that.
     pub(super) fn settle_hand(&mut self) {
         let Some(spec) = self.spec.clone() else {
             return;
         };
-        if self.hand.settle(&spec, &self.life, self.clock.now_ms()) {
-            self.learn_desired();
+        loop {
+            let settled = self.hand.settle(&spec, &self.life, self.clock.now_ms());
+            if settled == Settled::default() {
+                return;
+            }
+            for event in settled.events {
+                self.apply(event);
+            }
+            if settled.has_moved {
+                self.learn_desired();
+            }
         }
     }
 }

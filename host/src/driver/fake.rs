@@ -255,6 +255,11 @@ impl Stage {
         self.action.notify_one();
     }
 
+    /// True while nobody has taken what a person has asked for last.
+    pub(super) fn is_asked(&self) -> bool {
+        !self.world.0.lock().unwrap().actions.is_empty()
+    }
+
     /// Somebody writes the status file.
     pub(super) fn damage(&self) {
         self.look.notify_one();

@@ -1,6 +1,7 @@
 //! The driver in a fake world, with the time standing still until everything has been done.
 
 mod adoption;
+mod by_hand;
 mod requests;
 mod survival;
 

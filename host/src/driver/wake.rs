@@ -33,8 +33,8 @@ pub enum Wake {
     Seen,
     /// There may be a request by hand.
     Action,
-    /// There was one.
-    Asked(Box<PodAction>),
+    /// It was looked for one, and this is what there was.
+    Asked(Option<Box<PodAction>>),
     /// A probe has ended.
     ProbeDone {
         /// The unit.

@@ -3,13 +3,20 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
 
-use hostfiles::{PodAction, ReplaceError, ReplaceStep, read_if_present, replace};
+use hostfiles::{PodAction, ReleaseDir, ReplaceError, ReplaceStep, read_if_present, replace};
 
 use super::Hands;
 use crate::hand::Hand;
 use crate::log::one_line;
+
+/// What is kept there. One that is damaged holds nothing: `pod.state` says what is wanted.
+pub(crate) fn read_hand(release: &ReleaseDir) -> Hand {
+    let text = fs::read(release.hand());
+    text.ok()
+        .and_then(|text| serde_json::from_slice(&text).ok())
+        .unwrap_or_default()
+}
 
 impl Hands {
     /// The request that lies there. It is taken away first: one that was read is never read again.
@@ -42,20 +49,8 @@ impl Hands {
         }
     }
 
-    pub(super) fn hand(&self) -> PathBuf {
-        self.release().path().join(".pod.hand")
-    }
-
-    pub(super) fn read_hand(&self) -> Hand {
-        let text = fs::read(self.hand());
-        // One that is damaged holds nothing: `pod.state` says what is wanted.
-        text.ok()
-            .and_then(|text| serde_json::from_slice(&text).ok())
-            .unwrap_or_default()
-    }
-
     pub(super) fn write_hand(&self, hand: &Hand) -> Result<bool, ReplaceError> {
-        let path = self.hand();
+        let path = self.release().hand();
         if !hand.is_empty() {
             let mut text = serde_json::to_vec(hand).unwrap_or_default();
             text.push(b'\n');

@@ -10,7 +10,7 @@ use names::UnitName;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::Hands;
+use super::{Hands, read_hand};
 use crate::cgroup::{self, Group};
 use crate::driver::{End, Found, Memory};
 use crate::process::{Marker, ProcessId, boot_id};
@@ -53,7 +53,7 @@ impl Hands {
             .filter(|memory| memory.boot == boot)
             .unwrap_or_default();
         found.memory.boot.clone_from(&boot);
-        found.hand = self.read_hand();
+        found.hand = read_hand(self.release());
         found.spec = read_pod(self.id(), &run.join("pod")).ok();
         for unit in found.spec.iter().flat_map(|spec| &spec.units) {
             match self.settled(&unit.name).await {
@@ -89,7 +89,7 @@ impl Hands {
         cgroup::sweep(release);
         for file in [
             release.status(),
-            self.hand(),
+            self.release().hand(),
             run.join("driver.json"),
             run.join("pod"),
         ] {

@@ -6,6 +6,7 @@ use names::{UnitName, VolumeName};
 use podspec::{CompiledPod, Unit};
 
 use super::{Life, Nudge, Phase};
+use crate::plan::hears_when_ended;
 
 impl Life {
     pub(super) fn configs_changed(&mut self, spec: &CompiledPod, changed: &BTreeSet<VolumeName>) {
@@ -39,15 +40,20 @@ impl Life {
         }
     }
 
-    /// A unit that does not exist sees everything when it starts; a signal to a unit that names none is
-    /// dropped, as in the original.
+    /// A unit that does not exist sees everything when it starts, and one that has ended hears only what
+    /// it would be started for; a signal to a unit that names none is dropped, as in the original.
     fn nudge(&mut self, unit: &Unit, nudge: Nudge) {
         let Some(life) = self.unit_mut(&unit.name) else {
             return;
         };
-        let is_gone = life.is_gone();
-        let is_heard = nudge == Nudge::Config || unit.signal.is_some() || is_gone;
-        if life.phase != Phase::Absent && is_heard {
+        let is_heard = match life.phase {
+            Phase::Absent => false,
+            Phase::Exited { .. } => hears_when_ended(unit),
+            Phase::Starting | Phase::Up { .. } | Phase::Stopping { .. } => {
+                nudge == Nudge::Config || unit.signal.is_some()
+            }
+        };
+        if is_heard {
             life.nudge = life.nudge.max(Some(nudge));
         }
     }

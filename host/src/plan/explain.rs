@@ -192,6 +192,14 @@ fn ending(truth: &UnitLife, code: Option<i32>, reason: EndReason) -> String {
     }
 }
 
+/// True when the unit has ended without ever having started well, and is not started again.
+#[must_use]
+pub fn is_stuck(unit: &Unit, truth: &UnitLife) -> bool {
+    matches!(truth.phase, Phase::Exited { .. })
+        && !truth.started
+        && restart_at(unit, truth).is_none()
+}
+
 fn rests(unit: &Unit, truth: &UnitLife) -> bool {
     match truth.phase {
         Phase::Exited {

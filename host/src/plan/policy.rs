@@ -19,6 +19,12 @@ pub fn back_off_ms(failures: u32) -> u64 {
     }
 }
 
+/// True when a unit that has ended is started once more because of a change that it should take notice of.
+#[must_use]
+pub fn hears_when_ended(unit: &Unit) -> bool {
+    matches!(unit.restart, Restart::OnConfig | Restart::OnInterval { .. })
+}
+
 /// How a unit ended.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct End {
@@ -47,7 +53,7 @@ pub(super) fn next_start(unit: &Unit, end: End) -> Option<u64> {
         Restart::Always => Some(backed_off),
         Restart::Never => None,
         Restart::OnFailure => failed.then_some(backed_off),
-        Restart::OnConfig | Restart::OnInterval { .. } if end.nudge.is_some() => Some(end.at),
+        _ if hears_when_ended(unit) && end.nudge.is_some() => Some(end.at),
         Restart::OnConfig => failed.then_some(backed_off),
         Restart::OnInterval { .. } if failed => Some(backed_off),
         Restart::OnInterval { seconds } => Some(end.at.saturating_add(u64::from(seconds) * 1_000)),

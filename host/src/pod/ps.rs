@@ -62,8 +62,13 @@ impl PodFile {
     }
 }
 
+/// What has no process needs none to stay as it is.
 fn is_true(status: &PodStatus, now_s: u64) -> bool {
-    matches!(status.status, PodPhase::Exited | PodPhase::Removed) || is_driven(status, now_s)
+    let stays = matches!(
+        status.status,
+        PodPhase::Created | PodPhase::Exited | PodPhase::Removed
+    );
+    stays || is_driven(status, now_s)
 }
 
 fn is_driven(status: &PodStatus, now_s: u64) -> bool {
