@@ -2,8 +2,10 @@
 //!
 //! In version 2 a group that hands controllers down may hold no process itself, and a service manager that
 //! starts the daemon again puts it into the group of its service. So the directory lies *beside* the daemon's
-//! group; only where nothing may be made there, below it, and then the daemon moves into a leaf of its own.
+//! group; only where nothing may be made there, and no service manager comes back, below it, and then the daemon
+//! moves into a leaf of its own.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -55,8 +57,7 @@ pub(super) fn possible(place: &Place) -> impl Iterator<Item = PathBuf> {
 /// first name in its group that is no slice: what stands beside a service still belongs to that.
 fn rooms(above: &Path, place: &Place) -> Vec<PathBuf> {
     let is_beside = place.version == Version::V2 && above != place.own;
-    let own = place.own.file_name().filter(|_| is_beside);
-    match own.filter(|own| own.to_string_lossy().ends_with(SERVICE)) {
+    match service(&place.own).filter(|_| is_beside) {
         Some(service) => {
             let slice = above.join(SLICE);
             vec![slice.clone(), slice.join(service)]
@@ -65,13 +66,21 @@ fn rooms(above: &Path, place: &Place) -> Vec<PathBuf> {
     }
 }
 
-/// Where the directory may lie, the best first.
+/// Where the directory may lie, the best first. Below a service of systemd it may not: with a unit in there the
+/// service could not be started again (219/CGROUP, seen with systemd 252).
 fn above(place: &Place) -> impl Iterator<Item = PathBuf> {
     let is_unified = place.version == Version::V2;
     let beside = (is_unified && place.own != place.top)
         .then(|| place.own.parent().map(Path::to_owned))
         .flatten();
-    beside.into_iter().chain([place.own.clone()])
+    let below = (!is_unified || service(&place.own).is_none()).then(|| place.own.clone());
+    beside.into_iter().chain(below)
+}
+
+/// The name of a group that is that of a service.
+fn service(group: &Path) -> Option<&OsStr> {
+    let name = group.file_name()?;
+    name.to_string_lossy().ends_with(SERVICE).then_some(name)
 }
 
 fn hand_down(
@@ -187,15 +196,20 @@ mod tests {
         check(
             Version::V2,
             "/cg/system.slice/sns.service",
-            &[
-                "/cg/system.slice/simplenetes.slice/sns.service",
-                "/cg/system.slice/sns.service/simplenetes",
-            ],
+            &["/cg/system.slice/simplenetes.slice/sns.service"],
         );
         check(
             Version::V2,
             "/cg/user-7/daemon",
             &["/cg/user-7/simplenetes", "/cg/user-7/daemon/simplenetes"],
+        );
+        check(
+            Version::V2,
+            "/cg/own.service/sub",
+            &[
+                "/cg/own.service/simplenetes",
+                "/cg/own.service/sub/simplenetes",
+            ],
         );
         check(Version::V2, "/cg", &["/cg/simplenetes"]);
         check(
