@@ -53,7 +53,11 @@ impl Layout {
                         let (controllers, path) = group_of(line)?;
                         controllers.is_empty().then_some(path)
                     });
-                    layout.v2 = Some(mount.place(own.unwrap_or_default()));
+                    let place = mount.place(own.unwrap_or_default());
+                    // It may be mounted twice, for others too: where we are counts.
+                    if !matches!(layout.v2, Some(Ok(_))) {
+                        layout.v2 = Some(place);
+                    }
                 }
             }
         }
@@ -93,8 +97,9 @@ impl Layout {
 
     fn place(&self, controller: Controller) -> Result<&Place, GroupError> {
         let has = |held: &[String]| held.iter().any(|name| name == controller.as_str());
-        let old = self.v1.iter().find(|(held, _)| has(held));
-        let place = old.map(|(_, place)| place).or(self.v2.as_ref());
+        let old = || self.v1.iter().filter(|(held, _)| has(held));
+        let place = old().find(|(_, place)| place.is_ok()).or(old().next());
+        let place = place.map(|(_, place)| place).or(self.v2.as_ref());
         place
             .ok_or_else(|| GroupError::NotMounted(controller.to_string()))?
             .as_ref()
@@ -268,6 +273,20 @@ mod tests {
             memory,
             "this process is in no control group below /sys/fs/cgroup",
         );
+    }
+
+    #[test]
+    fn what_is_mounted_for_others_hides_nothing() {
+        let other = "50 1 0:25 /box /run/box rw - cgroup2 cgroup2 rw\n";
+        let old = "51 1 0:32 /box /run/old rw - cgroup cgroup rw,memory\n";
+        let memory = &[Controller::Memory];
+        for mounts in [format!("{UNIFIED}{other}"), format!("{other}{UNIFIED}")] {
+            check(&mounts, "0::/me\n", memory, "memory V2 /sys/fs/cgroup/me");
+        }
+        for mounts in [format!("{HYBRID}{old}"), format!("{old}{HYBRID}")] {
+            let expected = "memory V1 /sys/fs/cgroup/memory/jobs/a:b";
+            check(&mounts, HYBRID_GROUPS, memory, expected);
+        }
     }
 
     #[test]
