@@ -137,12 +137,12 @@ impl GroupError {
     }
 }
 
-/// The group of one unit, below the place of this process. Everything above it is made, the group itself is
-/// not yet.
+/// The group that one unit will have, below the place of this process. Everything above it is made, the group
+/// itself is not yet.
 ///
 /// # Errors
 /// One of the limits cannot be kept here.
-pub fn plan(name: &str, limits: Limits) -> Result<Group, GroupError> {
+pub fn prepare(name: &str, limits: Limits) -> Result<Group, GroupError> {
     let layout = Layout::of_this_process()?;
     let needed = setting::needed(limits);
     let parts = layout

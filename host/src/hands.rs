@@ -6,6 +6,7 @@ mod asked;
 mod attach;
 mod find;
 mod hold;
+mod limits;
 mod note;
 mod operate;
 mod pipes;

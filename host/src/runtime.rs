@@ -24,6 +24,9 @@ pub trait Runtime: Send + Sync {
     /// # Errors
     /// The plugin failed.
     fn assess(&self, view: Arc<View>) -> Result<Report, CallError>;
+
+    /// True when `limits` hold for units of this kind, wherever they run.
+    fn takes_limits(&self, kind: &str) -> bool;
 }
 
 impl Runtime for Plugin {
@@ -37,5 +40,10 @@ impl Runtime for Plugin {
 
     fn assess(&self, view: Arc<View>) -> Result<Report, CallError> {
         Self::assess(self, view)
+    }
+
+    fn takes_limits(&self, kind: &str) -> bool {
+        let shape = self.manifest().shape(kind);
+        shape.is_some_and(|shape| shape.takes_limits)
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use names::UnitName;
-use podspec::{CompiledPod, Limits};
+use podspec::CompiledPod;
 use simplenetes_plugin::{
     CallError, FaultClass, Operation as Request, Planned, PodView, Step, View,
 };
@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::Hands;
 use super::find::Unit;
+use super::limits::{limits_of, refuse_unlimited};
 use super::request::{describe, request};
 use crate::driver::Deed;
 use crate::life::{Errand, Operation, ProbeError, Trouble};
@@ -119,7 +120,7 @@ impl Hands {
             .map_err(|trouble| ProbeError::NotAsked(trouble.message))?;
         let processes = Processes {
             probe_limit: Some(limit),
-            ..self.processes(0)
+            ..self.processes(spec, 0)
         };
         // The runner keeps the limit; the rest is for it to end what the probe has started.
         timeout(limit + PROBE_SLACK, self.run_steps(&planned, &processes))
@@ -140,22 +141,18 @@ impl Hands {
         state: Vec<u8>,
     ) -> Result<Planned, Trouble> {
         let planned = self.plan_steps(spec, request, start_count, state).await?;
-        let processes = Processes {
-            limits: limits_of(spec),
-            ..self.processes(start_count)
-        };
-        self.run_steps(&planned, &processes)
+        self.run_steps(&planned, &self.processes(spec, start_count))
             .await
             .map_err(|error| trouble_of_step(&error))?;
         Ok(planned)
     }
 
-    fn processes(&self, start_count: u32) -> Processes {
+    fn processes(&self, spec: &CompiledPod, start_count: u32) -> Processes {
         Processes {
             running: self.running(),
             start_count,
             address: Some(self.around.address.borrow().ip),
-            limits: BTreeMap::new(),
+            limits: limits_of(spec),
             probe_limit: None,
         }
     }
@@ -191,7 +188,7 @@ impl Hands {
         state: Vec<u8>,
     ) -> Result<Planned, Trouble> {
         let runtime = self.runtime(&spec.runtime).await?;
-        let processes = self.processes(start_count);
+        let processes = self.processes(spec, start_count);
         let mut view = self.view(spec, request, state);
         for _ in 0..ROUNDS_MAX {
             let planned = ask(Arc::clone(&runtime), view.clone()).await?;
@@ -200,6 +197,7 @@ impl Hands {
                 .iter()
                 .any(|step| matches!(step, Step::Look { .. }))
             {
+                refuse_unlimited(spec, &planned.steps, runtime.takes_limits(&spec.runtime))?;
                 return Ok(planned);
             }
             for step in planned.steps {
@@ -295,13 +293,6 @@ impl Hands {
         let ramdisks = &self.around.ramdisks;
         ramdisks.remove_all(self.release(), self.id()).await
     }
-}
-
-fn limits_of(spec: &CompiledPod) -> BTreeMap<UnitName, Limits> {
-    let units = spec.units.iter();
-    units
-        .filter_map(|unit| Some((unit.name.clone(), unit.limits?)))
-        .collect()
 }
 
 async fn ask(runtime: Arc<dyn Runtime>, view: View) -> Result<Planned, Trouble> {

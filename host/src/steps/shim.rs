@@ -89,8 +89,8 @@ impl StepRunner {
     /// The control group that keeps the limits of a unit. It is made by the unit's shim.
     async fn group(&self, unit: &UnitName, limits: Limits) -> Result<Group, StepError> {
         let name = cgroup::name(&self.release, &self.id, unit);
-        let planned = tokio::task::spawn_blocking(move || cgroup::plan(&name, limits)).await;
-        planned
+        let prepared = tokio::task::spawn_blocking(move || cgroup::prepare(&name, limits)).await;
+        prepared
             .map_err(|_| StepError::Refused("the start was aborted".into()))?
             .map_err(|source| StepError::Limits {
                 unit: unit.to_string(),
