@@ -12,7 +12,7 @@ use crate::diagnostic::{is_harmless, sort};
 use crate::read::{self, Settings};
 use crate::tree::{self, Node};
 use crate::{
-    CompiledPod, Diagnostic, Expose, PluginRef, Preprocessed, Severity, Shape, VolumeKind,
+    CompiledPod, Diagnostic, Expose, PluginRef, Preprocessed, Severity, Shape, Volume, VolumeKind,
 };
 
 /// A pod of which only the kind's own part is missing.
@@ -147,6 +147,16 @@ impl Draft {
             .iter()
             .filter(|volume| matches!(volume.kind, VolumeKind::Config { .. }));
         configs.map(|volume| volume.name.clone()).collect()
+    }
+
+    /// The names of its ramdisks.
+    pub fn ramdisks(&self) -> impl Iterator<Item = &str> {
+        let is_ramdisk = |volume: &&Volume| matches!(volume.kind, VolumeKind::Ramdisk { .. });
+        self.pod
+            .volumes
+            .iter()
+            .filter(is_ramdisk)
+            .map(|volume| volume.name.as_str())
     }
 
     /// The ports of the program that is the pod; only for `runtime: executable`.

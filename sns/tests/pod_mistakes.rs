@@ -116,6 +116,11 @@ fn a_program_is_exposed_as_its_yaml_says() {
     bench.ok(&["pod", "compile", "web"]);
     let release = "laptop/pods/web/release/1.0.0";
     assert_eq!(bench.read(&format!("{release}/pod")), RUN);
+    let info = bench.ok(&["pod", "info", "web"]);
+    assert!(
+        info.contains("hostPorts: 30000\nclusterPorts: 2000\n"),
+        "{info}"
+    );
     let mappings = bench.read(&format!("{release}/pod.portmappings.conf"));
     assert_eq!(mappings, "2000:30000:4096:false\n");
     assert!(
@@ -174,6 +179,15 @@ fn a_program_that_is_none_is_a_mistake_in_the_pod_yaml() {
         let outcome = bench.run(&["pod", "compile", "web"]);
         assert!(outcome.stderr.contains(said), "{file}: {outcome}");
     }
+    let volumes = "volumes:\n  - name: fast\n    type: ramdisk\n";
+    bench.change_pod("web", "pod.yaml", &format!("{}{volumes}", yaml("gone.sh")));
+    let ramdisk = bench.run(&["pod", "compile", "web"]);
+    assert!(
+        ramdisk
+            .stderr
+            .contains("nobody makes the ramdisks of a program: fast"),
+        "{ramdisk}"
+    );
     bench.change_pod("web", "pod.yaml", &PROGRAM.replace("file: run.sh", "{}"));
     let nothing = bench.run(&["pod", "compile", "web"]);
     assert!(nothing.stderr.contains("1 error in its"), "{nothing}");

@@ -40,6 +40,8 @@ fn failure(life: &Life) -> Option<String> {
     Some(match failed.call.cause {
         Cause::Asked => format!("{what} (asked by hand)"),
         Cause::Configs => what,
+        // What has come to be as it is wanted in another way is no failure any more.
+        Cause::Wanted if due(life).is_none() => return None,
         Cause::Wanted => {
             let seconds = back_off_ms(life.failures) / 1_000;
             format!(

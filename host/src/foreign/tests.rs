@@ -348,6 +348,9 @@ fn what_is_wrong_is_said_in_one_line() {
         said(&pod).unwrap(),
         "`run` failed: ended with 3: cannot; tries: 3, the next one after 2 s; its logs say more"
     );
+    pod.see(life(Running, Up, None).seen, NOW);
+    assert_eq!(said(&pod), None, "it has come up in another way");
+    pod.see(Seen::default(), NOW);
     pod.want(Some(Stopped));
     assert_eq!(said(&pod), None);
 }

@@ -45,6 +45,22 @@ impl Problem {
     }
 }
 
+/// A program makes its ramdisks itself, or goes without: nobody asks it which it has.
+pub(super) fn ramdisks(draft: &Draft) -> Option<Diagnostic> {
+    let names: Vec<&str> = draft.ramdisks().collect();
+    (!names.is_empty()).then(|| {
+        draft.diagnostic(
+            Severity::Warning,
+            "volumes",
+            format!(
+                "nobody makes the ramdisks of a program: {}",
+                names.join(", ")
+            ),
+            Some("let the program make what it needs".to_owned()),
+        )
+    })
+}
+
 impl Program {
     /// Reads the file of this name from the pod's directory.
     pub(super) fn read(directory: &Path, name: &str) -> Result<Self, Problem> {

@@ -61,7 +61,8 @@ impl Compiler<'_> {
             None => None,
         };
         let shown = problem.map(|problem| problem.diagnostic(draft));
-        let errors = errors + self.show(run, shown.as_slice());
+        let shown: Vec<Diagnostic> = shown.into_iter().chain(program::ramdisks(draft)).collect();
+        let errors = errors + self.show(run, &shown);
         match found {
             Some(Ok(program)) if errors == 0 => {
                 let exposes = draft.exposes().to_vec();

@@ -1,13 +1,14 @@
 //! `sns pod info POD`.
 
 use clap::Args;
+use hostfiles::{PortMapping, PortMappings};
 use podspec::{CompiledPod, Unit, VolumeKind};
 use serde_json::{Value, json};
 
 use crate::command_error::CommandError;
 use crate::commands::Context;
 use crate::designation::Designation;
-use crate::project::VersionDefault;
+use crate::project::{Selected, VersionDefault};
 
 /// Show what a compiled pod consists of, host by host
 ///
@@ -41,16 +42,34 @@ pub(crate) fn run(context: &Context<'_>, args: &InfoArgs) -> Result<(), CommandE
         context.ui.result(&format!("host: {}", release.host.name));
         match compiled {
             Some(pod) => lines(&pod).iter().for_each(|line| context.ui.result(line)),
-            None => context.ui.result(&format!(
-                "pod: {}-{}\nruntime: executable",
-                release.id.pod, release.id.version
-            )),
+            None => program_lines(&release)?
+                .iter()
+                .for_each(|line| context.ui.result(line)),
         }
     }
     if args.json {
         context.ui.json(&list.into());
     }
     Ok(())
+}
+
+/// What is known of a program without executing it.
+fn program_lines(release: &Selected) -> Result<Vec<String>, CommandError> {
+    let path = release.dir.portmappings();
+    let mappings: Vec<PortMapping> = hostfiles::read_if_present::<PortMappings>(&path)?
+        .unwrap_or_default()
+        .0;
+    let hosts = mappings.iter().map(|mapping| mapping.host_port.to_string());
+    let clusters = mappings
+        .iter()
+        .map(|mapping| mapping.cluster_port.to_string());
+    Ok(vec![
+        format!("pod: {}-{}", release.id.pod, release.id.version),
+        format!("podVersion: {}", release.id.version),
+        "runtime: executable".to_owned(),
+        key("hostPorts", hosts),
+        key("clusterPorts", clusters),
+    ])
 }
 
 /// The lines of the original's `info`, with what is ours in between.
