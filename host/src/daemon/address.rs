@@ -23,6 +23,11 @@ pub(super) fn read(home: &HostHome, scanner: &Scanner, before: &OwnAddress) -> O
             let _ = replace(&kept(home), format!("{ip}\n").as_bytes(), 0o644);
             return OwnAddress { ip, problem: None };
         }
+        // A host that has no proxy has an empty one, and a new host none before its first sync.
+        Ok(None) if !kept(home).exists() => {
+            let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+            return OwnAddress { ip, problem: None };
+        }
         Ok(None) => format!("{} is missing or empty", home.hosts_conf().display()),
         Err(error) => one_line(&error),
     };
@@ -59,6 +64,10 @@ mod tests {
         let put = |text: &[u8]| replace(&home.hosts_conf(), text, 0o644).unwrap();
         let mut address = first(&home);
         assert_eq!(address.ip, IpAddr::V4(Ipv4Addr::LOCALHOST));
+        // New, and without a proxy.
+        assert_eq!(read(&home, &scanner, &address), address);
+        put(b"");
+        assert_eq!(read(&home, &scanner, &address), address);
         put(b"10.0.0.1:32767\n");
         address = read(&home, &scanner, &address);
         assert_eq!(
