@@ -63,20 +63,9 @@ impl Home {
     /// # Errors
     /// It cannot be served; the error says why and what to do.
     pub fn open(path: &Path) -> Result<Self, HomeError> {
-        let path =
-            fs::canonicalize(path).map_err(|error| HomeError::Missing(path.to_owned(), error))?;
+        let files = check(path)?;
+        let path = files.path().to_owned();
         let meta = fs::metadata(&path).map_err(|error| HomeError::Missing(path.clone(), error))?;
-        let files = HostHome::new(&path);
-        let not_a_home = |what| HomeError::NotAHome {
-            path: path.clone(),
-            what,
-        };
-        if !files.pods_dir().is_dir() {
-            return Err(not_a_home("directory `pods`"));
-        }
-        read_if_present::<hostfiles::ClusterId>(&files.cluster_id())
-            .map_err(|error| HomeError::ClusterId(path.clone(), Box::new(error)))?
-            .ok_or_else(|| not_a_home("file `cluster-id.txt`"))?;
         let me = geteuid().as_raw();
         if meta.uid() != me {
             return Err(HomeError::Foreign {
@@ -98,6 +87,27 @@ impl Home {
             Err(error) => Err(HomeError::Lock(lock_path, error.into())),
         }
     }
+}
+
+/// The host home at this path, without any link.
+///
+/// # Errors
+/// There is none.
+pub fn check(path: &Path) -> Result<HostHome, HomeError> {
+    let path =
+        fs::canonicalize(path).map_err(|error| HomeError::Missing(path.to_owned(), error))?;
+    let files = HostHome::new(&path);
+    let not_a_home = |what| HomeError::NotAHome {
+        path: path.clone(),
+        what,
+    };
+    if !files.pods_dir().is_dir() {
+        return Err(not_a_home("directory `pods`"));
+    }
+    read_if_present::<hostfiles::ClusterId>(&files.cluster_id())
+        .map_err(|error| HomeError::ClusterId(path.clone(), Box::new(error)))?
+        .ok_or_else(|| not_a_home("file `cluster-id.txt`"))?;
+    Ok(files)
 }
 
 /// How often the lock is asked for, and how long lies between: `sns ps` holds it for an instant to see

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command, Verb, machine};
+use hostfiles::HostHome;
 use simplenetes_plugin::HelperLimits;
 use simplenetesd::daemon::Settings;
 use simplenetesd::foreign::{become_program, is_program};
@@ -158,13 +159,9 @@ fn follow(file: PathBuf, args: &LogsArgs) -> Result<u8> {
 }
 
 fn print_unit(home: Option<&Path>) -> Result<()> {
-    let home = home
-        .map(|home| {
-            std::fs::canonicalize(home)
-                .with_context(|| format!("there is no host home at {}", home.display()))
-        })
-        .transpose()?;
-    let text = systemd::unit_file(&std::env::current_exe()?, home.as_deref());
+    let home = home.map(simplenetesd::home::check).transpose()?;
+    let home = home.as_ref().map(HostHome::path);
+    let text = systemd::unit_file(&std::env::current_exe()?, home);
     Ok(print(text.as_bytes())?)
 }
 

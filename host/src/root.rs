@@ -138,7 +138,7 @@ impl Root {
         let looked = tokio::task::spawn_blocking(move || {
             let mut look = watch.look();
             let found = homes::find(&patterns, &mut |directory, owner| {
-                look.add(directory, owner)
+                look.add(directory, owner);
             });
             look.end();
             found

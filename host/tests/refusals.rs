@@ -69,6 +69,9 @@ fn a_command_line_that_is_wrong() {
     let host = Host::new();
     check(&host.run(&["--worker"]), 2, "HOSTHOME");
     check(&host.run(&["--no-such-option"]), 2, "--no-such-option");
+    let unit_for = |home: &str| host.run(&["systemd-unit", "--user", home]);
+    check(&unit_for("/no/such/home"), 1, "there is no host home at");
+    check(&unit_for("/usr"), 1, "/usr is not a host home");
 }
 
 #[test]
