@@ -3,10 +3,12 @@
 //! It decides nothing. What it did is answered; when it should be done is the planner's.
 
 mod asked;
+mod asking;
 mod attach;
 mod find;
 mod hold;
 mod limits;
+mod looked;
 mod note;
 mod operate;
 mod pipes;

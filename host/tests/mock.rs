@@ -26,6 +26,11 @@ pub(crate) fn grants() -> Value {
         arguments: vec!["{pod:args}".parse().unwrap()],
         ..ProgramGrant::default()
     });
+    grants.programs.push(ProgramGrant {
+        program: "true".into(),
+        arguments: vec!["look".parse().unwrap()],
+        ..ProgramGrant::default()
+    });
     grants.signals = true;
     serde_json::to_value(grants).unwrap()
 }

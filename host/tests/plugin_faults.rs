@@ -51,7 +51,7 @@ fn assert_untouched(host: &Host, before: &PodStatus) {
 
 #[test]
 fn each_fault_of_a_call_is_named_by_ps_and_the_next_call_works() {
-    const ROWS: [(&str, &str); 15] = [
+    const ROWS: [(&str, &str); 17] = [
         ("loop", "did not answer within 2000 ms"),
         ("bomb", "more than 32 MiB of memory"),
         ("recurse", "stack overflowed"),
@@ -60,6 +60,8 @@ fn each_fault_of_a_call_is_named_by_ps_and_the_next_call_works() {
         ("chatter", "said it all"),
         ("flood", "bytes of steps and reports"),
         ("stuff", "bytes of steps and reports"),
+        ("lengthen environment", "bytes of steps and reports"),
+        ("shout", "[2J loud"),
         ("hoard", "more than 1000 handles"),
         ("feed", "at most 1048576"),
         ("keep too much", "at most 65536"),
@@ -81,6 +83,41 @@ fn each_fault_of_a_call_is_named_by_ps_and_the_next_call_works() {
     mock::pod(&host, WEB, "serve");
     host.wait(WEB, "the next call", is_running);
     assert_untouched(&host, &neighbour);
+}
+
+#[test]
+fn a_plugin_that_looks_for_ever_is_stopped_and_named_by_ps() {
+    let host = host();
+    let _daemon = host.daemon();
+    mock::pod(&host, WEB, "gaze");
+    let words = "the plugin for mock pods wants more than 100 looks";
+    wait_for_words(&host, WEB, &[words]);
+    mock::pod(&host, WEB, "serve");
+    host.wait(WEB, "the next call", is_running);
+}
+
+/// All that the daemon says of a fault: what stands in `ps`, and in the log of the release what the plugin itself
+/// wrote before.
+#[test]
+fn what_a_plugin_wrote_before_it_failed_stands_in_the_log_of_its_pod_and_is_bounded() {
+    let host = host();
+    let _daemon = host.daemon();
+    let log = |id: &str| {
+        let release = host.release(id);
+        let name = format!("{}-stdout.log", id.replace(':', "-"));
+        fs::read_to_string(release.log_dir().join(name)).unwrap_or_default()
+    };
+    for (id, behaviour, written) in [
+        ("a:1.0.0", "panic", "wrote error: panicked at"),
+        ("b:1.0.0", "chatter", "more lines were dropped"),
+        ("c:1.0.0", "shout", "more characters"),
+    ] {
+        mock::pod(&host, id, behaviour);
+        wait_for_words(&host, id, &[NAMED]);
+        let text = log(id);
+        assert!(text.contains(written), "{text}");
+        assert!(text.len() < 4_000 && !text.contains('\x1b'), "{text}");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::declared::Declared;
 use crate::engine::TICK;
 use crate::grants::Checker;
 use crate::limits::MemoryLimiter;
+use crate::said::said;
 use crate::{FaultClass, Grants, Limits, Step};
 
 /// What lives as long as one call.
@@ -99,12 +100,13 @@ impl CallState {
         .check(step)
     }
 
+    /// What is said about a call that failed; one line each.
     pub(crate) fn log(&mut self, level: &str, message: &str) {
         let size = LINE_BYTES_MIN + level.len() + message.len();
         match self.log.bytes_left.checked_sub(size) {
             Some(left) => {
                 self.log.bytes_left = left;
-                self.log.lines.push(format!("{level}: {message}"));
+                self.log.lines.push(said(format!("{level}: {message}")));
             }
             None => self.log.dropped += 1,
         }

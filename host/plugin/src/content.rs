@@ -6,6 +6,9 @@
 use names::SecretName;
 use serde::{Deserialize, Serialize};
 
+/// What a content and each of its parts take before their text: empty ones take memory too.
+const OWN_BYTES: usize = 32;
+
 /// Bytes and secrets in the order in which they are put together.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -32,11 +35,7 @@ impl Content {
 
     /// Bytes that recording it takes.
     pub(crate) fn size(&self) -> usize {
-        let part = |part: &Part| match part {
-            Part::Bytes(bytes) => bytes.len(),
-            Part::Secret(name) => name.as_str().len(),
-        };
-        self.0.iter().map(|one| 32 + part(one)).sum()
+        OWN_BYTES + self.0.iter().map(Part::size).sum::<usize>()
     }
 
     /// The word that stands for it where arguments and variables are compared with a grant; none when it
@@ -50,6 +49,17 @@ impl Content {
             Part::Secret(name) => Some(secret_word(name)),
         };
         self.0.iter().map(part).collect()
+    }
+}
+
+impl Part {
+    /// Bytes that recording it takes.
+    pub(crate) fn size(&self) -> usize {
+        let text = match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Secret(name) => name.as_str().len(),
+        };
+        OWN_BYTES + text
     }
 }
 

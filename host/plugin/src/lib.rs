@@ -22,6 +22,7 @@ mod manifest;
 mod plugin;
 mod recorder;
 mod report;
+mod said;
 mod step;
 mod view;
 

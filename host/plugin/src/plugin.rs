@@ -11,6 +11,7 @@ use crate::bindings::exports::simplenetes::pod::runtime::{Fault, Guest};
 use crate::call::CallState;
 use crate::declared::Declared;
 use crate::recorder::{ReportResource, StepsResource, ViewResource};
+use crate::said::said;
 use crate::{
     CallError, CompileInput, CompileOutput, Digest, FaultClass, Grants, Limits, Manifest, Report,
     Step, View,
@@ -172,7 +173,7 @@ impl Plugin {
             class,
             plugin,
             export,
-            message,
+            message: said(message),
             log: Vec::new(),
             is_answer: false,
         }

@@ -68,6 +68,34 @@ fn options_count_each_time_they_are_recorded() {
 }
 
 #[test]
+fn empty_items_count_in_every_list() {
+    for list in [
+        "environment",
+        "inherited",
+        "arguments",
+        "variables",
+        "content",
+    ] {
+        let part = "bytes of steps and reports";
+        check(&format!("lengthen {list}"), FaultClass::GiveUp, part);
+    }
+}
+
+#[test]
+fn what_a_plugin_says_is_one_line_that_ends() {
+    let loaded = load(&mock_component());
+    let error = loaded.plugin.plan(mock_view("shout")).unwrap_err();
+    assert!(
+        error.message.trim_start().starts_with("[2J loud"),
+        "{}",
+        error.message
+    );
+    assert!(error.message.len() < 1100, "{}", error.message.len());
+    assert!(!error.message.contains(char::is_control), "{error}");
+    assert!(error.message.contains("more characters"), "{error}");
+}
+
+#[test]
 fn what_is_fed_to_a_program_has_a_limit() {
     check("feed", FaultClass::GiveUp, "at most 1048576");
 }

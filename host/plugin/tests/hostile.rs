@@ -5,12 +5,13 @@
 //! |---|---|
 //! | infinite loop, memory bomb, stack overflow, panic | `faults::{a_loop_…, a_memory_bomb_…, endless_recursion_…, a_panic_…}` |
 //! | exit inside a call | traps, `faults::an_exit_…`; `wasi:cli/exit` is no import of the contract, [`an_import_that_nobody_grants_is_refused_by_name`] |
-//! | very many log lines; huge output | `faults::{chatter_…, empty_lines_…}`; `faults::{a_flood_…, options_…, what_is_fed_…}` |
+//! | very many log lines; huge output | `faults::{chatter_…, empty_lines_…, what_a_plugin_says_…}`; `faults::{a_flood_…, options_…, empty_items_…, what_is_fed_…}` |
 //! | hung host call | cannot be: [`the_host_offers_no_call_that_waits`] |
 //! | child that ignores TERM | `host/tests/steps.rs`: a plugin has no children, its steps have |
 //! | path escape | [`no_path_leaves_the_granted_directories`], `faults::what_is_not_granted_…` |
 //! | ungranted import | [`an_import_that_nobody_grants_is_refused_by_name`] |
-//! | ungranted program or argument, empty grants | [`a_podman_like_grant_…`], [`the_native_grant_…`], `faults::an_empty_grant_…` |
+//! | ungranted program or argument, empty grants | [`a_podman_like_grant_…`], [`the_native_grant_…`], `faults::an_empty_grant_…`; with the daemon: `host/tests/overreach.rs` |
+//! | what no plugin may see | `host/tests/secrets.rs`, `host/tests/steps.rs` (`keep`) |
 //! | truncated, corrupt or precompiled input | `cache::what_is_no_plugin_…`, [`no_corruption_of_a_component_ends_the_host`], [`no_bytes_end_the_host`], [`native_code_is_no_plugin`] |
 //! | older or newer contract | [`older_and_newer_contracts_are_refused_with_both_versions`] |
 //! | two pods, one poisonous | [`a_poisonous_pod_spoils_no_call_about_others`] |
@@ -54,8 +55,8 @@ fn refusal(bytes: &[u8]) -> LoadError {
     engine.load(bytes, Grants::default()).err().unwrap()
 }
 
-/// Every function that a guest can call records or reads; none waits for anything. The list is the contract
-/// itself, so a new function must be thought about here.
+/// Every function that a guest can call records or reads; none waits for anything. Whoever adds an interface
+/// to the contract has to say so here.
 #[test]
 fn the_host_offers_no_call_that_waits() {
     const RECORD_OR_READ: [&str; 5] = ["faults", "log", "report", "steps", "view"];

@@ -8,26 +8,21 @@ use std::time::Duration;
 
 use names::UnitName;
 use podspec::CompiledPod;
-use simplenetes_plugin::{
-    CallError, FaultClass, Operation as Request, Planned, PodView, Step, View,
-};
+use simplenetes_plugin::{Operation as Request, Planned, PodView, Step, View};
 use tokio::time::timeout;
 
 use super::Hands;
 use super::find::Unit;
-use super::limits::{limits_of, refuse_unlimited};
+use super::limits::limits_of;
 use super::request::{describe, request};
 use crate::driver::Deed;
 use crate::life::{Errand, Operation, ProbeError, Trouble};
 use crate::log::one_line;
 use crate::looks::Units as _;
 use crate::ramdisk;
-use crate::runtime::Runtime;
 use crate::steps::{Processes, StepError};
 use crate::system::since_epoch;
 
-/// How often a plugin may look before it must plan.
-const ROUNDS_MAX: u32 = 4;
 /// A probe that is late is ended with all that it has started: so long that may take.
 const PROBE_SLACK: Duration = Duration::from_secs(10);
 
@@ -147,7 +142,7 @@ impl Hands {
         Ok(planned)
     }
 
-    fn processes(&self, spec: &CompiledPod, start_count: u32) -> Processes {
+    pub(super) fn processes(&self, spec: &CompiledPod, start_count: u32) -> Processes {
         Processes {
             running: self.running(),
             start_count,
@@ -179,65 +174,7 @@ impl Hands {
         Ok(())
     }
 
-    /// Asks the plugin until it has seen enough to say what should be done.
-    pub(super) async fn plan_steps(
-        &self,
-        spec: &CompiledPod,
-        request: Request,
-        start_count: u32,
-        state: Vec<u8>,
-    ) -> Result<Planned, Trouble> {
-        let runtime = self.runtime(&spec.runtime).await?;
-        let processes = self.processes(spec, start_count);
-        let mut view = self.view(spec, request, state);
-        for _ in 0..ROUNDS_MAX {
-            let planned = ask(Arc::clone(&runtime), view.clone()).await?;
-            if !planned
-                .steps
-                .iter()
-                .any(|step| matches!(step, Step::Look { .. }))
-            {
-                refuse_unlimited(spec, &planned.steps, runtime.takes_limits(&spec.runtime))?;
-                return Ok(planned);
-            }
-            for step in planned.steps {
-                if let Step::Look { id, .. } = &step {
-                    let id = id.clone();
-                    let answer = self
-                        .runner
-                        .run(step, &processes)
-                        .await
-                        .map_err(|error| trouble_of_step(&error))?;
-                    view.answers.extend(answer.map(|answer| (id, answer)));
-                }
-            }
-        }
-        Err(Trouble {
-            message: format!("the plugin still wants to look after {ROUNDS_MAX} rounds"),
-            held: true,
-        })
-    }
-
-    /// Who answers for the kind. A plugin that is being translated is waited for, unless something else is
-    /// wanted of the release meanwhile.
-    async fn runtime(&self, kind: &str) -> Result<Arc<dyn Runtime>, Trouble> {
-        let mut kinds = self.around.kinds.clone();
-        let trouble = |message, held| Trouble { message, held };
-        tokio::select! {
-            // Where nothing is loaded any more, what there is counts.
-            _ = kinds.wait_for(|kinds| !kinds.is_coming(kind)) => {}
-            () = self.runner.told().cancelled() => {
-                let message = "something else is wanted before its plugin is translated".to_owned();
-                return Err(trouble(message, false));
-            }
-        }
-        let kinds = Arc::clone(&*self.around.kinds.borrow());
-        kinds
-            .runtime(kind)
-            .map_err(|message| trouble(message, true))
-    }
-
-    fn view(&self, spec: &CompiledPod, operation: Request, state: Vec<u8>) -> View {
+    pub(super) fn view(&self, spec: &CompiledPod, operation: Request, state: Vec<u8>) -> View {
         let units = self.truth.known(spec).into_iter();
         let pod = PodView {
             id: self.id().to_string(),
@@ -295,27 +232,7 @@ impl Hands {
     }
 }
 
-async fn ask(runtime: Arc<dyn Runtime>, view: View) -> Result<Planned, Trouble> {
-    let asked = tokio::task::spawn_blocking(move || runtime.plan(Arc::new(view))).await;
-    let answered = asked.map_err(|_| Trouble {
-        message: "the call of the plugin was aborted".into(),
-        held: false,
-    })?;
-    answered.map_err(|error| trouble_of_call(&error))
-}
-
-fn trouble_of_call(error: &CallError) -> Trouble {
-    let held = match error.class {
-        FaultClass::GiveUp | FaultClass::NotGranted => true,
-        FaultClass::Retry => false,
-    };
-    Trouble {
-        message: one_line(error),
-        held,
-    }
-}
-
-fn trouble_of_step(error: &StepError) -> Trouble {
+pub(super) fn trouble_of_step(error: &StepError) -> Trouble {
     Trouble {
         message: one_line(error),
         held: error.is_final(),

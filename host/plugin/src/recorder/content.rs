@@ -34,10 +34,8 @@ impl HostContent for CallState {
 
 impl CallState {
     fn add(&mut self, content: &ContentHandle, part: Part) -> Result<()> {
-        let content = &mut self.table.get_mut(content)?.0;
-        let before = content.size();
-        content.0.push(part);
-        let bytes = content.size() - before;
-        self.spend(bytes)
+        self.spend(part.size())?;
+        self.table.get_mut(content)?.0.0.push(part);
+        Ok(())
     }
 }

@@ -7,6 +7,7 @@ use wasmtime::component::Resource;
 use super::ReportResource;
 use crate::bindings::simplenetes::pod::report::{Host, HostReport};
 use crate::call::CallState;
+use crate::said::said;
 use crate::{PluginDiagnostic, UnitReport};
 
 type ReportHandle = Resource<ReportResource>;
@@ -45,7 +46,7 @@ impl HostReport for CallState {
             .get_mut(&report)?
             .report
             .messages
-            .push((pod, text));
+            .push((pod, said(text)));
         Ok(())
     }
 
@@ -76,7 +77,7 @@ impl HostReport for CallState {
     }
 
     fn resolved(&mut self, report: ReportHandle, unit: String, spec: String) -> Result<()> {
-        self.spend(unit.len() + spec.len())?;
+        self.spend(64 + unit.len() + spec.len())?;
         let spec = match serde_json::from_str(&spec) {
             Ok(spec) => spec,
             Err(error) => {
@@ -110,9 +111,9 @@ impl HostReport for CallState {
         let diagnostics = &mut self.table.get_mut(&report)?.compiled.diagnostics;
         diagnostics.push(PluginDiagnostic {
             severity,
-            path,
-            message,
-            hint,
+            path: said(path),
+            message: said(message),
+            hint: hint.map(said),
         });
         Ok(())
     }

@@ -15,6 +15,8 @@ type Recorded = Result<std::result::Result<(), Fault>>;
 
 /// Bytes that a step may feed to its program.
 const STDIN_BYTES_MAX: usize = 1024 * 1024;
+/// What an item of a list counts for besides its text: empty ones take memory too.
+const ITEM_BYTES: usize = 48;
 
 impl Host for CallState {}
 
@@ -24,13 +26,13 @@ impl HostOptions for CallState {
     }
 
     fn env(&mut self, options: OptionsHandle, name: String, value: String) -> Result<()> {
-        self.spend(name.len() + value.len())?;
+        self.spend(ITEM_BYTES + name.len() + value.len())?;
         self.table.get_mut(&options)?.0.env.push((name, value));
         Ok(())
     }
 
     fn inherit(&mut self, options: OptionsHandle, name: String) -> Result<()> {
-        self.spend(name.len())?;
+        self.spend(ITEM_BYTES + name.len())?;
         self.table.get_mut(&options)?.0.inherit.push(name);
         Ok(())
     }
@@ -93,7 +95,7 @@ impl HostOptions for CallState {
         name: String,
         content: ContentHandle,
     ) -> Result<()> {
-        self.spend(name.len())?;
+        self.spend(ITEM_BYTES + name.len())?;
         let content = self.content(&content)?;
         let variables = &mut self.table.get_mut(&options)?.0.variables;
         variables.push((name, content));
@@ -334,19 +336,22 @@ fn size(step: &Step) -> usize {
 }
 
 fn size_of_args(args: &[String]) -> usize {
-    args.iter().map(|arg| arg.len() + 24).sum()
+    args.iter().map(|arg| arg.len() + ITEM_BYTES).sum()
 }
 
 fn size_of_options(options: &StepOptions) -> usize {
     let env = options
         .env
         .iter()
-        .map(|(name, value)| name.len() + value.len() + 48);
+        .map(|(name, value)| name.len() + value.len() + ITEM_BYTES);
+    let variables = options.variables.iter();
+    let names = variables.map(|(name, _)| name.len() + ITEM_BYTES);
     let optional = options.working_directory.iter().chain(&options.user);
     let optional = optional.chain(&options.pid_file).chain(&options.keep);
     env.sum::<usize>()
         + size_of_args(&options.inherit)
         + optional.map(String::len).sum::<usize>()
         + options.stdin.len()
+        + names.sum::<usize>()
         + options.contents().map(Content::size).sum::<usize>()
 }

@@ -9,7 +9,7 @@ use std::hint::black_box;
 
 use bindings::exports::simplenetes::pod::runtime::{Fault, Guest, Report, Steps, View};
 use bindings::simplenetes::pod::log;
-use bindings::simplenetes::pod::steps::Options;
+use bindings::simplenetes::pod::steps::{Content, Options};
 
 /// The plugin.
 pub struct Mock;
@@ -94,7 +94,9 @@ impl Guest for Mock {
             "kill" => life::end(view, steps, "KILL"),
             "download" | "create" | "remove" | "purge" => Ok(()),
             "exit" => std::process::exit(0),
-            "obey" => obey(view, steps),
+            "obey" => obey(view, steps, &view.fact("words").unwrap_or_default()),
+            "shout" => Err(fault("give-up", &"\x1b[2J loud\n".repeat(300_000))),
+            "gaze" => gaze(steps),
             "link away" => steps.link("root/main", "/etc/shadow"),
             "climb by link" => steps.link("root/../pod", "config/conf"),
             "climb by remove" => steps.remove("root/../../.."),
@@ -129,6 +131,12 @@ impl Guest for Mock {
                 report.keep("mock:1.0.0", &vec![0; 64 * 1024 + 1]);
                 Ok(())
             }
+            words if words.starts_with("do ") => obey(
+                view,
+                steps,
+                &words.trim_start_matches("do ").replace(' ', "\n"),
+            ),
+            list if list.starts_with("lengthen ") => lengthen(list),
             "retry" => Err(fault("retry", "the world does not answer")),
             "strange" => Err(fault("from-the-future", "what now?")),
             unknown => Err(fault("give-up", &format!("no such behaviour: {unknown}"))),
@@ -136,10 +144,9 @@ impl Guest for Mock {
     }
 }
 
-/// Runs the words that the test gives as a fact, one to a line: as a command, or as the process of a unit.
-/// Words like `env:NAME=VALUE` before the program set its environment.
-fn obey(view: &View, steps: &Steps) -> Result<(), Fault> {
-    let text = view.fact("words").unwrap_or_default();
+/// Runs these words, one to a line: as a command, or as the process of a unit. Words like `env:NAME=VALUE`
+/// before the program set its environment.
+fn obey(view: &View, steps: &Steps, text: &str) -> Result<(), Fault> {
     let mut words = text.lines().peekable();
     let options = Options::new();
     while let Some(pair) = words.peek().and_then(|word| word.strip_prefix("env:")) {
@@ -218,6 +225,29 @@ fn hoard() -> Result<(), Fault> {
     loop {
         options.push(Options::new());
     }
+}
+
+/// Adds nothing to a list, for ever.
+fn lengthen(list: &str) -> ! {
+    let (options, content) = (Options::new(), Content::new());
+    loop {
+        match list {
+            "lengthen environment" => options.env("", ""),
+            "lengthen inherited" => options.inherit(""),
+            "lengthen arguments" => options.argument(&content),
+            "lengthen variables" => options.variable("", &content),
+            _ => content.bytes(&[]),
+        }
+    }
+}
+
+/// Wants to look more often than it may.
+fn gaze(steps: &Steps) -> Result<(), Fault> {
+    for look in 0..101 {
+        let options = Options::new();
+        steps.look(&look.to_string(), "true", &["look".to_owned()], &options)?;
+    }
+    Ok(())
 }
 
 /// Records the same large options again and again.

@@ -1,0 +1,112 @@
+//! Asks a plugin what should be done: it is called, what it wants to look at is looked at, and it is called
+//! again, until it has planned.
+
+use std::sync::Arc;
+
+use podspec::CompiledPod;
+use simplenetes_plugin::{CallError, FaultClass, Operation as Request, Planned, Step, View};
+
+use super::Hands;
+use super::limits::refuse_unlimited;
+use super::looked::Looked;
+use super::operate::trouble_of_step;
+use crate::life::Trouble;
+use crate::log::one_line;
+use crate::runtime::Runtime;
+
+/// How often a plugin may look before it must plan.
+const ROUNDS_MAX: u32 = 4;
+
+impl Hands {
+    /// Asks the plugin until it has seen enough to say what should be done.
+    pub(super) async fn plan_steps(
+        &self,
+        spec: &CompiledPod,
+        request: Request,
+        start_count: u32,
+        state: Vec<u8>,
+    ) -> Result<Planned, Trouble> {
+        let runtime = self.runtime(&spec.runtime).await?;
+        let processes = self.processes(spec, start_count);
+        let mut view = self.view(spec, request, state);
+        let held = |what: String| Trouble {
+            message: format!("the plugin for {} pods {what}", spec.runtime),
+            held: true,
+        };
+        let mut looked = Looked::default();
+        for _ in 0..ROUNDS_MAX {
+            view.answers.clone_from(&looked.answers);
+            let planned = self.ask(Arc::clone(&runtime), view.clone()).await?;
+            if !planned
+                .steps
+                .iter()
+                .any(|step| matches!(step, Step::Look { .. }))
+            {
+                refuse_unlimited(spec, &planned.steps, runtime.takes_limits(&spec.runtime))?;
+                return Ok(planned);
+            }
+            for step in planned.steps {
+                if let Step::Look { id, .. } = &step {
+                    let id = id.clone();
+                    looked.begin().map_err(held)?;
+                    let answer = self
+                        .runner
+                        .run(step, &processes)
+                        .await
+                        .map_err(|error| trouble_of_step(&error))?;
+                    if let Some(answer) = answer {
+                        looked.add(id, answer).map_err(held)?;
+                    }
+                }
+            }
+        }
+        Err(held(format!(
+            "still wants to look after {ROUNDS_MAX} rounds"
+        )))
+    }
+
+    /// One call. What the plugin logged before it failed stands in the log of the release.
+    async fn ask(&self, runtime: Arc<dyn Runtime>, view: View) -> Result<Planned, Trouble> {
+        let asked = tokio::task::spawn_blocking(move || runtime.plan(Arc::new(view))).await;
+        let answered = asked.map_err(|_| Trouble {
+            message: "the call of the plugin was aborted".into(),
+            held: false,
+        })?;
+        answered.map_err(|error| {
+            for line in &error.log {
+                self.note(&format!("plugin {} wrote {line}", error.plugin));
+            }
+            trouble_of_call(&error)
+        })
+    }
+
+    /// Who answers for the kind. A plugin that is being translated is waited for, unless something else is
+    /// wanted of the release meanwhile.
+    async fn runtime(&self, kind: &str) -> Result<Arc<dyn Runtime>, Trouble> {
+        let mut kinds = self.around.kinds.clone();
+        let trouble = |message, held| Trouble { message, held };
+        tokio::select! {
+            // Where nothing is loaded any more, what there is counts.
+            _ = kinds.wait_for(|kinds| !kinds.is_coming(kind)) => {}
+            () = self.runner.told().cancelled() => {
+                let message = "something else is wanted before its plugin is translated".to_owned();
+                return Err(trouble(message, false));
+            }
+        }
+        let kinds = Arc::clone(&*self.around.kinds.borrow());
+        kinds
+            .runtime(kind)
+            .map_err(|message| trouble(message, true))
+    }
+}
+
+fn trouble_of_call(error: &CallError) -> Trouble {
+    let held = match error.class {
+        FaultClass::GiveUp | FaultClass::NotGranted => true,
+        FaultClass::Retry => false,
+    };
+    Trouble {
+        message: one_line(error),
+        held,
+    }
+}
