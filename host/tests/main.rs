@@ -20,6 +20,7 @@ mod limits;
 mod looks;
 mod machine;
 mod mock;
+mod overreach;
 mod plugin_faults;
 mod plugins;
 mod refusals;
