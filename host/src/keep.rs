@@ -10,12 +10,14 @@ pub(crate) mod watch;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use hostfiles::HostHome;
 use simplenetes_plugin::{Engine, Helper};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch as channel;
+use tokio::time::sleep;
 
 use crate::daemon::Settings;
 use crate::driver::{Driver, Orders};
@@ -32,6 +34,9 @@ use crate::system::Clock;
 
 pub(crate) use place::Place;
 use watch::{Change, Watch};
+
+/// While a sync is in the middle of its changes it is looked after so long whether that is over.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Drives the release of this compiled pod until a person wants nothing more of it, or until somebody
 /// else takes it over. Ports are bound to `interface`, or to the address of the host.
@@ -71,8 +76,18 @@ pub async fn run(
         shutdown: shutdown.subscribe(),
     };
     let hands = hands(&place, interface, settings, log).await?;
-    let driver = Driver::new(place.id.clone(), hands, orders, Clock::start());
+    let is_ours = tokio::select! {
+        is_ours = hands.hold_alone() => is_ours,
+        _ = term.recv() => false,
+        _ = int.recv() => false,
+    };
+    if !is_ours {
+        return Ok(());
+    }
+    let driver = Driver::new(place.id.clone(), hands.clone(), orders, Clock::start());
     let mut driver = tokio::spawn(driver.run());
+    // What has changed while a sync was in the middle of its changes is read when that is over.
+    let mut is_stale = place.is_disturbed();
     loop {
         tokio::select! {
             ended = &mut driver => return ended.context("the driver was aborted by a mistake, please report it"),
@@ -81,18 +96,24 @@ pub async fn run(
             change = watch.next() => match change {
                 Change::Action => action.notify_one(),
                 Change::Status => look.notify_one(),
-                // While a sync is in the middle of its changes nothing is believed.
-                Change::Desired if place.is_disturbed() => {}
-                Change::Desired => {
-                    watch.follow();
-                    let news = read();
-                    desired.send_if_modified(|known| {
-                        let is_news = *known != news;
-                        *known = news;
-                        is_news
-                    });
-                }
+                Change::Desired => is_stale = true,
             },
+            // The end of a sync is not watched.
+            () = sleep(LOOK_AGAIN), if is_stale => {}
+        }
+        if is_stale && !place.is_disturbed() {
+            is_stale = false;
+            watch.follow();
+            let news = read();
+            desired.send_if_modified(|known| {
+                let is_news = *known != news;
+                *known = news;
+                is_news
+            });
+            // The directory may have been replaced, with its lock, and be driven by somebody who came later.
+            if hands.is_driven_by_another() {
+                return Ok(());
+            }
         }
     }
 }

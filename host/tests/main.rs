@@ -8,6 +8,7 @@
 
 mod adoption;
 mod by_hand;
+mod by_hand_alone;
 mod chaos;
 mod detached;
 mod foreign;

@@ -1,6 +1,7 @@
 //! Holding the lock of the release: nothing is found or done in it before.
 
 use std::io::{self, ErrorKind};
+use std::pin::pin;
 use std::time::Duration;
 
 use rustix::process::{Signal, pidfd_send_signal};
@@ -11,6 +12,8 @@ use crate::log::one_line;
 
 /// A lock that cannot be taken, because the file system refuses, is tried again after so long.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
+/// Nothing tells that another has got the lock: it is looked after so long.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Hands {
     /// Takes the lock, if it is not held where others see it, and waits while somebody else has it. A
@@ -40,22 +43,67 @@ impl Hands {
         release.pod().exists() || release.state().exists() || release.run_dir().exists()
     }
 
+    /// As [`Self::hold`], but gives up as soon as somebody else drives the release: false then. Two that
+    /// queue behind a step of a driver that is gone cannot see each other; one of them gets the lock.
+    pub(crate) async fn hold_alone(&self) -> bool {
+        tokio::select! {
+            biased;
+            () = self.hold() => true,
+            () = self.until_driven() => false,
+        }
+    }
+
+    async fn until_driven(&self) {
+        while !self.is_driven_by_another() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// True when another process drives the release.
+    pub(crate) fn is_driven_by_another(&self) -> bool {
+        let me = std::process::id();
+        ReleaseLock::holder(self.release()).is_some_and(|holder| holder.process.pid != me)
+    }
+
     async fn take_lock(&self) -> io::Result<ReleaseLock> {
         let role = self.around.role;
-        match ReleaseLock::try_take(self.release(), role)? {
+        let mut holder = match ReleaseLock::try_take(self.release(), role)? {
             Attempt::Taken(lock) => return Ok(lock),
-            Attempt::Held(holder) => {
-                self.around.log.info(format_args!(
-                    "{}: waits for {}",
-                    self.id(),
-                    describe(holder.as_ref())
-                ));
-                if let Some(keep) = holder.filter(|_| role == Role::Daemon) {
-                    self.ask_to_hand_over(&keep);
-                }
+            Attempt::Held(holder) => holder,
+        };
+        let mut lock = pin!(ReleaseLock::take(self.release(), role));
+        loop {
+            self.make_way(holder.as_ref());
+            // Whoever gets it before this one does may have queued for it too.
+            let next = tokio::select! {
+                biased;
+                taken = &mut lock => return taken,
+                next = self.next_holder(&holder) => next,
+            };
+            holder = next;
+        }
+    }
+
+    /// Who has the lock when it is not that one any more.
+    async fn next_holder(&self, former: &Option<Holder>) -> Option<Holder> {
+        loop {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            let holder = ReleaseLock::holder(self.release());
+            if holder != *former {
+                return holder;
             }
         }
-        ReleaseLock::take(self.release(), role).await
+    }
+
+    /// Says who has the lock, and asks for it where it would be given.
+    fn make_way(&self, holder: Option<&Holder>) {
+        let who = describe(holder);
+        self.around
+            .log
+            .info(format_args!("{}: waits for {who}", self.id()));
+        if let Some(keep) = holder.filter(|_| self.around.role == Role::Daemon) {
+            self.ask_to_hand_over(keep);
+        }
     }
 
     /// A process that drives the release alone makes room for the daemon, and leaves the units as they
