@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use names::UnitName;
 
-use super::{Driver, Found, Survivor, World};
+use super::memory::CountedEnd;
+use super::{Driver, Found, Survivor, UnitMemory, World};
 use crate::life::{EndReason, Event, Life, Operation, Phase, StopReason, Trouble};
 
 impl<W: World> Driver<W> {
@@ -58,11 +59,7 @@ impl<W: World> Driver<W> {
             unit.started = memory.started;
             let run = match (found.running.get(&unit.name), found.exited.get(&unit.name)) {
                 (Some((since, start_count)), _) => (*since, *start_count),
-                // Else it ended before its pod was last wanted to run, or as a unit of another pod; or a
-                // later start was begun, of which nothing has remained: it is begun again.
-                (None, Some((at, start_count, _)))
-                    if *start_count > memory.counted_from && *start_count >= memory.start_count =>
-                {
+                (None, Some((at, start_count, _))) if says_something(&memory, *start_count) => {
                     (*at, *start_count)
                 }
                 (None, _) => continue,
@@ -78,7 +75,8 @@ impl<W: World> Driver<W> {
             unit.nudge = memory.nudge;
             unit.startup_from = now;
             // What should end is asked again: whether the daemon before came to it, nobody knows.
-            unit.unhealthy = asked == Some(StopReason::Unhealthy);
+            unit.incomplete = memory.incomplete && known;
+            unit.unhealthy = unit.incomplete || asked == Some(StopReason::Unhealthy);
             unit.cycle = (memory.cycle && known) || asked == Some(StopReason::Restart);
             unit.phase = Phase::Up { since, passed };
         }
@@ -95,7 +93,7 @@ impl<W: World> Driver<W> {
             }) else {
                 continue;
             };
-            if memory.is_some_and(|memory| memory.has_ended) {
+            if memory.is_some_and(|memory| memory.counted.is_some()) {
                 let reason = asked.map_or(EndReason::Own, EndReason::Asked);
                 unit.forget_run();
                 unit.trouble.clone_from(&end.why);
@@ -125,6 +123,14 @@ impl<W: World> Driver<W> {
             }
         }
     }
+}
+
+/// False for an end of before its pod was last wanted to run, or of a unit of another pod; and for one after
+/// which the unit was to be started again, whether or not anything has remained of that.
+fn says_something(memory: &UnitMemory, start_count: u32) -> bool {
+    let is_failed = memory.counted == Some(CountedEnd::Failed);
+    let is_last = start_count >= memory.start_count + u32::from(is_failed);
+    is_last && start_count > memory.counted_from
 }
 
 /// A removal that has found a unit running has not removed anything: the unit has to end first.

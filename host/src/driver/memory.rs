@@ -50,8 +50,11 @@ pub struct UnitMemory {
     pub passed: bool,
     /// True when its readiness probe last succeeded.
     pub ready: bool,
-    /// True when the end of that start is in `failures` and `started` already.
-    pub has_ended: bool,
+    /// How that start has ended, when that is in `failures` and `started` already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counted: Option<CountedEnd>,
+    /// True when that start was not finished: its process is ended, and the start repeated.
+    pub incomplete: bool,
     /// Why the daemon asked that process to end; none when it did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked_to_end: Option<StopReason>,
@@ -60,6 +63,16 @@ pub struct UnitMemory {
     /// What it should take notice of and has not yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nudge: Option<Nudge>,
+}
+
+/// How a start of a unit has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CountedEnd {
+    /// Its process has run and ended.
+    Exited,
+    /// It has failed: what its process did, if there was one, says nothing about the unit.
+    Failed,
 }
 
 impl<W: World> Driver<W> {
@@ -73,7 +86,8 @@ impl<W: World> Driver<W> {
                 passed: matches!(unit.phase, Phase::Up { passed: true, .. }),
                 ready: unit.ready,
                 nudge: self.nudge_of(unit),
-                has_ended: matches!(unit.phase, Phase::Exited { .. }),
+                counted: counted_end(unit),
+                incomplete: unit.incomplete,
                 asked_to_end: asked_to_end(unit),
                 cycle: unit.cycle,
             };
@@ -115,5 +129,13 @@ fn asked_to_end(unit: &UnitLife) -> Option<StopReason> {
         | Phase::Absent
         | Phase::Starting
         | Phase::Up { .. } => None,
+    }
+}
+
+fn counted_end(unit: &UnitLife) -> Option<CountedEnd> {
+    match unit.phase {
+        Phase::Exited { .. } => Some(CountedEnd::Exited),
+        Phase::Absent => Some(CountedEnd::Failed),
+        Phase::Starting | Phase::Up { .. } | Phase::Stopping { .. } => None,
     }
 }

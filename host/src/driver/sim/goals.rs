@@ -4,18 +4,16 @@ use hostfiles::PodPhase;
 use names::PodState;
 
 use super::history::History;
+use super::machine::Cause;
 
 /// No goal takes longer: two deadlines of steps and the longest back-off.
 const LIMIT_SECONDS: u64 = 900;
 
 impl History {
     pub(super) async fn reach_goals(&mut self) -> Result<(), String> {
-        // A request may wait until the step of a daemon before is over; what it asks for holds until the
-        // file says something else.
         self.set_state(PodState::Running);
-        for _ in 0..600 {
-            self.pass(1_000).await?;
-        }
+        self.release_hold();
+        self.reach_what_the_faults_left().await?;
         for goal in [
             PodState::Stopped,
             PodState::Running,
@@ -31,6 +29,52 @@ impl History {
             Some(_) => Err("the driver of a release that is gone goes on".to_owned()),
             None => Ok(()),
         }
+    }
+
+    /// What was under way when the faults ended is finished: nothing is stopped and started anew for it.
+    async fn reach_what_the_faults_left(&mut self) -> Result<(), String> {
+        for _ in 0..LIMIT_SECONDS {
+            self.pass(1_000).await?;
+            let once = "once".parse().unwrap();
+            self.machine.state().exit(&once, Some(0));
+            if self.what_should_run().is_none() && self.request_under_way().is_none() {
+                return Ok(());
+            }
+        }
+        let what = self.what_should_run().or_else(|| self.request_under_way());
+        Err(format!(
+            "after the faults ended: {}",
+            what.unwrap_or_default()
+        ))
+    }
+
+    /// A unit that does not run although it should, judged by how its last process ended and by nothing
+    /// that a driver believes.
+    fn what_should_run(&self) -> Option<String> {
+        let state = self.machine.state();
+        let running = state.running();
+        ["once", "second", "third"].iter().find_map(|name| {
+            let name = name.parse().unwrap();
+            // A unit of this pod that has done its work rests, but for the one that always runs.
+            let ended_well = matches!(
+                state.last_end(&name),
+                Some((Cause::Own | Cause::AskedUnrecorded, Some(0)))
+            );
+            let rests = ended_well && name.as_str() != "second";
+            let is_missing = !running.contains(&name) && !rests;
+            is_missing.then(|| format!("{name} does not run: {:?}", state.last_end(&name)))
+        })
+    }
+
+    fn request_under_way(&self) -> Option<String> {
+        let state = self.machine.state();
+        let Some(told) = &state.told else {
+            return Some("nothing was told".to_owned());
+        };
+        if let Some(action) = &state.action {
+            return Some(format!("nobody has taken the request {}", action.verb));
+        }
+        (!told.hand.is_idle()).then(|| format!("a request has no end: {:?}", told.hand))
     }
 
     async fn reach(&mut self, goal: PodState) -> Result<(), String> {

@@ -56,6 +56,8 @@ pub(super) struct History {
     pub(super) driver: Option<JoinHandle<()>>,
     away: Option<DesiredRelease>,
     pods: Vec<Arc<CompiledPod>>,
+    /// True when a person has asked for something that may hold the pod down to the end.
+    may_be_held_down: bool,
 }
 
 impl History {
@@ -81,6 +83,7 @@ impl History {
             driver: None,
             away: None,
             pods,
+            may_be_held_down: false,
         };
         history.ensure_driver();
         history
@@ -222,14 +225,29 @@ impl History {
         }
     }
 
-    fn ask(&self) {
+    fn ask(&mut self) {
         let mut state = self.machine.state();
         let verb = state.random.one_of(&PodVerb::ALL);
+        let holds_down = [PodVerb::Stop, PodVerb::Kill, PodVerb::Rm, PodVerb::Create];
+        self.may_be_held_down |= holds_down.contains(&verb);
         let mut action = PodAction::new(verb);
         if state.random.percent(30) {
             action.words.push("second".to_owned());
         }
-        state.note(format!("asked {} {:?}", verb.as_str(), action.words));
+        drop(state);
+        self.put(action);
+    }
+
+    /// A person who wants the pod up takes back what another has asked for.
+    pub(super) fn release_hold(&mut self) {
+        if std::mem::take(&mut self.may_be_held_down) {
+            self.put(PodAction::new(PodVerb::Run));
+        }
+    }
+
+    fn put(&self, action: PodAction) {
+        let mut state = self.machine.state();
+        state.note(format!("asked {} {:?}", action.verb, action.words));
         state.action = Some(action);
         self.action.notify_one();
     }

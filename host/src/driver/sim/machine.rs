@@ -29,6 +29,17 @@ struct Process {
     end: watch::Sender<Option<End>>,
 }
 
+/// Who wanted the end of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// It ended by itself.
+    Own,
+    /// A driver asked it to, or killed it.
+    Asked,
+    /// The same, but on a full disk: no other driver can know that.
+    AskedUnrecorded,
+}
+
 /// A step that is under way, which holds the lock of the release.
 struct Runner {
     line: String,
@@ -45,6 +56,8 @@ pub(super) struct State {
     runner: Option<Runner>,
     freed: Arc<Notify>,
     counts: BTreeMap<UnitName, u32>,
+    /// How the last process of each unit ended, known to no driver.
+    ends: BTreeMap<UnitName, (Cause, Option<i32>)>,
     pub(super) told: Option<Paper>,
     pub(super) action: Option<PodAction>,
     pub(super) violation: Option<String>,
@@ -69,6 +82,7 @@ impl Machine {
             runner: None,
             freed: Arc::new(Notify::new()),
             counts: BTreeMap::new(),
+            ends: BTreeMap::new(),
             told: None,
             action: None,
             violation: None,
@@ -230,12 +244,12 @@ impl State {
             Operation::Stop(unit, _) => {
                 let is_stubborn = self.random.percent(40);
                 if !(is_stubborn && self.faults.has(Faults::STUBBORN_UNIT)) {
-                    self.exit(unit, Some(0));
+                    self.end(unit, Cause::Asked, Some(0));
                 }
                 Ok(Deed::default())
             }
             Operation::Kill(unit) => {
-                self.exit(unit, Some(137));
+                self.end(unit, Cause::Asked, Some(137));
                 Ok(Deed::default())
             }
             Operation::Remove => Ok(self.remove()),
@@ -290,8 +304,18 @@ impl State {
         self.processes.keys().cloned().collect()
     }
 
-    /// A process ends; without a code nobody saw how.
+    /// A process ends by itself; without a code nobody saw how.
     pub(super) fn exit(&mut self, unit: &UnitName, code: Option<i32>) {
+        self.end(unit, Cause::Own, code);
+    }
+
+    /// How the last process of a unit ended; none while it runs, and when there never was one.
+    pub(super) fn last_end(&self, unit: &UnitName) -> Option<(Cause, Option<i32>)> {
+        let runs = self.processes.contains_key(unit);
+        self.ends.get(unit).copied().filter(|_| !runs)
+    }
+
+    fn end(&mut self, unit: &UnitName, cause: Cause, code: Option<i32>) {
         let Some(process) = self.processes.remove(unit) else {
             return;
         };
@@ -300,6 +324,11 @@ impl State {
             ..End::default()
         };
         self.note(format!("{unit} #{} ends: {code:?}", process.start_count));
+        let cause = match cause {
+            Cause::Asked if self.is_disk_full => Cause::AskedUnrecorded,
+            cause => cause,
+        };
+        self.ends.insert(unit.clone(), (cause, code));
         let record = (self.clock.now_ms(), process.start_count, end.clone());
         if self.disk.remains {
             self.disk.exited.insert(unit.clone(), record);

@@ -6,6 +6,7 @@ use hostfiles::PodPhase;
 use names::PodState;
 
 use super::super::fake::Stage;
+use super::super::memory::CountedEnd;
 use super::super::{End, Found, Memory, UnitMemory};
 use crate::life::StopReason;
 use crate::plan::tables::pod;
@@ -139,6 +140,25 @@ async fn a_restart_that_was_under_way_is_finished() {
         ),
         // The start was begun, and nothing has remained of it.
         ("never", memory(2), Left::Ended(1, 0), "start main"),
+        // The start has failed, although its process has ended well.
+        (
+            "never",
+            UnitMemory {
+                counted: Some(CountedEnd::Failed),
+                ..memory(1)
+            },
+            Left::Ended(1, 0),
+            "start main",
+        ),
+        (
+            "never",
+            UnitMemory {
+                incomplete: true,
+                ..again(Some(StopReason::Unhealthy))
+            },
+            Left::Ended(1, 0),
+            "start main",
+        ),
         // The end of an earlier start says nothing about this one.
         (
             "never",
@@ -158,7 +178,7 @@ async fn a_restart_that_was_under_way_is_finished() {
 #[tokio::test(start_paused = true)]
 async fn an_end_is_counted_once() {
     let memory = UnitMemory {
-        has_ended: true,
+        counted: Some(CountedEnd::Exited),
         failures: 3,
         ..memory(1)
     };
@@ -172,7 +192,7 @@ async fn an_end_is_counted_once() {
     let remembered = stage.paper().memory.unwrap().units;
     assert_eq!(remembered[&"main".parse().unwrap()].failures, 3);
     let unseen = UnitMemory {
-        has_ended: false,
+        counted: None,
         ..memory
     };
     let stage = next("  restart: on-failure", "main", &Left::Ended(1, 1), unseen);
