@@ -16,6 +16,7 @@ use simplenetesd::open_files::OpenFiles;
 use simplenetesd::step::{Leftovers, StepSpec};
 use simplenetesd::steps::{Processes, Programs, StepError, StepRunner};
 use testkit::wait_until;
+use tokio::time::timeout;
 
 use crate::host::{Host, is_alive, is_running, kill, shell};
 
@@ -136,6 +137,43 @@ async fn a_deadline_ends_every_descendant() {
         );
     };
     assert!(!is_alive(child), "it left the session and was not ended");
+}
+
+/// Writes faster than anybody reads.
+const FLOOD: &str = "exec yes";
+
+#[tokio::test]
+async fn a_program_that_never_stops_writing_has_no_more_time_than_another() {
+    let options = StepOptions {
+        timeout_ms: Some(500),
+        ..StepOptions::default()
+    };
+    let ended = timeout(LIMIT, run(FLOOD, options)).await.unwrap();
+    assert_eq!(
+        ended.unwrap_err().to_string(),
+        "check: no end after 500 ms: y"
+    );
+    // What it leaves behind goes on writing.
+    let leaves = run("setsid yes & exit 3", StepOptions::default());
+    let error = timeout(LIMIT, leaves).await.unwrap().unwrap_err();
+    assert!(
+        error.to_string().starts_with("check: ended with 3"),
+        "{error}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let runner = runner(folder.path());
+    let silence = StepOptions {
+        silence_ms: Some(600_000),
+        ..StepOptions::default()
+    };
+    let mut lines = runner.told().lines();
+    let (step, processes) = (command(FLOOD, silence), Processes::default());
+    let (ended, ()) = tokio::join!(timeout(LIMIT, runner.run(step, &processes)), async {
+        lines.wait_for(|line| line == "y").await.unwrap();
+        runner.told().cancel();
+    });
+    let error = ended.unwrap().unwrap_err();
+    assert!(matches!(error, StepError::Cancelled { .. }), "{error}");
 }
 
 #[tokio::test]
@@ -286,6 +324,50 @@ fn what_a_step_leaves_whose_daemon_and_runner_were_killed_is_ended_by_the_next()
     host.wait(WEB, "the stop", |status| status.units[0].status == "exited");
 }
 
+fn spec(release: &ReleaseDir, script: &str, total_ms: u64) -> StepSpec {
+    StepSpec {
+        about: vec![WEB.to_owned()],
+        launch: Launch {
+            program: "/bin/sh".into(),
+            args: vec!["-c".to_owned(), script.to_owned()],
+            env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
+            working_directory: release.path().to_owned(),
+            user: None,
+            root: None,
+            stdin: Vec::new(),
+            group: Vec::new(),
+        },
+        total_ms: Some(total_ms),
+        silence_ms: None,
+        keep: false,
+        whole_lines: false,
+        leftovers: Leftovers::Stay,
+        run_dir: release.run_dir(),
+    }
+}
+
+#[test]
+fn a_driver_that_is_stopped_gives_a_step_no_more_time() {
+    let host = Host::new();
+    let release = host.release(WEB);
+    fs::create_dir_all(release.path()).unwrap();
+    let (mut ours, mut theirs) = UnixStream::pair().unwrap();
+    // It has not read what it was told long ago: there is no room for another line.
+    theirs.set_nonblocking(true).unwrap();
+    while theirs.write(b"\n").is_ok() {}
+    theirs.set_nonblocking(false).unwrap();
+    let script = "echo $$ > child.new; mv child.new child; while :; do echo line; sleep 0.01; done";
+    let request = serde_json::to_string(&spec(&release, script, 2_000)).unwrap();
+    writeln!(ours, "{request}").unwrap();
+    let mut command = host.command(&["step"]);
+    let mut step = command.stdin(OwnedFd::from(theirs)).spawn().unwrap();
+    drop(command);
+    let child = wait_until("the program", LIMIT, || Ok(noted(release.path()))).unwrap();
+    wait_for_end(child);
+    drop(ours);
+    step.wait().unwrap();
+}
+
 #[test]
 fn a_step_outlives_its_driver_and_holds_the_lock_until_it_has_ended() {
     let host = Host::new();
@@ -302,25 +384,7 @@ fn a_step_outlives_its_driver_and_holds_the_lock_until_it_has_ended() {
     let mut step = command.spawn().unwrap();
     drop(command);
     let script = "touch begun; while [ ! -e go ]; do sleep 0.01; done; touch done";
-    let spec = StepSpec {
-        about: vec![WEB.to_owned()],
-        launch: Launch {
-            program: "/bin/sh".into(),
-            args: vec!["-c".to_owned(), script.to_owned()],
-            env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
-            working_directory: release.path().to_owned(),
-            user: None,
-            root: None,
-            stdin: Vec::new(),
-            group: Vec::new(),
-        },
-        total_ms: Some(60_000),
-        silence_ms: None,
-        keep: false,
-        whole_lines: false,
-        leftovers: Leftovers::Stay,
-        run_dir: release.run_dir(),
-    };
+    let spec = spec(&release, script, 60_000);
     let request = serde_json::to_string(&spec).unwrap();
     writeln!(ours, "{request}").unwrap();
     let there = |name: &str| Ok(release.path().join(name).exists().then_some(()));

@@ -1,7 +1,7 @@
 //! What a step tells its driver: one line of JSON for each frame, and behind the last one the bytes that
 //! the program wrote.
 
-use std::io::{self, Write};
+use std::io;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
@@ -78,8 +78,8 @@ impl Frame {
         }
     }
 
-    /// Sends the frame.
-    pub(super) fn send(&self, channel: &mut impl Write) -> io::Result<()> {
+    /// The frame as it is sent.
+    pub(super) fn to_bytes(&self) -> io::Result<Vec<u8>> {
         let head = match self {
             Self::Line(line) => Head::Line(line.clone()),
             Self::NotStarted {
@@ -109,7 +109,7 @@ impl Frame {
             bytes.extend_from_slice(stdout);
             bytes.extend_from_slice(stderr);
         }
-        channel.write_all(&bytes)
+        Ok(bytes)
     }
 }
 
@@ -186,7 +186,7 @@ mod tests {
         ];
         let mut bytes = Vec::new();
         for frame in &frames {
-            frame.send(&mut bytes).unwrap();
+            bytes.extend(frame.to_bytes().unwrap());
         }
         let mut reader = &bytes[..];
         for frame in frames {

@@ -11,6 +11,8 @@ pub(super) const STDERR_BYTES_MAX: usize = 48 << 10;
 const TAIL_BYTES_MAX: usize = 16 << 10;
 /// How much of a line is shown.
 const LINE_CHARS_MAX: usize = 200;
+/// How much of a line is looked at for that.
+const LINE_BYTES_MAX: usize = 4 * LINE_CHARS_MAX;
 
 /// One stream.
 #[derive(Debug)]
@@ -46,19 +48,29 @@ impl Output {
         self.follow(bytes);
     }
 
-    /// A progress bar ends its lines with a carriage return.
+    /// A progress bar ends its lines with a carriage return. Only the last line is made anything of: there
+    /// may be very many.
     fn follow(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            if matches!(byte, b'\n' | b'\r') {
-                let line = shown(&self.partial);
-                if !line.is_empty() {
-                    self.line = line;
-                }
-                self.partial.clear();
-            } else if self.partial.len() < 4 * LINE_CHARS_MAX {
-                self.partial.push(*byte);
-            }
+        let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+        let Some(end) = bytes.iter().rposition(is_end) else {
+            return self.begin_line(bytes);
+        };
+        let (ended, rest) = bytes.split_at(end);
+        let first = ended.split(is_end).next().unwrap_or_default();
+        self.begin_line(first);
+        let later = ended.get(first.len()..).unwrap_or_default();
+        let lines = later.rsplit(is_end).chain([self.partial.as_slice()]);
+        if let Some(line) = lines.map(shown).find(|line| !line.is_empty()) {
+            self.line = line;
         }
+        self.partial.clear();
+        self.begin_line(rest.get(1..).unwrap_or_default());
+    }
+
+    fn begin_line(&mut self, bytes: &[u8]) {
+        let room = LINE_BYTES_MAX.saturating_sub(self.partial.len());
+        let bytes = bytes.get(..room).unwrap_or(bytes);
+        self.partial.extend_from_slice(bytes);
     }
 
     /// The last line that ended and was not empty.
@@ -100,7 +112,7 @@ impl Output {
 
 /// The line without what would disturb a terminal or a file of lines.
 fn shown(line: &[u8]) -> String {
-    let text = String::from_utf8_lossy(line);
+    let text = String::from_utf8_lossy(line.get(..LINE_BYTES_MAX).unwrap_or(line));
     let clean = text.trim().chars().filter(|letter| !letter.is_control());
     clean.take(LINE_CHARS_MAX).collect()
 }
@@ -154,6 +166,12 @@ mod tests {
             (b" 10 %\r 20 %\r", "20 %"),
             (b"\x1b[31mred\n", "[31mred"),
             (b"\xff\n", "\u{fffd}"),
+            (b"a\nb\n \n\r\nc", "b"),
+            (b"d\n", "cd"),
+            (b"\n\n", "cd"),
+            (b"e", "cd"),
+            (b"\n\n\nf", "e"),
+            (b"\n", "f"),
         ] {
             output.take(bytes);
             assert_eq!(output.last_line(), expected);

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,10 +13,11 @@ use simplenetes_plugin::{Answer, StepOptions};
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::fill::redacted;
 use super::{StepError, StepRunner};
+use crate::hands::wait_for_end;
 use crate::process::ProcessId;
 use crate::secrets::Redaction;
 use crate::step::{Ending, Frame, Leftovers, StepSpec, end_stray, read_frame};
@@ -42,6 +44,19 @@ impl Drop for Runner {
     fn drop(&mut self) {
         // It fails only when the runner has ended.
         let _ = self.wishes.try_write(CANCEL);
+    }
+}
+
+impl Runner {
+    /// Ends a runner that is of no use any more, and all that it has started. It is waited for: nothing
+    /// should be done beside what is left of a step.
+    async fn end(&self, run_dir: &Path) {
+        if let Some(process) = self.process {
+            process.kill();
+            wait_for_end(process).await;
+            let run_dir = run_dir.to_owned();
+            let _ = tokio::task::spawn_blocking(move || end_stray(process, &run_dir)).await;
+        }
     }
 }
 
@@ -125,29 +140,39 @@ impl StepRunner {
             source,
         };
         let mut runner = self.start_runner(spec).await.map_err(failed)?;
-        let mut ended = pin!(self.follow(&mut runner.frames, spec, redaction));
-        let frame = tokio::select! {
+        let Runner { frames, wishes, .. } = &mut runner;
+        let ended = self.follow(frames, spec, redaction);
+        let frame = if is_cancellable {
+            self.unless_cancelled(ended, wishes).await
+        } else {
+            ended.await
+        };
+        let error = match frame {
+            Ok(Some(frame)) => {
+                let is_whole = matches!(&frame, Frame::End { is_whole: true, .. });
+                return Ok((answer(frame, id, program, spec, redaction)?, is_whole));
+            }
+            Ok(None) => io::Error::other("its runner was killed"),
+            Err(error) => error,
+        };
+        runner.end(&spec.run_dir).await;
+        Err(failed(error))
+    }
+
+    /// Waits for the end, and asks for it when something else is wanted.
+    async fn unless_cancelled<T>(
+        &self,
+        ended: impl Future<Output = T>,
+        wishes: &OwnedWriteHalf,
+    ) -> T {
+        let mut ended = pin!(ended);
+        tokio::select! {
             frame = &mut ended => frame,
-            () = self.told.cancelled(), if is_cancellable => {
+            () = self.told.cancelled() => {
                 // It fails only when the runner has ended.
-                let _ = runner.wishes.try_write(CANCEL);
+                let _ = wishes.try_write(CANCEL);
                 // Nothing else may begin before all of it has ended.
                 ended.await
-            }
-        };
-        match frame.map_err(failed)? {
-            Some(frame) => {
-                let is_whole = matches!(&frame, Frame::End { is_whole: true, .. });
-                Ok((answer(frame, id, program, spec, redaction)?, is_whole))
-            }
-            None => {
-                if let Some(process) = runner.process {
-                    let run_dir = spec.run_dir.clone();
-                    let end = move || end_stray(process, &run_dir);
-                    // It is waited for: nothing should be done beside what is left of a step.
-                    let _ = tokio::task::spawn_blocking(end).await;
-                }
-                Err(failed(io::Error::other("its runner was killed")))
             }
         }
     }
@@ -206,10 +231,18 @@ impl StepRunner {
         spec: &StepSpec,
         redaction: &Redaction,
     ) -> io::Result<Option<Frame>> {
-        let patience = spec.total_ms.into_iter().chain(spec.silence_ms).max();
-        let patience = Duration::from_millis(patience.unwrap_or_default()) + RUNNER_GRACE;
+        let from = |begin: Instant, ms: Option<u64>| {
+            begin.checked_add(Duration::from_millis(ms?) + RUNNER_GRACE)
+        };
+        let late = from(Instant::now(), spec.total_ms);
         loop {
-            let frame = timeout(patience, read_frame(frames)).await;
+            // A line says that the program was not silent. It gives no more time in all.
+            let silent = from(Instant::now(), spec.silence_ms);
+            let next = read_frame(frames);
+            let frame = match late.into_iter().chain(silent).min() {
+                Some(due) => timeout_at(due, next).await,
+                None => Ok(next.await),
+            };
             match frame {
                 Ok(Ok(Some(Frame::Line(line)))) => self.told.line(redaction.line(&line)),
                 Ok(frame) => return frame,
