@@ -72,6 +72,7 @@ pub async fn run(path: &Path, settings: Settings, log: Log) -> Result<()> {
         .is_err()
     {
         log.warn("an operation did not end in time; it is left to itself");
+        daemon.fleet.leave();
     }
     Ok(())
 }

@@ -202,8 +202,7 @@ impl Foreign {
         self.learn_configs(&desired);
     }
 
-    /// Breaks a verb off that begins what is not wanted any more. It is tried at every wake, because a
-    /// runner that is only just being started does not hear it.
+    /// Breaks a verb off that begins what is not wanted any more.
     fn cancel_in_vain(&self) {
         let is_wanted = self.life.wanted == Some(PodState::Running);
         let busy = self.life.busy.as_ref();
@@ -281,6 +280,7 @@ impl Foreign {
         if takes_down(call.verb) {
             self.hands.routes().written().await;
         }
+        self.hands.runner().told().begin();
         let ended = verb::call(self.hands.clone(), call, self.verb_max);
         self.spawn(async move { Wake::Ended { how: ended.await } });
     }

@@ -214,6 +214,7 @@ impl World for Hands {
         start_count: u32,
         state: Vec<u8>,
     ) -> Work<Result<Deed, Trouble>> {
+        self.runner.told().begin();
         Box::pin(
             self.clone()
                 .do_operation(spec, operation, start_count, state),

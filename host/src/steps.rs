@@ -32,7 +32,7 @@ pub use error::StepError;
 use error::succeeded;
 pub use lookup::Programs;
 use signal::send_signal;
-pub use told::Told;
+pub use told::{Parting, Told};
 
 /// Variables that belong to a user, of which another one must not know.
 const PERSONAL: [&str; 6] = [
@@ -63,6 +63,8 @@ pub struct StepRunner {
     pub hold: Hold,
     /// What is told about a step while it runs.
     told: Told,
+    /// What becomes of steps when the daemon ends.
+    parting: Parting,
     secrets: Secrets,
 }
 
@@ -99,6 +101,7 @@ impl StepRunner {
             open_files,
             hold: Hold::default(),
             told: Told::default(),
+            parting: Parting::default(),
             secrets: Secrets::default(),
         }
     }
@@ -107,6 +110,12 @@ impl StepRunner {
     #[must_use]
     pub fn with_secrets(self, secrets: Secrets) -> Self {
         Self { secrets, ..self }
+    }
+
+    /// The same runner, which hears of this whether the daemon ends.
+    #[must_use]
+    pub fn with_parting(self, parting: Parting) -> Self {
+        Self { parting, ..self }
     }
 
     /// What goes between the driver and the step that is under way.

@@ -14,7 +14,7 @@ use simplenetesd::gate::Launch;
 use simplenetesd::lock::{Attempt, ReleaseLock, Role};
 use simplenetesd::open_files::OpenFiles;
 use simplenetesd::step::{Leftovers, StepSpec};
-use simplenetesd::steps::{Processes, Programs, StepError, StepRunner};
+use simplenetesd::steps::{Parting, Processes, Programs, StepError, StepRunner};
 use testkit::wait_until;
 use tokio::time::timeout;
 
@@ -255,6 +255,57 @@ async fn a_download_is_ended_when_something_else_is_wanted_and_a_command_is_not(
     };
     let (ended, ()) = tokio::join!(runner.run(step, &processes), begun);
     ended.unwrap();
+}
+
+#[tokio::test]
+async fn a_download_is_not_begun_after_something_else_is_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    let runner = runner(folder.path());
+    let silence = StepOptions {
+        silence_ms: Some(600_000),
+        ..StepOptions::default()
+    };
+    let download = || command("touch begun", silence.clone());
+    let processes = Processes::default();
+    runner.told().begin();
+    // The operation is between two steps.
+    runner.told().cancel();
+    let error = runner.run(download(), &processes).await.unwrap_err();
+    assert!(matches!(error, StepError::Cancelled { .. }), "{error}");
+    assert!(!folder.path().join("begun").exists());
+    let probe = Processes {
+        probe_limit: Some(LIMIT),
+        ..Processes::default()
+    };
+    let step = command("true", StepOptions::default());
+    runner.run(step, &processes).await.unwrap();
+    runner.run(download(), &probe).await.unwrap();
+    runner.told().begin();
+    runner.run(download(), &processes).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_step_that_lasts_longer_than_the_daemon_is_left_to_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let parting = Parting::default();
+    let runner = runner(folder.path()).with_parting(parting.clone());
+    let processes = Processes::default();
+    let there = |name: &str| folder.path().join(name).exists();
+    let script = "touch begun; until test -e go; do sleep 0.01; done; touch done";
+    let step = command(script, StepOptions::default());
+    let begun = async {
+        while !there("begun") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        parting.leave();
+    };
+    tokio::select! {
+        ended = runner.run(step, &processes) => panic!("{ended:?}"),
+        () = begun => {}
+    }
+    fs::write(folder.path().join("go"), "").unwrap();
+    let done = || Ok(there("done").then_some(()));
+    wait_until("the end of the step", LIMIT, done).unwrap();
 }
 
 #[tokio::test]

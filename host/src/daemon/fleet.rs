@@ -20,7 +20,7 @@ use crate::open_files::OpenFiles;
 use crate::publish::Routes;
 use crate::scan::{Desired, DesiredRelease};
 use crate::secrets::Secrets;
-use crate::steps::{Programs, StepRunner};
+use crate::steps::{Parting, Programs, StepRunner};
 use crate::system::Clock;
 use crate::watch::Changes;
 
@@ -44,6 +44,7 @@ pub(super) struct Fleet {
     orders: BTreeMap<ReleaseId, Order>,
     surroundings: watch::Sender<u64>,
     shutdown: watch::Sender<bool>,
+    parting: Parting,
     tasks: JoinSet<ReleaseId>,
 }
 
@@ -89,6 +90,7 @@ impl Fleet {
             orders: BTreeMap::new(),
             surroundings: watch::Sender::new(0),
             shutdown: watch::Sender::new(false),
+            parting: Parting::default(),
             tasks: JoinSet::new(),
         }
     }
@@ -146,7 +148,9 @@ impl Fleet {
             self.owner_is_root,
             self.open_files.clone(),
         );
-        let runner = runner.with_secrets(Secrets::of(&self.home));
+        let runner = runner
+            .with_secrets(Secrets::of(&self.home))
+            .with_parting(self.parting.clone());
         let hands = Hands::new(runner, self.around.clone(), self.routes.clone());
         self.orders.insert(id.clone(), order);
         let (clock, verb_max) = (self.clock, self.verb_max);
@@ -202,5 +206,9 @@ impl Fleet {
     pub(super) async fn end(&mut self) {
         self.shutdown.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
+    }
+    /// Leaves the operations to themselves that are still under way.
+    pub(super) fn leave(self) {
+        self.parting.leave();
     }
 }

@@ -86,6 +86,7 @@ impl Hands {
         let mut kinds = self.around.kinds.clone();
         let trouble = |message, held| Trouble { message, held };
         tokio::select! {
+            biased;
             // Where nothing is loaded any more, what there is counts.
             _ = kinds.wait_for(|kinds| !kinds.is_coming(kind)) => {}
             () = self.runner.told().cancelled() => {

@@ -16,7 +16,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, timeout_at};
 
 use super::fill::redacted;
-use super::{StepError, StepRunner};
+use super::{Parting, StepError, StepRunner};
 use crate::hands::wait_for_end;
 use crate::process::ProcessId;
 use crate::secrets::Redaction;
@@ -32,9 +32,10 @@ const RUNNER_GRACE: Duration = Duration::from_secs(30);
 /// What tells a runner to end what it runs.
 const CANCEL: &[u8] = b"c";
 
-/// The way to a runner. One that is not waited for any more ends what it runs; when the daemon is killed
-/// instead, nobody says so, and the step goes on to its end.
+/// The way to a runner. One that is not waited for any more ends what it runs; when the daemon ends first
+/// or is killed, nobody says so, and the step goes on to its end.
 struct Runner {
+    parting: Parting,
     frames: BufReader<OwnedReadHalf>,
     wishes: OwnedWriteHalf,
     process: Option<ProcessId>,
@@ -42,8 +43,10 @@ struct Runner {
 
 impl Drop for Runner {
     fn drop(&mut self) {
-        // It fails only when the runner has ended.
-        let _ = self.wishes.try_write(CANCEL);
+        if !self.parting.leaves() {
+            // It fails only when the runner has ended.
+            let _ = self.wishes.try_write(CANCEL);
+        }
     }
 }
 
@@ -70,7 +73,8 @@ impl StepRunner {
         options: &StepOptions,
         probe_limit: Option<Duration>,
     ) -> Result<Answer, StepError> {
-        let is_download = options.silence_ms.is_some();
+        // A probe has a short time anyhow, and belongs to no operation.
+        let is_download = options.silence_ms.is_some() && probe_limit.is_none();
         let redaction = self.redaction().await;
         let spec = StepSpec {
             about: vec![self.id.to_string(), id.to_owned()],
@@ -139,6 +143,9 @@ impl StepRunner {
             program: program.to_owned(),
             source,
         };
+        if is_cancellable && self.told.is_cancelled() {
+            return Err(StepError::Cancelled { id: id.to_owned() });
+        }
         let mut runner = self.start_runner(spec).await.map_err(failed)?;
         let Runner { frames, wishes, .. } = &mut runner;
         let ended = self.follow(frames, spec, redaction);
@@ -218,6 +225,7 @@ impl StepRunner {
         line.push(b'\n');
         wishes.write_all(&line).await?;
         Ok(Runner {
+            parting: self.parting.clone(),
             frames: BufReader::new(frames),
             wishes,
             process,
