@@ -2,6 +2,7 @@
 //!
 //! It decides nothing. What it did is answered; when it should be done is the planner's.
 
+mod allowed;
 mod asked;
 mod asking;
 mod attach;

@@ -79,3 +79,12 @@ pub(crate) fn pod_with(host: &Host, id: &str, behaviour: &str, keys: &str) {
     );
     host.pod_of("mock", id, "running", &unit);
 }
+
+/// The same, which should be in this state, with a probe, and with a step in an operation where that has no
+/// place: `OPERATION STEP`.
+pub(crate) fn misplacing_pod(host: &Host, id: &str, state: &str, place: &str) {
+    let unit = format!(
+        "- name: main\n  restart: always\n  readinessProbe: {{timeoutSeconds: 9, check: {{cmd: ['true']}}}}\n  spec: {{program: sleep, args: ['600'], behaviour: serve, misplaced: {place}}}\n"
+    );
+    host.pod_of("mock", id, state, &unit);
+}

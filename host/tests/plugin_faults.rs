@@ -121,6 +121,38 @@ fn what_a_plugin_wrote_before_it_failed_stands_in_the_log_of_its_pod_and_is_boun
 }
 
 #[test]
+fn a_step_outside_of_its_operation_is_refused_and_named() {
+    let host = host();
+    let _daemon = host.daemon();
+    let neighbour = host.wait(NEIGHBOUR, "the neighbour to run", is_running);
+    mock::misplacing_pod(&host, WEB, "stopped", "download process");
+    host.wait(WEB, "the first look", |_| true);
+    let pod = host.release(WEB).pod();
+    let output = host.run(&["pod", pod.to_str().unwrap(), "download"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("planned `process` in `download`"), "{said}");
+    let started = host.release(WEB).run_dir().join("main.json");
+    assert!(!started.exists(), "it runs, and nobody watches it");
+    let probing = ["signal", "remove", "write"];
+    for (number, step) in probing.iter().enumerate() {
+        let id = format!("probed{number}:1.0.0");
+        mock::misplacing_pod(&host, &id, "running", &format!("execute {step}"));
+    }
+    for (number, step) in probing.iter().enumerate() {
+        let id = format!("probed{number}:1.0.0");
+        let words = format!("planned `{step}` in `execute`");
+        let status = wait_for_words(&host, &id, &["readiness probe", &words]);
+        assert_eq!(status.units[0].status, "running");
+        assert_eq!(status.units[0].start_count, 1);
+    }
+    mock::pod(&host, WEB, "serve");
+    host.state(WEB, "running");
+    host.wait(WEB, "the next operation", is_running);
+    assert_untouched(&host, &neighbour);
+}
+
+#[test]
 fn a_trap_at_a_restart_is_named_and_the_pod_comes_back_with_its_cure() {
     let host = host();
     mock::pod(&host, WEB, "trap at restart");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use podspec::CompiledPod;
 use simplenetes_plugin::{CallError, FaultClass, Operation as Request, Planned, Step, View};
 
-use super::Hands;
+use super::{Hands, allowed};
 use super::limits::refuse_unlimited;
 use super::looked::Looked;
 use super::operate::trouble_of_step;
@@ -37,6 +37,7 @@ impl Hands {
         for _ in 0..ROUNDS_MAX {
             view.answers.clone_from(&looked.answers);
             let planned = self.ask(Arc::clone(&runtime), view.clone()).await?;
+            allowed::check(&view.operation, &planned.steps).map_err(held)?;
             if !planned
                 .steps
                 .iter()

@@ -73,6 +73,7 @@ impl Guest for Mock {
         if view.pods().iter().any(|pod| is_poisonous(view, pod)) {
             wrong(Some("of the poisonous pod"))?;
         }
+        life::misplace(view, steps)?;
         let behaviour = life::behaviour(view).unwrap_or_else(|| view.operation());
         match behaviour.as_str() {
             "serve" | "trap in observe" | "trap in assess" | "impatient" | "restless"

@@ -14,9 +14,30 @@ pub(crate) fn behaviour(view: &View) -> Option<String> {
 
 /// The behaviour that the pod names.
 pub(crate) fn behaviour_of(view: &View, pod: &str) -> Option<String> {
+    said(view, pod, "behaviour")
+}
+
+/// What the unit of the pod says under this key.
+fn said(view: &View, pod: &str, key: &str) -> Option<String> {
     let pod = view.pod(pod)?;
-    let (_, rest) = pod.split_once("\"behaviour\":\"")?;
+    let (_, rest) = pod.split_once(&format!("\"{key}\":\""))?;
     rest.split('"').next().map(str::to_owned)
+}
+
+/// Plans a step where it has no place, when the pod names operation and step.
+pub(crate) fn misplace(view: &View, steps: &Steps) -> Result<(), Fault> {
+    let pods = view.pods();
+    let place = pods.first().and_then(|pod| said(view, pod, "misplaced"));
+    match place.unwrap_or_default().strip_prefix(&view.operation()) {
+        Some(" process") => {
+            let sleep = ["600".to_owned()];
+            steps.process("main", "sleep", &sleep, &Options::new())
+        }
+        Some(" signal") => steps.signal("main", "KILL"),
+        Some(" remove") => steps.remove("root/main"),
+        Some(" write") => steps.write("root/main", b"misplaced", 0o644),
+        _ => Ok(()),
+    }
 }
 
 /// True when one of the pods names this behaviour.
