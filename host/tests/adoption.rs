@@ -132,12 +132,12 @@ fn a_shim_that_is_killed_takes_its_unit_with_it_and_the_unit_is_started_again() 
 #[test]
 fn what_a_unit_had_written_is_not_lost_with_its_shim() {
     let host = Host::new();
-    let script =
-        "echo first; until test -e go; do sleep 0.01; done; echo last; touch done; exec sleep 600";
+    // A line is half written when its shim stops reading.
+    let script = "echo first; printf begun; until test -e go; do sleep 0.01; done; echo ended; echo last; touch done; exec sleep 600";
     host.pod(WEB, "running", &shell("main", "restart: never", script));
     let _daemon = host.daemon();
     host.wait(WEB, "the pod to run", is_running);
-    host.wait_for_line(WEB, "main", "stdout", "first");
+    host.wait_for_line(WEB, "main", "stdout", "begun");
     let record = fs::read(host.release(WEB).run_dir().join("main.json")).unwrap();
     let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
     let shim = u32::try_from(record["shim"]["pid"].as_u64().unwrap()).unwrap();
@@ -150,4 +150,10 @@ fn what_a_unit_had_written_is_not_lost_with_its_shim() {
     testkit::wait_until("the unit to write", limit, done).unwrap();
     kill(shim);
     host.wait_for_line(WEB, "main", "stdout", "last");
+    let log = fs::read_to_string(host.log(WEB, "main", "stdout")).unwrap();
+    let texts: Vec<&str> = log
+        .lines()
+        .map(|line| line.splitn(3, ' ').last().unwrap())
+        .collect();
+    assert_eq!(texts, ["first", "begun", "ended", "last"]);
 }

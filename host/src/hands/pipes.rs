@@ -2,12 +2,16 @@
 //! so that what lies in them is not lost when the shim is killed.
 
 use std::fs::File;
+use std::io::Read;
 use std::path::PathBuf;
 
 use rustix::fs::{Mode, OFlags, open};
 
 use super::Hands;
 use crate::shim::{RunRecord, log_file, pump};
+
+/// A pipe holds no more, unless somebody who may has raised what it may hold.
+const PIPE_BYTES_MAX: u64 = 1 << 20;
 
 /// The read ends of both streams, as far as they could be opened.
 pub(super) struct Pipes(Vec<(File, PathBuf)>);
@@ -39,7 +43,8 @@ impl Pipes {
     pub(super) async fn save(self) {
         let saved = tokio::task::spawn_blocking(move || {
             for (pipe, path) in self.0 {
-                pump(pipe, &path, None);
+                // What is left of the unit may go on writing.
+                pump(pipe.take(PIPE_BYTES_MAX), &path, None);
             }
         });
         // Output that could not be written is no reason for anything else.

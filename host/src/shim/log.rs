@@ -1,6 +1,9 @@
 //! Writes one output stream of a unit into its log file: `UNIXSECONDS INDEX text` for each line, where
 //! the index counts the lines of one second from 0 (format of the original).
 //!
+//! What came of a line that has not ended yet is written at once, so that nothing is lost when the shim is
+//! killed; the rest of it follows behind.
+//!
 //! A file that has reached its size is renamed with the time behind its name, and only the newest of
 //! those are kept. A unit never waits for a disk that is full: what cannot be written is dropped, and the
 //! next line that can be written is preceded by one that says how many were not.
@@ -50,12 +53,12 @@ struct Log {
     file: Option<(File, u64)>,
     /// The second of the last line, and how many lines it has.
     last: (u64, u64),
-    /// A line that has not ended yet.
-    partial: Vec<u8>,
+    /// How long the line is that has not ended yet, in bytes without its stamp; none after the end of one.
+    begun: Option<usize>,
     file_bytes_max: u64,
-    /// Lines that could not be written since the last one that could.
+    /// Lines that could not be written, not even in part, since the last one that could.
     dropped: u64,
-    /// Lines that were stamped and are about to be written.
+    /// Lines of which something is about to be written.
     fresh: u64,
 }
 
@@ -66,36 +69,82 @@ impl Log {
             path: path.to_owned(),
             file: None,
             last,
-            partial: Vec::new(),
+            begun: None,
             file_bytes_max: FILE_BYTES_MAX,
             dropped: 0,
             fresh: 0,
         }
     }
 
-    /// Takes bytes of the stream and writes the lines that are complete, all with one call.
-    fn take(&mut self, bytes: &[u8], now: u64) {
+    /// Takes bytes of the stream and writes them, all with one call; a file that is full is put aside
+    /// between two lines.
+    fn take(&mut self, mut bytes: &[u8], now: u64) {
+        if self.begun.is_some() && self.is_full() {
+            let end = bytes.iter().position(|byte| *byte == b'\n');
+            let (rest, next) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
+            self.take_lines(rest, now);
+            bytes = next;
+        }
+        self.take_lines(bytes, now);
+    }
+
+    fn take_lines(&mut self, bytes: &[u8], now: u64) {
+        if bytes.is_empty() {
+            return;
+        }
+        if self.begun.is_none() && self.is_full() {
+            self.file = None;
+            self.rotate(now);
+        }
         let mut out = Vec::with_capacity(bytes.len() + 64);
         self.tell_dropped(&mut out, now);
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            self.partial.extend_from_slice(piece);
-            if self.partial.ends_with(b"\n") || self.partial.len() >= LINE_BYTES_MAX {
-                self.line(&mut out, now);
-            }
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.put(&mut out, line, now);
         }
         self.write(&out, now);
     }
 
-    /// Writes what came without a line end.
+    /// Ends a line that came without a line end, or that a shim has left so which was killed.
     fn end(&mut self, now: u64) {
-        if !self.partial.is_empty() {
-            let mut out = Vec::new();
-            self.line(&mut out, now);
-            self.write(&out, now);
+        if self.begun.is_some() {
+            self.take_lines(b"\n", now);
+        } else if self.file.is_none() && self.path.exists() {
+            // Opening it is enough.
+            let _ = open(&self.path);
         }
     }
 
-    fn line(&mut self, out: &mut Vec<u8>, now: u64) {
+    /// Adds a line, or what there is of it: with a stamp where it begins, and in several where it is long.
+    fn put(&mut self, out: &mut Vec<u8>, line: &[u8], now: u64) {
+        let (text, has_end) = match line.strip_suffix(b"\n") {
+            Some(text) => (text, true),
+            None => (line, false),
+        };
+        self.fresh += u64::from(self.begun.is_some());
+        let mut rest = text;
+        loop {
+            let length = match self.begun {
+                Some(length) => length,
+                None => self.stamp(out, now),
+            };
+            let (piece, later) = rest.split_at(rest.len().min(LINE_BYTES_MAX - length));
+            out.extend_from_slice(piece);
+            self.begun = Some(length + piece.len());
+            if later.is_empty() {
+                break;
+            }
+            out.push(b'\n');
+            self.begun = None;
+            rest = later;
+        }
+        if has_end {
+            out.push(b'\n');
+            self.begun = None;
+        }
+    }
+
+    /// Begins a line, of which there is nothing yet.
+    fn stamp(&mut self, out: &mut Vec<u8>, now: u64) -> usize {
         let (second, index) = if now > self.last.0 {
             (now, 0)
         } else {
@@ -104,31 +153,18 @@ impl Log {
         self.last = (second, index + 1);
         self.fresh += 1;
         out.extend_from_slice(format!("{second} {index} ").as_bytes());
-        let text = self.partial.strip_suffix(b"\n").unwrap_or(&self.partial);
-        out.extend_from_slice(text);
-        out.push(b'\n');
-        self.partial.clear();
+        0
+    }
+
+    fn is_full(&self) -> bool {
+        let length = self.file.as_ref().map(|(_, length)| *length);
+        length.is_some_and(|length| length > self.file_bytes_max)
     }
 
     fn write(&mut self, out: &[u8], now: u64) {
-        if out.is_empty() {
-            return;
-        }
-        if self
-            .file
-            .as_ref()
-            .is_some_and(|(_, length)| *length > self.file_bytes_max)
-        {
-            self.file = None;
-            self.rotate(now);
-        }
         if self.file.is_none() {
             self.file = open(&self.path).ok();
-            if self
-                .file
-                .as_ref()
-                .is_some_and(|(_, length)| *length > self.file_bytes_max)
-            {
+            if self.is_full() {
                 self.rotate(now);
                 self.file = open(&self.path).ok();
             }
@@ -143,8 +179,10 @@ impl Log {
         if written {
             self.dropped = 0;
         } else {
-            // It may have been cut short: the file is looked at when it is opened again.
+            // It may have been cut short: the file is looked at when it is opened again, and what comes
+            // then is another line.
             self.file = None;
+            self.begun = None;
             self.dropped += self.fresh;
         }
         self.fresh = 0;
@@ -153,11 +191,9 @@ impl Log {
     /// Says how many lines could not be written, before the next one is tried.
     fn tell_dropped(&mut self, out: &mut Vec<u8>, now: u64) {
         if self.dropped > 0 {
-            let partial = std::mem::take(&mut self.partial);
-            self.partial = format!("[{} lines could not be written]\n", self.dropped).into_bytes();
-            self.line(out, now);
+            let line = format!("[{} lines could not be written]\n", self.dropped);
+            self.put(out, line.as_bytes(), now);
             self.fresh = 0;
-            self.partial = partial;
         }
     }
 
@@ -238,8 +274,10 @@ fn last_stamp(path: &Path) -> Option<(u64, u64)> {
     .ok()?;
     let mut tail = Vec::new();
     file.read_to_end(&mut tail).ok()?;
-    let end = tail.iter().rposition(|byte| *byte == b'\n')?;
-    let line = tail.get(..end)?.rsplit(|byte| *byte == b'\n').next()?;
+    // A last line that was cut short has its stamp all the same, if that is whole.
+    let has_stamp = |line: &&[u8]| line.iter().filter(|byte| **byte == b' ').count() >= 2;
+    let mut lines = tail.rsplit(|byte| *byte == b'\n');
+    let line = lines.find(has_stamp)?;
     let text = String::from_utf8_lossy(line.get(..line.len().min(48))?).into_owned();
     let mut words = text.split(' ');
     Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
@@ -263,11 +301,11 @@ mod tests {
         log.end(101);
         assert_eq!(
             text(&path),
-            "100 0 one\n100 1 two\n101 0 three\n101 1 \n101 2 last\n"
+            "100 0 one\n100 1 two\n100 2 three\n101 0 \n101 1 last\n"
         );
         let mut again = Log::new(&path);
         again.take(b"restarted\n", 101);
-        assert!(text(&path).ends_with("101 3 restarted\n"));
+        assert!(text(&path).ends_with("101 2 restarted\n"));
     }
 
     #[test]
@@ -276,7 +314,33 @@ mod tests {
         let path = folder.path().join("main.log");
         hostfiles::replace(&path, b"100 0 one\n100 1 tw", 0o600).unwrap();
         Log::new(&path).take(b"three\n", 100);
-        assert_eq!(text(&path), "100 0 one\n100 1 tw\n100 1 three\n");
+        assert_eq!(text(&path), "100 0 one\n100 1 tw\n100 2 three\n");
+        hostfiles::replace(&path, b"100 0 one\n100 1", 0o600).unwrap();
+        let mut log = Log::new(&path);
+        log.end(100);
+        log.take(b"two\n", 100);
+        assert_eq!(text(&path), "100 0 one\n100 1\n100 1 two\n");
+    }
+
+    #[test]
+    fn what_came_of_a_line_is_written_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("main.log");
+        let mut log = Log::new(&path);
+        log.file_bytes_max = 10;
+        log.take(b"passw", 100);
+        assert_eq!(text(&path), "100 0 passw");
+        log.take(b"ord: ", 101);
+        assert_eq!(text(&path), "100 0 password: ");
+        // Its file is full meanwhile, and gets the rest of it all the same.
+        log.take(b"x\nnext\nlast", 101);
+        assert_eq!(text(&path), "101 0 next\n101 1 last");
+        let aside = path.with_extension("log.101");
+        assert_eq!(text(&aside), "100 0 password: x\n");
+        // Who comes after a shim that was killed leaves no line open.
+        drop(log);
+        pump(io::empty(), &path, None);
+        assert_eq!(text(&path), "101 0 next\n101 1 last\n");
     }
 
     #[test]
