@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
@@ -373,6 +374,44 @@ fn what_a_step_leaves_whose_daemon_and_runner_were_killed_is_ended_by_the_next()
     assert!(!is_alive(child), "it outlived daemon and runner");
     host.state(WEB, "stopped");
     host.wait(WEB, "the stop", |status| status.units[0].status == "exited");
+}
+
+/// A daemon that is a script.
+fn with_daemon(folder: &Path, script: &str) -> StepRunner {
+    let daemon = folder.join("daemon");
+    fs::write(&daemon, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&daemon, fs::Permissions::from_mode(0o755)).unwrap();
+    StepRunner::new(
+        WEB.parse().unwrap(),
+        ReleaseDir::new(folder),
+        Programs::new(
+            "/nowhere/simplenetesd".as_ref(),
+            daemon,
+            "/usr/bin:/bin".as_ref(),
+        ),
+        false,
+        OpenFiles::raise(),
+    )
+}
+
+#[tokio::test]
+async fn a_shim_that_is_given_up_starts_nothing_later() {
+    let folder = tempfile::tempdir().unwrap();
+    // What it answers cannot be read.
+    let shim = "cd \"${0%/*}\"; echo $$ > child; echo what >&0; exec sleep 600";
+    let step = Step::Process {
+        unit: "main".into(),
+        program: "sh".into(),
+        args: Vec::new(),
+        options: StepOptions::default(),
+    };
+    let error = with_daemon(folder.path(), shim)
+        .run(step, &Processes::default())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, StepError::Shim { .. }), "{error}");
+    let shim = noted(folder.path()).unwrap();
+    assert!(!is_alive(shim), "it may still start its unit");
 }
 
 fn spec(release: &ReleaseDir, script: &str, total_ms: u64) -> StepSpec {

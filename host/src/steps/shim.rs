@@ -1,5 +1,6 @@
 //! Units: each becomes the child of a shim of its own, which is started here and outlives the daemon.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::time::Duration;
@@ -10,9 +11,12 @@ use rustix::process::Pid;
 use simplenetes_plugin::StepOptions;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
+use tokio::time::timeout;
 
 use super::{Processes, StepError, StepRunner};
 use crate::cgroup::{self, Group};
+use crate::hands::wait_for_end;
+use crate::process::ProcessId;
 use crate::shim::{Answer, Detached, ShimSpec};
 
 /// A shim that has not answered after so long is given up; its lock tells later whether it lives.
@@ -21,6 +25,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(20);
 const START_DEFAULT_MS: u64 = 60_000;
 /// No program may have more.
 const START_MAX_MS: u64 = 600_000;
+/// Killing a shim takes so long at most, unless the kernel holds it.
+const GIVEN_UP_MAX: Duration = Duration::from_secs(10);
 const NO_PID_FILE: &str = "a detached unit needs `pid-file`: nobody would know its process";
 
 impl StepRunner {
@@ -74,16 +80,20 @@ impl StepRunner {
             unit: unit.to_owned(),
             message,
         };
-        let answer = tokio::time::timeout(answer_max, self.ask_shim(&spec))
-            .await
-            .map_err(|_| {
-                failed(format!(
-                    "its shim gave no answer in {} s",
-                    answer_max.as_secs()
-                ))
-            })?
-            .map_err(|error| failed(format!("its shim could not be asked: {error}")))?;
-        answer.error.map_or(Ok(()), |message| Err(failed(message)))
+        let (shim, channel) = self
+            .start_shim(&spec)
+            .map_err(|error| failed(format!("its shim could not be started: {error}")))?;
+        let message = match timeout(answer_max, ask_shim(channel, &spec)).await {
+            Ok(Ok(Answer { error: None, .. })) => return Ok(()),
+            Ok(Ok(Answer {
+                error: Some(message),
+                ..
+            })) => return Err(failed(message)),
+            Ok(Err(error)) => format!("its shim could not be asked: {error}"),
+            Err(_) => format!("its shim gave no answer in {} s", answer_max.as_secs()),
+        };
+        give_up(shim).await;
+        Err(failed(message))
     }
 
     /// The control group that keeps the limits of a unit. It is made by the unit's shim.
@@ -98,7 +108,8 @@ impl StepRunner {
             })
     }
 
-    async fn ask_shim(&self, spec: &ShimSpec) -> std::io::Result<Answer> {
+    /// Starts a shim, which waits for its request.
+    fn start_shim(&self, spec: &ShimSpec) -> io::Result<(Option<ProcessId>, UnixStream)> {
         let lock = self.hold.duplicate()?.map_or_else(Stdio::null, Stdio::from);
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
@@ -117,22 +128,33 @@ impl StepRunner {
             .stderr(Stdio::null())
             .spawn()?;
         // The shim waits for its request, and starts nothing before.
-        if let Some(pid) = shim
-            .id()
-            .and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?))
-        {
+        let pid = shim.id();
+        if let Some(pid) = pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)) {
             self.open_files.give(pid);
         }
-        // The command holds the shim's end of the socket until it is dropped.
-        drop(command);
-        let mut channel = BufReader::new(UnixStream::from_std(ours)?);
-        let mut line = serde_json::to_string(spec)?;
-        line.push('\n');
-        channel.write_all(line.as_bytes()).await?;
-        let mut answer = String::new();
-        channel.read_line(&mut answer).await?;
-        // The runtime collects the shim when it ends; it is not waited for.
-        drop(shim);
-        serde_json::from_str(&answer).map_err(Into::into)
+        let process = pid.and_then(|pid| ProcessId::of(pid).ok());
+        // The command holds the shim's end of the socket until it is dropped. The runtime collects the shim
+        // when it ends; it is not waited for.
+        Ok((process, UnixStream::from_std(ours)?))
+    }
+}
+
+async fn ask_shim(channel: UnixStream, spec: &ShimSpec) -> io::Result<Answer> {
+    let mut channel = BufReader::new(channel);
+    let mut line = serde_json::to_string(spec)?;
+    line.push('\n');
+    channel.write_all(line.as_bytes()).await?;
+    let mut answer = String::new();
+    channel.read_line(&mut answer).await?;
+    serde_json::from_str(&answer).map_err(Into::into)
+}
+
+/// Ends a shim of which nobody knows what it does: it must not start its unit later, when nobody wants it any
+/// more. What it has started ends with it, and what that has left is ended by who looks what is there. One
+/// that the kernel holds ends as soon as that lets go of it, and does nothing before.
+async fn give_up(shim: Option<ProcessId>) {
+    if let Some(shim) = shim {
+        shim.kill();
+        let _ = timeout(GIVEN_UP_MAX, wait_for_end(shim)).await;
     }
 }
