@@ -52,19 +52,21 @@ pub(crate) fn collect(child: Pid) -> Option<i32> {
     }
 }
 
-/// True while there is a child that runs or was not collected.
-pub(crate) fn has_children() -> bool {
-    !children_of(std::process::id()).is_empty()
+/// The children of this process, whether they run or were not collected, but for those that are spared.
+pub(crate) fn children_but(spared: &[ProcessId]) -> Vec<u32> {
+    let mut children = children_of(std::process::id());
+    children.retain(|pid| ProcessId::of(*pid).is_ok_and(|child| !spared.contains(&child)));
+    children
 }
 
 /// Kills the process group and then every process that has become ours, until none is left.
 pub(crate) fn end_the_rest(process: ProcessId) {
     end_group(process);
-    end_every_child();
+    end_every_child(&[]);
 }
 
-/// Kills every process that is or becomes ours, until none is left.
-pub(crate) fn end_every_child() {
+/// Kills every process that is or becomes ours, until none but those that are spared is left.
+pub(crate) fn end_every_child(spared: &[ProcessId]) {
     for _ in 0..SWEEPS_MAX {
         loop {
             match wait(WaitOptions::NOHANG) {
@@ -74,7 +76,11 @@ pub(crate) fn end_every_child() {
                 Err(_) => return,
             }
         }
-        end_children();
+        let left = children_but(spared);
+        if left.is_empty() {
+            return;
+        }
+        kill_all(left);
         thread::sleep(SWEEP_PAUSE);
     }
 }
@@ -89,7 +95,10 @@ pub(crate) fn end_group(process: ProcessId) {
 
 /// Kills the children of this process, among them every descendant whose own parent has ended.
 pub(crate) fn end_children() {
-    let children = children_of(std::process::id());
+    kill_all(children_of(std::process::id()));
+}
+
+fn kill_all(children: Vec<u32>) {
     for child in children
         .into_iter()
         .filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?))

@@ -101,6 +101,14 @@ impl ProcessId {
     }
 }
 
+/// The parent of the process that has this number now, and the session that it is in.
+///
+/// # Errors
+/// There is none.
+pub(crate) fn family_of(pid: u32) -> io::Result<(u32, u32)> {
+    Stat::read(pid).map(|stat| (stat.parent, stat.session))
+}
+
 /// The kernel counts the times in `/proc` in hundredths of a second, whatever its own tick is.
 const TICKS_PER_S: u64 = 100;
 

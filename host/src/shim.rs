@@ -125,6 +125,8 @@ fn with_cause(error: &(dyn std::error::Error + 'static)) -> String {
 struct Unit {
     files: RunFiles,
     process: ProcessId,
+    /// What a detached unit has beside it and is not part of it; none for a unit that is a child.
+    bystanders: Option<Vec<ProcessId>>,
     /// Closes when both streams have run dry.
     pumps: mpsc::Receiver<()>,
     /// Why the program could not be executed; the process has ended by itself then.
@@ -181,7 +183,7 @@ impl Unit {
         if let (Some(detached), None) = (&spec.detached, &refusal) {
             let found = detached.find(spec, process);
             if found.is_err() {
-                descendants::end_every_child();
+                descendants::end_every_child(&[]);
                 let _: Result<(), _> = pumps.recv_timeout(DRAIN_MAX);
             }
             record.process = found.map_err(ShimError::Detach)?;
@@ -189,9 +191,11 @@ impl Unit {
         }
         unfinished.keep();
         group.keep();
+        let is_detached = spec.detached.is_some() && refusal.is_none();
         Ok(Self {
             files,
             process: record.process,
+            bystanders: is_detached.then(|| detached::bystanders_of(record.process)),
             pumps,
             refusal,
             _lock: lock,
@@ -200,13 +204,13 @@ impl Unit {
 
     /// Stays until the process and everything it left behind has ended.
     fn accompany(self, spec: &ShimSpec) -> Result<(), ShimError> {
-        let code = match &spec.detached {
-            Some(_) if self.refusal.is_none() => {
+        let code = match &self.bystanders {
+            Some(bystanders) => {
                 let code = detached::wait_for(self.process, None).flatten();
-                detached::end_the_rest();
+                detached::end_the_rest(bystanders);
                 code
             }
-            _ => {
+            None => {
                 let code = descendants::wait_for(self.process.pid);
                 descendants::end_the_rest(self.process);
                 Some(code)

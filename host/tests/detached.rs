@@ -11,7 +11,7 @@ use simplenetesd::shim::{ExitRecord, RunFiles, RunRecord};
 use simplenetesd::steps::{Processes, Programs, StepError, StepRunner};
 use testkit::wait_until;
 
-use crate::host::{Host, is_alive, is_running, kill, pid, shell};
+use crate::host::{Host, is_alive, is_running, kill, pid, shell, stop};
 
 const WEB: &str = "web:1.0.0";
 const LIMIT: Duration = Duration::from_secs(60);
@@ -102,6 +102,24 @@ fn a_unit_of_another_parent_is_watched_and_its_status_unknown() {
     assert!(release.run_dir().join("collected").exists());
 }
 
+#[test]
+fn what_others_share_outlives_the_unit() {
+    let (_folder, release) = folder();
+    let script = format!(
+        "setsid sh -c 'echo $$ > run/shared.new; mv run/shared.new run/shared; exec sleep 600' & until test -e run/shared; do sleep 0.01; done; {DAEMON}"
+    );
+    start(&release, &script).unwrap();
+    let RunRecord { process, shim, .. } = record(&release);
+    let shared = fs::read_to_string(release.run_dir().join("shared")).unwrap();
+    let shared: u32 = shared.trim().parse().unwrap();
+    ask_to_end(process.pid);
+    assert_eq!(exit(&release).code, Some(7));
+    let ended = || Ok((!is_alive(shim.pid)).then_some(()));
+    wait_until("the end of the shim", LIMIT, ended).unwrap();
+    assert!(is_alive(shared), "it belongs to nobody alone");
+    kill(shared);
+}
+
 fn check_refusal(script: &str, expected: &str) {
     let (_folder, release) = folder();
     let error = start(&release, script).unwrap_err().to_string();
@@ -169,4 +187,27 @@ fn a_detached_unit_is_adopted_and_stopped() {
     host.state(WEB, "stopped");
     let stopped = host.wait(WEB, "the stop", |status| status.units[0].status == "exited");
     assert_eq!(stopped.units[0].exit_code, Some(7));
+}
+
+#[test]
+fn no_route_leads_to_a_detached_unit_whose_shim_is_still_busy() {
+    let host = Host::new();
+    let port = "expose: [{targetPort: 80, hostPort: 30000, clusterPort: 61000, maxConn: 10}]";
+    let keys = format!("restart: never; {port}");
+    host.pod(WEB, "running", &shell("main", &keys, "exec sleep 600"));
+    let release = host.release(WEB);
+    fs::create_dir(release.run_dir()).unwrap();
+    fs::copy(release.pod(), release.run_dir().join("pod")).unwrap();
+    start(&release, DAEMON).unwrap();
+    let RunRecord { process, shim, .. } = record(&release);
+    let _daemon = host.daemon();
+    host.wait(WEB, "the adoption", is_running);
+    host.wait_for_routes("61000:30000:10:false\n");
+    stop(shim.pid);
+    kill(process.pid);
+    host.wait_for_routes("\n");
+    let shim = Pid::from_raw(i32::try_from(shim.pid).unwrap()).unwrap();
+    kill_process(shim, Signal::CONT).unwrap();
+    let ended = host.wait(WEB, "the end", |status| status.units[0].status == "exited");
+    assert_eq!(ended.units[0].exit_code, Some(137));
 }

@@ -3,13 +3,15 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hostfiles::remove_leftovers;
 use names::UnitName;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use tokio::time::{sleep, timeout};
 
+use super::watch::wait_for_end;
 use super::{Hands, read_hand};
 use crate::cgroup::{self, Group};
 use crate::driver::{End, Found, Memory};
@@ -18,10 +20,14 @@ use crate::scan::read_pod;
 use crate::shim::{RunFiles, RunRecord};
 use crate::step;
 
-/// A shim that holds its lock but has not recorded anything yet gets so long to do it: ten seconds, more
-/// than it needs at most to end what its unit left behind and to let the streams run dry.
-const SETTLE_TRIES: u32 = 500;
+/// A shim that holds its lock but has not recorded anything yet gets so long to do it.
+const SETTLE_MAX: Duration = Duration::from_secs(10);
+/// A shim whose unit has ended needs no more to end what that left behind, its monitor among it, and to let
+/// the streams run dry.
+const ENDING_MAX: Duration = Duration::from_secs(30);
 const SETTLE_PAUSE: Duration = Duration::from_millis(20);
+/// How often what a killed shim has left is ended before it is given up.
+const ENDS_MAX: u32 = 500;
 
 /// What the files of one unit say.
 pub(super) enum Unit {
@@ -30,8 +36,8 @@ pub(super) enum Unit {
     /// Its shim was killed.
     Orphaned(RunRecord),
     Nothing,
-    /// Its shim is about to write.
-    Unsettled,
+    /// Its shim is about to write: this one, when its unit has ended.
+    Unsettled(Option<ProcessId>),
 }
 
 impl Hands {
@@ -56,7 +62,7 @@ impl Hands {
         found.hand = read_hand(self.release());
         found.spec = read_pod(self.id(), &run.join("pod")).ok();
         for unit in found.spec.iter().flat_map(|spec| &spec.units) {
-            match self.settled(&unit.name).await {
+            match self.known(&unit.name).await {
                 Unit::Running(record) => {
                     self.around.log.info(format_args!(
                         "{}: {} runs already (pid {})",
@@ -73,7 +79,7 @@ impl Hands {
                     let exited = (at, start_count, end);
                     found.exited.insert(unit.name.clone(), exited);
                 }
-                Unit::Nothing | Unit::Orphaned(_) | Unit::Unsettled => {}
+                Unit::Nothing | Unit::Orphaned(_) | Unit::Unsettled(_) => {}
             }
         }
         found
@@ -108,24 +114,46 @@ impl Hands {
     pub(super) async fn settled(&self, unit: &UnitName) -> Unit {
         let files = RunFiles::of(self.release(), unit);
         let boot = boot_id().unwrap_or_default();
-        for _ in 0..SETTLE_TRIES {
-            match look(&files, &boot).unwrap_or(Unit::Unsettled) {
-                Unit::Unsettled => tokio::time::sleep(SETTLE_PAUSE).await,
+        let begin = Instant::now();
+        loop {
+            let shim = match look(&files, &boot).unwrap_or(Unit::Unsettled(None)) {
+                Unit::Unsettled(shim) => shim,
                 Unit::Orphaned(record) => {
                     self.end_orphans(unit, &record).await;
                     let (at, start_count) = (record.started_ms, record.start_count);
                     return Unit::Ended(at, start_count, End::default());
                 }
                 known => return known,
+            };
+            let max = shim.map_or(SETTLE_MAX, |_| ENDING_MAX);
+            let left = max.saturating_sub(begin.elapsed());
+            if left.is_zero() {
+                return Unit::Unsettled(shim);
+            }
+            if let Some(shim) = shim {
+                let _ = timeout(left, wait_for_end(shim)).await;
+            }
+            sleep(SETTLE_PAUSE).await;
+        }
+    }
+
+    /// The same, for those who could start the unit a second time if it was thought to be absent.
+    async fn known(&self, unit: &UnitName) -> Unit {
+        loop {
+            match self.settled(unit).await {
+                Unit::Unsettled(_) => self.around.log.warn(format_args!(
+                    "{}: nobody can say yet whether {unit} still runs, and nothing is done before",
+                    self.id()
+                )),
+                known => return known,
             }
         }
-        Unit::Unsettled
     }
 
     /// Ends what is left of a unit whose shim was killed, and waits until it is gone: the kernel has only
     /// ended the unit's own process, not the children of that.
     pub(super) async fn end_orphans(&self, unit: &UnitName, record: &RunRecord) {
-        for _ in 0..SETTLE_TRIES {
+        for _ in 0..ENDS_MAX {
             let left = orphans(record);
             if left.is_empty() {
                 if let Some(group) = record.group.clone() {
@@ -134,7 +162,7 @@ impl Hands {
                 return;
             }
             left.into_iter().for_each(ProcessId::kill);
-            tokio::time::sleep(SETTLE_PAUSE).await;
+            sleep(SETTLE_PAUSE).await;
         }
         self.around.log.warn(format_args!(
             "{}: processes of {unit} whose shim was killed do not end",
@@ -165,7 +193,7 @@ fn look(files: &RunFiles, boot: &str) -> io::Result<Unit> {
     let record = files.try_read_run()?.filter(|record| record.boot == boot);
     let Some(record) = record else {
         return Ok(if has_shim {
-            Unit::Unsettled
+            Unit::Unsettled(None)
         } else {
             Unit::Nothing
         });
@@ -174,7 +202,7 @@ fn look(files: &RunFiles, boot: &str) -> io::Result<Unit> {
         .read_exit()
         .filter(|exit| exit.start_count == record.start_count);
     Ok(match exit {
-        Some(_) if has_shim => Unit::Unsettled,
+        Some(_) if has_shim => Unit::Unsettled(Some(record.shim)),
         Some(exit) => Unit::Ended(
             exit.ended_ms,
             exit.start_count,
@@ -186,7 +214,7 @@ fn look(files: &RunFiles, boot: &str) -> io::Result<Unit> {
         ),
         None if !has_shim => Unit::Orphaned(record),
         None if record.process.is_alive() => Unit::Running(record),
-        None => Unit::Unsettled,
+        None => Unit::Unsettled(Some(record.shim)),
     })
 }
 

@@ -26,7 +26,7 @@ impl Hands {
                 Unit::Running(record) => {
                     survivors.insert(unit.name.clone(), self.take_over(&unit.name, &record, None));
                 }
-                Unit::Unsettled => {
+                Unit::Unsettled(_) => {
                     return Err(trouble(format!(
                         "nobody can say whether unit {} still runs",
                         unit.name
@@ -58,7 +58,7 @@ impl Hands {
     ) -> Option<Survivor> {
         match self.settled(unit).await {
             Unit::Running(record) => Some(self.take_over(unit, &record, incomplete)),
-            Unit::Ended(..) | Unit::Orphaned(_) | Unit::Nothing | Unit::Unsettled => None,
+            Unit::Ended(..) | Unit::Orphaned(_) | Unit::Nothing | Unit::Unsettled(_) => None,
         }
     }
 

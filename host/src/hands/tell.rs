@@ -13,6 +13,10 @@ impl Hands {
             let process = running.iter().find(|(name, _)| name.as_str() == unit.name);
             unit.pid = process.map(|(_, process)| process.pid);
         }
+        if self.truth.lingers() {
+            // What routes lead to has ended, although nobody can say yet how.
+            paper.routes.clear();
+        }
         self.routes
             .set(self.id().clone(), std::mem::take(&mut paper.routes))
             .await;

@@ -1,6 +1,6 @@
 //! What the shims of a release know of its units, as plugins are told it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hostfiles::ReleaseDir;
@@ -18,6 +18,8 @@ pub(super) struct Truth {
     release: ReleaseDir,
     /// The processes of those that run.
     running: Arc<Mutex<BTreeMap<UnitName, ProcessId>>>,
+    /// Those whose process has ended while their shim still ends what that has left.
+    lingering: Arc<Mutex<BTreeSet<UnitName>>>,
 }
 
 impl Truth {
@@ -25,6 +27,7 @@ impl Truth {
         Self {
             release,
             running: Arc::default(),
+            lingering: Arc::default(),
         }
     }
 
@@ -39,6 +42,22 @@ impl Truth {
             Some(process) => running.insert(unit.clone(), process),
             None => running.remove(unit),
         };
+    }
+
+    pub(super) fn lingers(&self) -> bool {
+        let lingering = self.lingering.lock();
+        let lingering = lingering.unwrap_or_else(PoisonError::into_inner);
+        !lingering.is_empty()
+    }
+
+    pub(super) fn set_lingering(&self, unit: &UnitName, lingers: bool) {
+        let lingering = self.lingering.lock();
+        let mut lingering = lingering.unwrap_or_else(PoisonError::into_inner);
+        if lingers {
+            lingering.insert(unit.clone());
+        } else {
+            lingering.remove(unit);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use names::UnitName;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::Hands;
 use crate::driver::End;
@@ -17,6 +17,8 @@ use crate::shim::{RunFiles, RunRecord};
 
 /// The pause between two looks at a process that cannot be waited for.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// A shim usually ends within so long after its unit.
+const SHIM_MAX: Duration = Duration::from_millis(200);
 
 impl Hands {
     /// The shim ends last: when it has, the end of the unit is on record.
@@ -28,7 +30,7 @@ impl Hands {
         let mut pipes = None;
         if let Some(record) = &record {
             pipes = Some(self.pipes(record, &unit));
-            wait_for_end(record.shim).await;
+            self.wait_for_both(&unit, record).await;
         }
         self.set_running(&unit, None);
         let exit = files
@@ -47,13 +49,14 @@ impl Hands {
             None => {
                 if let Some(record) = &record {
                     self.end_orphans(&unit, record).await;
-                    if let Some(pipes) = pipes {
-                        pipes.save().await;
-                    }
                 }
                 End::default()
             }
         };
+        // Its shim may have been killed, or have had no more time for it.
+        if let Some(pipes) = pipes {
+            pipes.save().await;
+        }
         let how = end.code.map_or_else(
             || "ended unseen".to_owned(),
             |code| format!("ended with {code}"),
@@ -65,6 +68,31 @@ impl Hands {
             .collect::<String>();
         self.note(&format!("{unit} {how}{why}"));
         end
+    }
+
+    /// Waits for the process of the unit, and then for its shim. While what watches over a detached unit makes
+    /// that wait, no route leads to the unit any more.
+    async fn wait_for_both(&self, unit: &UnitName, record: &RunRecord) {
+        tokio::select! {
+            () = wait_for_end(record.process) => {}
+            () = wait_for_end(record.shim) => return,
+        }
+        let shim = wait_for_end(record.shim);
+        if timeout(SHIM_MAX, shim).await.is_ok() {
+            return;
+        }
+        self.set_running(unit, None);
+        if self.exposes(unit) {
+            self.truth.set_lingering(unit, true);
+            self.routes.set(self.id().clone(), Vec::new()).await;
+        }
+        wait_for_end(record.shim).await;
+        self.truth.set_lingering(unit, false);
+    }
+
+    fn exposes(&self, unit: &UnitName) -> bool {
+        let spec = read_pod(self.id(), &self.release().run_dir().join("pod"));
+        spec.is_ok_and(|spec| spec.unit(unit).is_some_and(|unit| !unit.expose.is_empty()))
     }
 
     /// The host port of the unit that another program holds: nothing of the unit is left that could.

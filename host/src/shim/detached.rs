@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::ShimSpec;
 use crate::descendants;
 use crate::gate::look_up;
-use crate::process::ProcessId;
+use crate::process::{ProcessId, family_of};
 
 /// After the program has ended, the file has to be there within so long.
 const FILE_MAX: Duration = Duration::from_secs(5);
@@ -32,6 +32,8 @@ const FILE_BYTES_MAX: u64 = 64;
 const COLLECT_PAUSE: Duration = Duration::from_secs(30);
 /// What watches over a unit from below, as the monitor of a container, gets so long to end after it.
 const MONITOR_MAX: Duration = Duration::from_secs(10);
+/// No unit has more parents above it.
+const LINE_MAX: usize = 64;
 
 /// How a unit is found that its program leaves to another parent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,14 +180,38 @@ fn has_ended(descriptor: &impl std::os::fd::AsFd, pause: Duration) -> bool {
     poll(&mut watched, Some(&timeout)).is_ok_and(|ready| ready > 0)
 }
 
-/// Gives what is left of the unit the time to end by itself, then ends it.
-pub(super) fn end_the_rest() {
+/// What the program that has started the unit has left beside it, in a session of its own, and what neither is
+/// the unit nor watches over it: others may share it, as rootless containers share the process that holds
+/// their user namespace.
+pub(super) fn bystanders_of(unit: ProcessId) -> Vec<ProcessId> {
+    let shim = std::process::id();
+    let line = line_of(unit.pid, shim);
+    let is_bystander = |pid: &u32| {
+        !line.contains(pid) && family_of(*pid).is_ok_and(|(_, session)| session != shim)
+    };
+    let children = descendants::children_but(&[]);
+    let beside = children.into_iter().filter(is_bystander);
+    beside.filter_map(|pid| ProcessId::of(pid).ok()).collect()
+}
+
+/// The process, its parent, the parent of that and so on, up to this one.
+fn line_of(pid: u32, end: u32) -> Vec<u32> {
+    let parent = |pid: &u32| family_of(*pid).ok().map(|(parent, _)| parent);
+    let line = std::iter::successors(Some(pid), parent);
+    // A process may come to have another parent meanwhile; that is no circle, but would be longer.
+    line.take_while(|pid| *pid != end && *pid > 1)
+        .take(LINE_MAX)
+        .collect()
+}
+
+/// Gives what is left of the unit the time to end by itself, then ends it. Bystanders stay.
+pub(super) fn end_the_rest(bystanders: &[ProcessId]) {
     let due = Instant::now() + MONITOR_MAX;
     // Nobody has the number of this process as its own child: only orphans are collected.
     let nobody = Pid::INIT;
-    while Instant::now() < due && descendants::has_children() {
+    while Instant::now() < due && !descendants::children_but(bystanders).is_empty() {
         descendants::collect(nobody);
         thread::sleep(FILE_PAUSE);
     }
-    descendants::end_every_child();
+    descendants::end_every_child(bystanders);
 }

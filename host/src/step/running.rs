@@ -151,7 +151,7 @@ impl Running {
             Leftovers::EndGroup => descendants::end_group(self.process),
             Leftovers::End => {
                 descendants::end_group(self.process);
-                descendants::end_every_child();
+                descendants::end_every_child(&[]);
             }
         }
         let due = Instant::now() + DRAIN_MAX;
