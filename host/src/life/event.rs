@@ -323,7 +323,8 @@ impl Life {
             return;
         };
         let passed = incomplete.is_some() || !needs_probe;
-        unit.start_count = start_count.max(1);
+        // As its shim knows it: by another number its end would not be known again.
+        unit.start_count = start_count;
         unit.phase = Phase::Up { since, passed };
         unit.startup_from = now;
         unit.started |= passed && incomplete.is_none();

@@ -34,6 +34,27 @@ async fn a_unit_that_runs_although_its_start_failed_is_taken_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_survivor_keeps_the_number_of_its_start() {
+    let stage = Stage::new(pod(""), |world| {
+        world.obedient();
+        let start_count = 0;
+        let unnumbered = Survivor {
+            start_count,
+            ..survivor(None)
+        };
+        world.survivor("start main", "main", unnumbered);
+    });
+    stage.pass(1).await;
+    assert_eq!(stage.status().units[0].start_count, 0);
+    stage.change(|desired| desired.state = Ok(Some(PodState::Stopped)));
+    stage.pass(1).await;
+    assert_eq!(
+        (stage.asked().as_str(), stage.running()),
+        ("start main, stop main", 0)
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_unit_whose_start_was_not_finished_is_ended_and_started_again() {
     let stage = Stage::new(pod(""), |world| {
         world.obedient();
