@@ -3,7 +3,7 @@
 //! It is there also when the text has mistakes, so that the plugin can add its own to the list; only
 //! a sound one can be resolved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use names::{PodName, UnitName, VolumeName};
 use serde_json::{Value as Json, json};
@@ -22,6 +22,7 @@ pub struct Draft {
     settings: Vec<Settings>,
     executable: Option<String>,
     exposes: Vec<Expose>,
+    unread: BTreeSet<VolumeName>,
     diagnostics: Vec<Diagnostic>,
     /// The key of the list of units, and the tree they were read from, to find places in.
     units: String,
@@ -58,6 +59,7 @@ pub fn parse(
         settings: reading.settings,
         executable: reading.executable,
         exposes: reading.exposes,
+        unread: reading.unread,
         diagnostics: problems,
         units: shape.units.clone(),
         root,
@@ -138,14 +140,15 @@ impl Draft {
         Some(format!("[{}]{rest}", settings.index))
     }
 
-    /// Config volumes: each must exist as a directory `config/NAME`.
+    /// Config volumes: each must exist as a directory `config/NAME`. One with a mistake may be no config.
     #[must_use]
     pub fn configs(&self) -> Vec<VolumeName> {
         let configs = self
             .pod
             .volumes
             .iter()
-            .filter(|volume| matches!(volume.kind, VolumeKind::Config { .. }));
+            .filter(|volume| matches!(volume.kind, VolumeKind::Config { .. }))
+            .filter(|volume| !self.unread.contains(&volume.name));
         configs.map(|volume| volume.name.clone()).collect()
     }
 

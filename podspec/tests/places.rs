@@ -107,3 +107,11 @@ fn a_text_with_mistakes_still_asks_its_plugin() {
         Err(draft.diagnostics().to_vec())
     );
 }
+
+#[test]
+fn a_volume_with_a_mistake_is_not_looked_for_as_a_config() {
+    let text = "api: 1.0.0-beta2\nruntime: native\npodVersion: 1.0.0\nvolumes:\n  - {name: good, type: config}\n  - {name: bad, type: volume}\nprocesses:\n  - name: a\n    command: [a]\n";
+    let configs = any_draft(text).unwrap().configs();
+    let names: Vec<&str> = configs.iter().map(names::VolumeName::as_str).collect();
+    assert_eq!(names, ["good"]);
+}

@@ -31,7 +31,13 @@ bring_up() {
     echo $! >>pids
     tell running $! "$([ -e unready ] && echo 0 || echo 1)"
 }
-bring_down() { is_up && kill -9 "$(field pid)"; tell "$1" "" 0; }
+bring_down() {
+    pid=$(field pid)
+    is_up && kill -9 "$pid"
+    # A signal takes effect a little later.
+    while [ -n "$pid" ] && lives "$pid"; do sleep 0.02; done
+    tell "$1" "" 0
+}
 
 if [ -e "hang-$verb" ]; then
     echo $$ >hanging

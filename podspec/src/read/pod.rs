@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use names::{PodName, PodVersion};
+use names::{PodName, PodVersion, VolumeName};
 
 use super::{expose, unit, volume};
 use crate::header::{RUNTIME_DEFAULT, VERSION_RULE, read_api, read_version};
 use crate::reader::{Fields, Problems, Value, refuse_repeated};
 use crate::tree::{Content, Node};
-use crate::{CompiledPod, Expose, FORMAT, Shape, Volume};
+use crate::{CompiledPod, Diagnostic, Expose, FORMAT, Severity, Shape, Volume};
 
 /// A pod as far as it could be read.
 pub(crate) struct Reading {
@@ -20,6 +20,8 @@ pub(crate) struct Reading {
     pub(crate) executable: Option<String>,
     /// Its ports.
     pub(crate) exposes: Vec<Expose>,
+    /// The volumes of which something is wrong, so that they may be of another type.
+    pub(crate) unread: BTreeSet<VolumeName>,
 }
 
 /// Reads the whole pod. When an error was added to the problems, the answer has gaps: it is good for
@@ -42,7 +44,7 @@ pub(crate) fn pod(
 
     let version = read_head(&fields, shape, problems);
     let labels = read_labels(&fields, problems);
-    let volumes = read_volumes(&fields, shape, problems);
+    let (volumes, unread) = read_volumes(&fields, shape, problems);
     let (executable, exposes) = if is_executable {
         read_executable(&fields, shape, problems)
     } else {
@@ -68,6 +70,7 @@ pub(crate) fn pod(
         settings,
         executable,
         exposes,
+        unread,
     })
 }
 
@@ -152,19 +155,34 @@ fn read_labels(fields: &Fields<'_>, problems: &mut Problems) -> BTreeMap<String,
     labels
 }
 
-fn read_volumes(fields: &Fields<'_>, shape: &Shape, problems: &mut Problems) -> Vec<Volume> {
+/// The volumes, and the names of those that are not quite as they stand there.
+fn read_volumes(
+    fields: &Fields<'_>,
+    shape: &Shape,
+    problems: &mut Problems,
+) -> (Vec<Volume>, BTreeSet<VolumeName>) {
     let mut volumes = Vec::new();
+    let mut unread = BTreeSet::new();
     let mut seen = BTreeSet::new();
     let items = fields
         .get("volumes")
         .map(|list| list.list("volumes", problems))
         .unwrap_or_default();
     for item in items {
+        let before = errors(problems);
         if let Some(volume) = volume::volume(&item, shape, &mut seen, problems) {
+            if errors(problems) > before {
+                unread.insert(volume.name.clone());
+            }
             volumes.push(volume);
         }
     }
-    volumes
+    (volumes, unread)
+}
+
+fn errors(problems: &Problems) -> usize {
+    let is_error = |problem: &&Diagnostic| problem.severity == Severity::Error;
+    problems.iter().filter(is_error).count()
 }
 
 /// The program that is the pod, and the ports that it listens on.
