@@ -257,6 +257,18 @@ impl<'t> Fields<'t> {
         value
     }
 
+    /// The value of a key that may be missing, but must not be empty when it is there: what a mistyped variable
+    /// leaves would change what is meant.
+    pub(crate) fn get_whole(
+        &self,
+        key: &str,
+        expected: &str,
+        problems: &mut Problems,
+    ) -> Option<Value<'t>> {
+        self.key_place(key)?;
+        self.require(key, expected, problems)
+    }
+
     /// An error about a key itself.
     pub(crate) fn key_error(&self, key: &str, message: impl Into<String>) -> Diagnostic {
         let place = self.key_place(key).unwrap_or(self.of.node.place);

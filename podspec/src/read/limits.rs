@@ -28,13 +28,16 @@ pub(super) fn limits(unit: &Fields<'_>, shape: &Shape, problems: &mut Problems) 
     }
     let fields = value.fields(&["memory", "cpu", "pids"], problems)?;
     let limits = Limits {
-        memory_bytes: fields.get("memory").and_then(|at| memory(&at, problems)),
-        cpu_millis: fields.get("cpu").and_then(|at| cpu(&at, problems)),
-        pids: fields
-            .get("pids")
-            .and_then(|at| at.number(1..=PIDS_MAX, problems)),
+        memory_bytes: limit(&fields, "memory", problems).and_then(|at| memory(&at, problems)),
+        cpu_millis: limit(&fields, "cpu", problems).and_then(|at| cpu(&at, problems)),
+        pids: limit(&fields, "pids", problems).and_then(|at| at.number(1..=PIDS_MAX, problems)),
     };
     (!limits.is_empty()).then_some(limits)
+}
+
+/// A variable without a value must not take a limit away.
+fn limit<'t>(fields: &Fields<'t>, key: &str, problems: &mut Problems) -> Option<Value<'t>> {
+    fields.get_whole(key, "a limit; without the line there is none", problems)
 }
 
 fn memory(value: &Value<'_>, problems: &mut Problems) -> Option<u64> {
