@@ -137,10 +137,11 @@ mod tests {
         let user = unit_file(program, Some(Path::new("/home/me/my $cluster")));
         for text in [&system, &user] {
             assert!(text.contains("\nKillMode=process\n"), "{text}");
-            assert!(
-                text.contains("\nType=notify\n") && !text.contains('@'),
-                "{text}"
-            );
+            assert!(text.contains("\nType=notify\n"), "{text}");
+            // The limits of units need all controllers.
+            assert!(text.contains("\nDelegate=yes\n"), "{text}");
+            let is_filled = ["@PROGRAM@", "@HOSTHOME@"].map(|place| !text.contains(place));
+            assert_eq!(is_filled, [true; 2], "{text}");
             let keys = text
                 .lines()
                 .filter(|line| !line.starts_with('#') && !line.is_empty());
