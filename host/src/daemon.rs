@@ -19,7 +19,7 @@ use simplenetes_sync::far::Recovered;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::hands::{OwnAddress, Surroundings};
+use crate::hands::{OwnAddress, Surroundings, Turns};
 use crate::home::Home;
 use crate::lock::Role;
 use crate::log::{Log, one_line};
@@ -111,6 +111,7 @@ impl Daemon {
             },
             log,
             role: Role::Daemon,
+            turns: Turns::default(),
             looks: Some(Looks::new()),
         };
         let mut daemon = Self {

@@ -18,6 +18,7 @@ mod start;
 mod survivors;
 mod tell;
 mod truth;
+mod turns;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -43,6 +44,7 @@ use crate::ramdisk::Ramdisks;
 use crate::shim::RunFiles;
 use crate::steps::{Programs, StepRunner};
 use truth::Truth;
+pub use turns::Turns;
 
 pub(crate) use asked::read_hand;
 pub(crate) use watch::wait_for_end;
@@ -79,6 +81,8 @@ pub struct Surroundings {
     pub log: Log,
     /// As what releases are driven here.
     pub role: Role,
+    /// Who may ask a plugin now.
+    pub turns: Turns,
     /// Where plugins are asked how all pods of their kind are; none where nobody asks.
     pub looks: Option<Looks>,
 }

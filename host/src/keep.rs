@@ -21,7 +21,7 @@ use tokio::time::sleep;
 
 use crate::daemon::Settings;
 use crate::driver::{Driver, Orders};
-use crate::hands::{Hands, OwnAddress, Surroundings};
+use crate::hands::{Hands, OwnAddress, Surroundings, Turns};
 use crate::lock::{ReleaseLock, Role};
 use crate::log::Log;
 use crate::plugins::{Kinds, Plugins, directories};
@@ -135,6 +135,7 @@ pub(crate) async fn hands(
         },
         log,
         role: Role::Keep,
+        turns: Turns::default(),
         looks: None,
     };
     let daemon = PathBuf::from("/proc/self/exe");

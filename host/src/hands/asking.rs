@@ -36,7 +36,9 @@ impl Hands {
         let mut looked = Looked::default();
         for _ in 0..ROUNDS_MAX {
             view.answers.clone_from(&looked.answers);
-            let planned = self.ask(Arc::clone(&runtime), view.clone()).await?;
+            let planned = self
+                .ask(&spec.runtime, Arc::clone(&runtime), view.clone())
+                .await?;
             allowed::check(&view.operation, &planned.steps).map_err(held)?;
             if !planned
                 .steps
@@ -67,9 +69,19 @@ impl Hands {
     }
 
     /// One call. What the plugin logged before it failed stands in the log of the release.
-    async fn ask(&self, runtime: Arc<dyn Runtime>, view: View) -> Result<Planned, Trouble> {
-        let asked = tokio::task::spawn_blocking(move || runtime.plan(Arc::new(view))).await;
-        let answered = asked.map_err(|_| Trouble {
+    async fn ask(
+        &self,
+        kind: &str,
+        runtime: Arc<dyn Runtime>,
+        view: View,
+    ) -> Result<Planned, Trouble> {
+        let turn = self.around.turns.take(kind).await;
+        let asked = tokio::task::spawn_blocking(move || {
+            // A call that nobody waits for any more goes on to its end.
+            let _turn = turn;
+            runtime.plan(Arc::new(view))
+        });
+        let answered = asked.await.map_err(|_| Trouble {
             message: "the call of the plugin was aborted".into(),
             held: false,
         })?;

@@ -167,7 +167,10 @@ impl Life {
     }
 
     fn release_holds(&mut self) {
-        self.units.iter_mut().for_each(release_hold);
+        for unit in &mut self.units {
+            release_hold(unit);
+            unit.not_asked = 0;
+        }
         self.tick.release_hold();
     }
 
@@ -361,6 +364,10 @@ impl Life {
             (ProbeKind::Readiness, outcome) => unit.ready = outcome.is_ok(),
             (ProbeKind::Liveness, outcome) => unit.unhealthy = outcome.is_err(),
         }
+        unit.not_asked = match outcome {
+            Err(ProbeError::NotAsked(_)) => unit.not_asked.saturating_add(1),
+            Ok(()) | Err(ProbeError::Failed(_)) => 0,
+        };
         let [startup, readiness, liveness] = &mut unit.probed;
         *match kind {
             ProbeKind::Startup => startup,

@@ -139,6 +139,8 @@ pub struct UnitLife {
     pub probe: Option<ProbeKind>,
     /// When a probe of a kind last ended in this run: startup, readiness, liveness.
     pub probed: [Option<u64>; 3],
+    /// Probes in a row that could not be run in this run: the next one is later each time.
+    pub not_asked: u32,
     /// The earliest moment of the next start, after a start that failed.
     pub not_before: u64,
     /// Why its last operation or probe failed, for people.
@@ -167,6 +169,7 @@ impl UnitLife {
             incomplete: false,
             probe: None,
             probed: [None; 3],
+            not_asked: 0,
             not_before: 0,
             trouble: None,
             held: false,
@@ -198,6 +201,7 @@ impl UnitLife {
         self.incomplete = false;
         self.probe = None;
         self.probed = [None; 3];
+        self.not_asked = 0;
     }
 
     /// A signal that failed is repeated: the unit would go on with what is out of date.

@@ -20,6 +20,8 @@ use crate::runtime::Runtime;
 const LOOKS_MAX: usize = 16;
 /// So many pods are found in one round at most with which the plugin fails; the rest waits for the next.
 const GUILTY_MAX: u32 = 4;
+/// And they may bring so many bytes together: all of them are held until it has answered.
+const BYTES_MAX: usize = 16 << 20;
 /// With so many pods in a row the plugin fails before it is given up for this round.
 const HOPELESS_AFTER: usize = 4;
 /// So many pods with which the plugin has failed before are tried in one round.
@@ -76,18 +78,12 @@ pub(super) async fn run(
         return round;
     };
     round.wants_looks = !looks.is_empty();
-    for look in looks {
-        let Step::Look { id, .. } = &look else {
-            continue;
-        };
-        let id = id.clone();
-        match eyes.look(look).await {
-            Ok(answer) => host.answers.insert(id, answer),
-            Err(why) => {
-                round.trouble = Some(why);
-                return round;
-            }
-        };
+    match look_at(eyes, looks).await {
+        Ok(answers) => host.answers = answers,
+        Err(why) => {
+            round.trouble = Some(why);
+            return round;
+        }
     }
     let (began_ms, healthy) = (host.now_ms, observed.healthy);
     let asked = blocking(move || ward.assess(&host, &healthy)).await;
@@ -101,6 +97,24 @@ pub(super) async fn run(
         }
     }
     round
+}
+
+async fn look_at(eyes: &dyn Eyes, looks: Vec<Step>) -> Result<BTreeMap<String, Answer>, String> {
+    let (mut answers, mut bytes_left) = (BTreeMap::new(), BYTES_MAX);
+    for look in looks {
+        let Step::Look { id, .. } = &look else {
+            continue;
+        };
+        let id = id.clone();
+        let answer = eyes.look(look).await?;
+        let left = bytes_left.checked_sub(answer.stdout.len() + answer.stderr.len());
+        bytes_left = left.ok_or_else(|| {
+            let mib = BYTES_MAX >> 20;
+            format!("the plugin looks at more than {mib} MiB at once")
+        })?;
+        answers.insert(id, answer);
+    }
+    Ok(answers)
 }
 
 impl Round {

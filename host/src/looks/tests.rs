@@ -221,4 +221,16 @@ async fn a_plugin_that_wants_no_look_or_too_many() {
     let (round, looks) = look(&greedy, Ok(Answer::default()), patients(2, &[])).await;
     assert_eq!((round.seen.len(), looks), (0, 0));
     assert!(round.trouble.unwrap().contains("wants 17 looks"));
+
+    let hungry = Arc::new(Plugin {
+        looks: 5,
+        ..Plugin::default()
+    });
+    let large = Answer {
+        stdout: vec![0; 4 << 20],
+        ..Answer::default()
+    };
+    let (round, looks) = look(&hungry, Ok(large), patients(2, &[])).await;
+    assert_eq!((round.seen.len(), looks), (0, 5));
+    assert!(round.trouble.unwrap().contains("more than 16 MiB"));
 }

@@ -466,6 +466,32 @@ fn a_start_that_failed_by_what_is_out_of_date_is_tried_again_at_once() {
 }
 
 #[test]
+fn a_probe_that_cannot_be_run_is_tried_later_each_time_or_when_something_changes() {
+    let spec = pod("  readinessProbe: {timeoutSeconds: 1, check: {cmd: [test]}}");
+    let mut life = life(&spec, up(NOW));
+    let unit: names::UnitName = "main".parse().unwrap();
+    let kind = ProbeKind::Readiness;
+    let done = |outcome| Event::ProbeDone {
+        unit: unit.clone(),
+        kind,
+        start_count: 0,
+        outcome,
+    };
+    let not_run = || Err(ProbeError::NotAsked("the plugin fails".into()));
+    let mut waits = Vec::new();
+    for _ in 0..4 {
+        play(&spec, &mut life, [(0, done(not_run()))]);
+        waits.push(line(&plan(&spec, &life, NOW)));
+    }
+    let expected = ["wake +250", "wake +1000", "wake +2000", "wake +4000"];
+    assert_eq!(waits, expected);
+    play(&spec, &mut life, [(0, Event::Unheld)]);
+    assert_eq!(line(&plan(&spec, &life, NOW)), "wake +250");
+    play(&spec, &mut life, [(0, done(not_run())), (0, done(Ok(())))]);
+    assert_eq!(line(&plan(&spec, &life, NOW)), "wake +5000");
+}
+
+#[test]
 fn a_status_that_somebody_else_knows_is_waited_for_where_it_matters() {
     let check = |restart: &str, learned: Option<i32>, expected: &str| {
         let spec = pod(&format!("  restart: {restart}"));

@@ -2,7 +2,7 @@
 
 use podspec::{CompiledPod, StartupCheck, Unit};
 
-use super::policy::{End, next_start};
+use super::policy::{End, back_off_ms, next_start};
 use super::{PROBE_LATER_MS, PROBE_SOON_MS, Planner};
 use crate::life::{Life, Nudge, Operation, Phase, ProbeKind, StopReason, UnitLife};
 
@@ -106,6 +106,8 @@ impl Planner {
     }
 
     fn probe(&mut self, unit: &Unit, truth: &UnitLife, kind: ProbeKind, period_ms: u64) {
+        // Whoever cannot run a probe may be a plugin that fails at length.
+        let period_ms = period_ms.max(back_off_ms(truth.not_asked));
         let due = truth
             .probed(kind)
             .map_or(self.now, |last| last.saturating_add(period_ms));
