@@ -26,8 +26,10 @@ const MOMENT_MAX: u64 = 300;
 /// How long a runner that may be killed is looked for.
 const RUNNER_LIMIT: Duration = Duration::from_secs(5);
 
-/// Writes its numbered lines, and notes outside how far it has come. The last line comes after TERM.
+/// Notes outside which config it has read, writes its numbered lines, and notes outside how far it has come.
+/// The last line comes after TERM.
 const SCRIPT: &str = r#"run=$$-$(date +%N); i=0; over=
+cat conf/text > "$1/conf-$0.$run"; mv "$1/conf-$0.$run" "$1/conf-$0"
 emit() { i=$((i+1)); echo "$run $i"; echo $i > "$1"; }
 trap 'over=1' TERM
 while test -z "$over"; do emit "$1/$0.$run"; sleep 0.2; done
@@ -51,6 +53,10 @@ struct Pod {
     /// Name and unique argument of each unit.
     units: Vec<(String, String)>,
     is_wanted: bool,
+    /// What its config says.
+    config: String,
+    /// The processes of before it was to be run again; none when it was not.
+    replaced: Vec<u32>,
 }
 
 struct Chaos {
@@ -76,10 +82,12 @@ impl Chaos {
                 id: format!("pod{number}:1.0.0"),
                 units: units.collect(),
                 is_wanted: true,
+                config: "0\n".to_owned(),
+                replaced: Vec::new(),
             };
             let units: String = pod.units.iter().map(|unit| text(unit, &written)).collect();
-            host.config(&pod.id, "0\n");
-            host.pod(&pod.id, "running", &units);
+            host.config(&pod.id, &pod.config);
+            host.pod(&pod.id, "running", &format!("{ONE_SHOT}{units}"));
             pod
         });
         Self {
@@ -94,14 +102,21 @@ impl Chaos {
     /// Asks several different pods for something.
     fn change(&mut self, round: u32) {
         let first = self.random.below(PODS);
+        let running = evidence::roots();
         for step in 0..CHANGES {
             let index = usize::try_from((first + step * 7) % PODS).unwrap();
             let choice = self.random.below(3);
             let pod = self.pods.get_mut(index).unwrap();
             let release = self.host.release(&pod.id);
             match choice {
-                1 if pod.is_wanted => self.host.config(&pod.id, &format!("{round}\n")),
+                1 if pod.is_wanted => {
+                    pod.config = format!("{round}\n");
+                    self.host.config(&pod.id, &pod.config);
+                }
                 2 if pod.is_wanted => {
+                    let of_pod = |token: &str| pod.units.iter().any(|(_, own)| own == token);
+                    let before = running.iter().filter(|(token, _)| of_pod(token));
+                    pod.replaced = before.map(|(_, pid)| *pid).collect();
                     let action = PodAction::new(PodVerb::Rerun);
                     action.place(&release.action()).unwrap();
                 }
@@ -176,13 +191,14 @@ impl Chaos {
     }
 
     /// Waits until everything is as it should be.
-    fn check(&self, what: &str) {
+    fn check(&mut self, what: &str) {
         let mut wrong = Vec::new();
         let settled = wait_until("everything to be as wanted", LIMIT, || {
             wrong = self.wrong();
             Ok(wrong.is_empty().then_some(()))
         });
         assert!(settled.is_ok(), "{what}: {}", wrong.join("\n"));
+        self.pods.iter_mut().for_each(|pod| pod.replaced.clear());
     }
 
     /// What is not as it should be.
@@ -203,6 +219,16 @@ impl Chaos {
                     let status = self.host.status(&pod.id);
                     wrong.push(format!("{token}: runs as {pids:?}: {status:?}"));
                 }
+                if pids.iter().any(|pid| pod.replaced.contains(pid)) {
+                    wrong.push(format!("{token}: was not run again: {pids:?}"));
+                }
+                let config = self.evidence.config(token);
+                if pod.is_wanted && config.as_ref() != Some(&pod.config) {
+                    wrong.push(format!(
+                        "{token}: knows the config {config:?}, not {:?}",
+                        pod.config
+                    ));
+                }
                 let log = self.host.log(&pod.id, unit, "stdout");
                 wrong.extend(self.evidence.missing(&log, token));
             }
@@ -211,12 +237,19 @@ impl Chaos {
     }
 }
 
-/// One unit: its name and its argument.
+/// The units after it wait until it has ended well, also when nobody sees that.
+const ONE_SHOT: &str = "- name: init\n  restart: on-failure\n  startupProbe: {timeoutSeconds: 60, check: exit}\n  spec: {program: sleep, args: ['0.05']}\n";
+
+/// One unit: its name and its argument. The second one of a pod may end, but not before it is asked to.
 fn text((name, token): &(String, String), written: &std::path::Path) -> String {
     let script = serde_json::to_string(SCRIPT).unwrap();
     let written = written.display();
+    let restart = match name.as_str() {
+        "unit0" => "always",
+        _ => "on-failure",
+    };
     format!(
-        "- name: {name}\n  restart: always\n  stopTimeout: 10\n  mounts: [{{volume: conf, dest: /conf}}]\n  startupProbe: {{timeoutSeconds: 60, check: {{cmd: [sleep, '0.1']}}}}\n  readinessProbe: {{timeoutSeconds: 9, check: {{cmd: [sleep, '0.2']}}}}\n  spec:\n    program: sh\n    args: [\"-c\", {script}, \"{token}\", \"{written}\"]\n"
+        "- name: {name}\n  restart: {restart}\n  stopTimeout: 10\n  mounts: [{{volume: conf, dest: /conf}}]\n  startupProbe: {{timeoutSeconds: 60, check: {{cmd: [sleep, '0.1']}}}}\n  readinessProbe: {{timeoutSeconds: 9, check: {{cmd: [sleep, '0.2']}}}}\n  spec:\n    program: sh\n    args: [\"-c\", {script}, \"{token}\", \"{written}\"]\n"
     )
 }
 

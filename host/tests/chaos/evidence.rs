@@ -28,6 +28,11 @@ impl Evidence {
         self.without_shim.insert(unit);
     }
 
+    /// What the config said when the unit was last started; none before its first start.
+    pub(super) fn config(&self, token: &str) -> Option<String> {
+        fs::read_to_string(self.written.join(format!("conf-{token}"))).ok()
+    }
+
     /// What the log of a unit should have and has not. It has all lines of a run, once and in order. Of a
     /// run whose shim was killed it has them once and in order, but lacks what the shim had read and not
     /// yet written.
