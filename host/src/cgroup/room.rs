@@ -40,7 +40,8 @@ pub(super) fn open(place: &Place, controllers: &[Controller]) -> Result<PathBuf,
         opened = match place.version {
             Version::V1 => make_all(&rooms),
             Version::V2 => hand_down(&above, &rooms, &place.own, controllers),
-        };
+        }
+        .and_then(writable);
         if opened.is_ok() {
             break;
         }
@@ -99,14 +100,19 @@ fn hand_down(
         });
     }
     // A process can only be moved by those who may write this file of the group above both places.
-    let processes = above.join(PROCESSES);
-    access(&processes, Access::WRITE_OK)
-        .map_err(|error| GroupError::refused("write", &processes)(error.into()))?;
+    writable(above.join(PROCESSES))?;
     enable(above, own, &controllers)?;
     for room in rooms {
         enable(&make(room)?, own, &controllers)?;
     }
     make_all(rooms)
+}
+
+/// What somebody else has made is there without being ours.
+fn writable(path: PathBuf) -> Result<PathBuf, GroupError> {
+    access(&path, Access::WRITE_OK)
+        .map_err(|error| GroupError::refused("write", &path)(error.into()))?;
+    Ok(path)
 }
 
 /// Makes directories that lie in each other. Gives the last.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use podspec::CompiledPod;
 use simplenetes_plugin::{CallError, FaultClass, Operation as Request, Planned, Step, View};
 
-use super::{Hands, allowed};
 use super::limits::refuse_unlimited;
 use super::looked::Looked;
 use super::operate::trouble_of_step;
+use super::{Hands, allowed};
 use crate::life::Trouble;
 use crate::log::one_line;
 use crate::runtime::Runtime;
