@@ -2,18 +2,24 @@
 //! from the records of its shim.
 
 use std::fs;
+use std::time::Duration;
 
 use hostfiles::replace;
 use names::UnitName;
 use podspec::CompiledPod;
+use tokio::time::timeout;
 
 use super::Hands;
 use super::find::Unit;
 use super::request::request;
+use super::watch::wait_for_end;
 use crate::driver::{Deed, End};
 use crate::life::{Operation, Trouble};
 use crate::log::one_line;
 use crate::shim::RunFiles;
+
+/// The shim of a program that could not be executed ends at once.
+const REFUSED_ENDS_MAX: Duration = Duration::from_secs(5);
 
 impl Hands {
     /// A start may fail and leave a process all the same: then it is the process that counts.
@@ -69,11 +75,14 @@ impl Hands {
             });
         };
         self.set_running(unit, Some(record.process));
-        if record.refused
-            && let Unit::Ended(_, _, end) = self.settled(unit).await
-        {
-            return Ok(Some(end));
+        if !record.refused {
+            return Ok(None);
         }
-        Ok(None)
+        // The shim may still be about to write the end down. One that does not is watched as any other.
+        let _ = timeout(REFUSED_ENDS_MAX, wait_for_end(record.shim)).await;
+        Ok(match self.settled(unit).await {
+            Unit::Ended(_, _, end) => Some(end),
+            Unit::Running(_) | Unit::Orphaned(_) | Unit::Nothing | Unit::Unsettled(_) => None,
+        })
     }
 }
