@@ -298,7 +298,9 @@ impl<W: World> Driver<W> {
     }
 
     fn is_over(&self) -> bool {
-        if self.orders.leaves && self.was_asked && self.hand.has_left(&self.life) {
+        // What is just being taken out of its place would be found by nobody.
+        let is_asked = self.looks_for_requests > 0;
+        if self.orders.leaves && self.was_asked && !is_asked && self.hand.has_left(&self.life) {
             return true;
         }
         let (is_gone, is_foreign) = match &*self.orders.desired.borrow() {

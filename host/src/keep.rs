@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use hostfiles::HostHome;
 use simplenetes_plugin::{Engine, Helper};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch as channel;
 use tokio::time::sleep;
 
@@ -76,12 +76,7 @@ pub async fn run(
         shutdown: shutdown.subscribe(),
     };
     let hands = hands(&place, interface, settings, log).await?;
-    let is_ours = tokio::select! {
-        is_ours = hands.hold_alone() => is_ours,
-        _ = term.recv() => false,
-        _ = int.recv() => false,
-    };
-    if !is_ours {
+    if !is_ours(&hands, &mut term, &mut int).await {
         return Ok(());
     }
     let driver = Driver::new(place.id.clone(), hands.clone(), orders, Clock::start());
@@ -115,6 +110,15 @@ pub async fn run(
                 return Ok(());
             }
         }
+    }
+}
+
+/// False when somebody else drives the release, or when this process should end before it could.
+async fn is_ours(hands: &Hands, term: &mut Signal, int: &mut Signal) -> bool {
+    tokio::select! {
+        is_ours = hands.hold_alone() => is_ours,
+        _ = term.recv() => false,
+        _ = int.recv() => false,
     }
 }
 

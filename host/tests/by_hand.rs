@@ -178,6 +178,17 @@ fn each_of_several_askers_is_told_what_has_become_of_its_own_request() {
 }
 
 #[test]
+fn a_driver_that_is_just_leaving_takes_no_request_with_it() {
+    let host = Host::new();
+    host.pod(WEB, "stopped", &units());
+    for _ in 0..20 {
+        done(&host, &["rm"]);
+        refused(&host, &["start"], 1, "it was not created");
+    }
+    until_nobody_drives(&host);
+}
+
+#[test]
 fn several_ask_at_once_where_nobody_drives_the_pod() {
     let host = Host::new();
     host.pod(WEB, "stopped", &units());

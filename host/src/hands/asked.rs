@@ -4,7 +4,9 @@
 use std::fs;
 use std::io;
 
-use hostfiles::{PodAction, ReleaseDir, ReplaceError, ReplaceStep, read_if_present, replace};
+use hostfiles::{
+    PodAction, ReadError, ReleaseDir, ReplaceError, ReplaceStep, read_if_present, replace,
+};
 
 use super::Hands;
 use crate::hand::Hand;
@@ -26,9 +28,14 @@ impl Hands {
         if matches!(action, Ok(None)) {
             return None;
         }
-        if let Err(error) = fs::remove_file(&path) {
+        let taken = match &action {
+            // It may be a good one: it stays for a better time.
+            Err(error @ ReadError::Io { .. }) => Err(one_line(error)),
+            Ok(_) | Err(_) => fs::remove_file(&path).map_err(|error| error.to_string()),
+        };
+        if let Err(why) = taken {
             self.around.log.warn(format_args!(
-                "{}: cannot take the request {}: {error}",
+                "{}: cannot take the request {}: {why}",
                 self.id(),
                 path.display()
             ));

@@ -23,6 +23,7 @@ impl History {
             self.set_state(goal);
             self.reach(goal).await?;
         }
+        self.check_requests()?;
         self.desired.send_replace(None);
         self.pass(1_000).await?;
         match self.driver {
@@ -90,6 +91,16 @@ impl History {
         Err(format!(
             "{goal} was not reached after the faults ended, {running:?} run"
         ))
+    }
+
+    /// Whoever has asked for something has been told what has become of it.
+    fn check_requests(&self) -> Result<(), String> {
+        let state = self.machine.state();
+        let hand = state.told.as_ref().map(|told| &told.hand);
+        match hand.filter(|hand| !hand.is_idle()) {
+            Some(hand) => Err(format!("a request never ends: {hand:?}")),
+            None => Ok(()),
+        }
     }
 
     fn is_reached(&self, goal: PodState) -> bool {
