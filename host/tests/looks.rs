@@ -58,8 +58,7 @@ fn a_pod_that_poisons_the_questions_about_all_is_named_and_the_others_are_looked
         // The plugin was asked about it, not about what it should do: it runs all the same.
         host.wait(BAD, "the pod to run", is_running);
         for id in &ids {
-            let status = host.wait(id, "the look", says(WELL));
-            assert_eq!(status.message, WELL);
+            host.wait(id, "the look", |status| status.message == WELL);
             host.wait(id, "the pod to run", is_running);
         }
         assert_restart(&host, &ids[0]);

@@ -81,12 +81,7 @@ impl Guest for Mock {
             "tick" if life::is_any(view, "trap at tick") => wrong(Some("that ticks")),
             "tick" => life::tick(steps),
             "execute" => life::execute(view, steps),
-            "trap at restart" => {
-                if life::serve_once(view, steps, report)? {
-                    wrong(Some("that is started again"))?;
-                }
-                Ok(())
-            }
+            "trap at restart" => trap_at_restart(view, steps, report),
             "pry" => pry::pry(view, steps, report),
             "blurt" => pry::blurt(steps),
             "covet" => pry::covet(steps),
@@ -102,11 +97,7 @@ impl Guest for Mock {
             "climb by link" => steps.link("root/../pod", "config/conf"),
             "climb by remove" => steps.remove("root/../../.."),
             "start" => steps.write("root/main", b"started", 0o644),
-            "detach" => {
-                let options = Options::new();
-                options.pid_file("root/main.pid");
-                steps.detached("main", "looker", &["--all".to_owned()], &options)
-            }
+            "detach" => detach(steps),
             "twice" => twice(steps),
             "wander" => steps.write("root/../pod", b"", 0o644),
             "escape" => steps.command(
@@ -143,6 +134,19 @@ impl Guest for Mock {
             unknown => Err(fault("give-up", &format!("no such behaviour: {unknown}"))),
         }
     }
+}
+
+fn trap_at_restart(view: &View, steps: &Steps, report: &Report) -> Result<(), Fault> {
+    if life::serve_once(view, steps, report)? {
+        wrong(Some("that is started again"))?;
+    }
+    Ok(())
+}
+
+fn detach(steps: &Steps) -> Result<(), Fault> {
+    let options = Options::new();
+    options.pid_file("root/main.pid");
+    steps.detached("main", "looker", &["--all".to_owned()], &options)
 }
 
 /// Runs these words, one to a line: as a command, or as the process of a unit. Words like `env:NAME=VALUE`
