@@ -178,7 +178,7 @@ fn a_broken_pod_stands_beside_a_good_one_and_can_be_mended() {
     let host = Host::new();
     let unit = shell("main", "", "exec sleep 600");
     host.pod(WEB, "running", &unit);
-    Host::put(&host.release("bad:1.0.0").pod(), b"#!/bin/sh\n");
+    Host::put(&host.release("bad:1.0.0").pod(), b"pod: bad\n");
     host.state("bad:1.0.0", "running");
     let _daemon = host.daemon();
     host.wait(WEB, "the good pod to run", is_running);
