@@ -322,6 +322,8 @@ impl Life {
             .unit(name)
             .is_some_and(|unit| unit.startup_probe.is_some());
         self.removed = false;
+        // What was in the way of a removal is known now, and ended first.
+        self.remove_trouble = None;
         let Some(unit) = self.unit_mut(name) else {
             return;
         };

@@ -3,8 +3,8 @@
 use hostfiles::PodPhase;
 use names::PodState;
 
-use super::super::Found;
 use super::super::fake::Stage;
+use super::super::{Found, Survivor};
 use crate::hand::Hand;
 use crate::plan::tables::pod;
 
@@ -82,6 +82,23 @@ async fn a_pod_that_is_rerun_comes_back_when_removing_it_fails_once() {
     stage.pass(10_000).await;
     assert_eq!(stage.status().status, PodPhase::Running);
     assert_eq!(stage.status().message, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_that_finds_a_unit_ends_it_and_is_done() {
+    for (verb, phase) in [("rm", PodPhase::Removed), ("rerun", PodPhase::Running)] {
+        let stage = running("").await;
+        let survivor = Survivor {
+            since_ms: 1,
+            start_count: 7,
+            incomplete: None,
+        };
+        stage.prepare().survivor("remove", "main", survivor);
+        ask(&stage, "a", verb).await;
+        assert_eq!(outcome(&stage, "a"), "done", "{verb}");
+        assert!(stage.asked().contains("remove, stop main, remove"));
+        assert_eq!(stage.status().status, phase);
+    }
 }
 
 #[tokio::test(start_paused = true)]
