@@ -84,6 +84,10 @@ impl<W: World> Driver<W> {
 
     /// Takes in the ends of units that ended while no daemon was there, as if it had seen them.
     fn take_in_ends(&mut self, found: &Found) {
+        let Some(spec) = self.spec.clone() else {
+            return;
+        };
+        let now = self.clock.now_ms();
         for (name, (at, start_count, end)) in &found.exited {
             let memory = found.memory.units.get(name);
             let memory = memory.filter(|memory| memory.start_count == *start_count);
@@ -94,32 +98,33 @@ impl<W: World> Driver<W> {
                 continue;
             };
             if memory.is_some_and(|memory| memory.counted.is_some()) {
-                let reason = asked.map_or(EndReason::Own, EndReason::Asked);
                 unit.forget_run();
                 unit.trouble.clone_from(&end.why);
                 unit.phase = Phase::Exited {
                     at: *at,
                     code: end.code,
-                    reason,
+                    reason: asked.map_or(EndReason::Own, EndReason::Asked),
                 };
-                continue;
-            }
-            if let Some(reason) = asked {
-                unit.phase = Phase::Stopping {
-                    since: *at,
-                    killed: None,
-                    reason,
+            } else {
+                if let Some(reason) = asked {
+                    unit.phase = Phase::Stopping {
+                        since: *at,
+                        killed: None,
+                        reason,
+                    };
+                }
+                let exited = Event::Exited {
+                    unit: name.clone(),
+                    start_count: *start_count,
+                    code: end.code,
+                    why: end.why.clone(),
+                    is_elsewhere: false,
                 };
-            }
-            let exited = Event::Exited {
-                unit: name.clone(),
-                start_count: *start_count,
-                code: end.code,
-                why: end.why.clone(),
-                is_elsewhere: end.is_elsewhere,
-            };
-            if let Some(spec) = self.spec.clone() {
                 self.life.apply(&spec, exited, *at);
+            }
+            if end.is_elsewhere {
+                // It has this time from now on, however long ago the end was.
+                self.life.wait_for_status(&spec, name, *start_count, now);
             }
         }
     }

@@ -123,6 +123,10 @@ impl Hands {
                     let (at, start_count) = (record.started_ms, record.start_count);
                     return Unit::Ended(at, start_count, End::default());
                 }
+                Unit::Ended(at, start_count, mut end) => {
+                    end.is_elsewhere = self.is_elsewhere(end.code);
+                    return Unit::Ended(at, start_count, end);
+                }
                 known => return known,
             };
             let max = shim.map_or(SETTLE_MAX, |_| ENDING_MAX);
@@ -168,6 +172,14 @@ impl Hands {
             "{}: processes of {unit} whose shim was killed do not end",
             self.id()
         ));
+    }
+}
+
+impl Hands {
+    /// True when the shim has seen the end of a unit but not how: somebody else was its parent, whom the
+    /// plugin can ask.
+    pub(super) fn is_elsewhere(&self, code: Option<i32>) -> bool {
+        code.is_none() && self.around.looks.is_some()
     }
 }
 

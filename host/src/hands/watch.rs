@@ -39,7 +39,7 @@ impl Hands {
         let end = match exit {
             Some(exit) => End {
                 code: exit.code,
-                is_elsewhere: exit.code.is_none() && self.around.looks.is_some(),
+                is_elsewhere: self.is_elsewhere(exit.code),
                 why: exit.reason.or_else(|| {
                     (exit.code != Some(0))
                         .then(|| self.port_in_use(&unit))

@@ -54,7 +54,7 @@ impl Life {
     }
 
     /// Somebody else knows how the unit ended, and is asked: that is waited for where it matters.
-    pub(super) fn wait_for_status(
+    pub(crate) fn wait_for_status(
         &mut self,
         spec: &CompiledPod,
         name: &UnitName,

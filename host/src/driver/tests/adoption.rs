@@ -15,6 +15,8 @@ use crate::plan::tables::pod;
 enum Left {
     Running(u32),
     Ended(u32, i32),
+    /// It has ended, and only its parent knows how.
+    Elsewhere(u32),
 }
 
 /// The driver of this pod finds one unit, which the driver before remembered so.
@@ -38,8 +40,14 @@ fn next(units: &str, name: &str, left: &Left, memory: UnitMemory) -> Stage {
         Left::Ended(start_count, code) => {
             let end = End {
                 code: Some(*code),
-                why: None,
-                is_elsewhere: false,
+                ..End::default()
+            };
+            found.exited.insert(name, (1, *start_count, end));
+        }
+        Left::Elsewhere(start_count) => {
+            let end = End {
+                is_elsewhere: true,
+                ..End::default()
             };
             found.exited.insert(name, (1, *start_count, end));
         }
@@ -199,4 +207,19 @@ async fn an_end_is_counted_once() {
     stage.pass(1).await;
     let remembered = stage.paper().memory.unwrap().units;
     assert_eq!(remembered[&"main".parse().unwrap()].failures, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_whose_status_somebody_else_knows_is_not_judged_before_it_could_be_told() {
+    for counted in [None, Some(CountedEnd::Exited)] {
+        let memory = UnitMemory {
+            counted,
+            ..memory(1)
+        };
+        let stage = next("  restart: on-failure", "main", &Left::Elsewhere(1), memory);
+        stage.pass(4_000).await;
+        assert_eq!(stage.asked(), "");
+        stage.pass(2_000).await;
+        assert_eq!(stage.asked(), "start main", "nobody has told it");
+    }
 }
