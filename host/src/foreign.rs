@@ -168,7 +168,11 @@ impl Foreign {
 
     async fn learn(&mut self, wake: Wake) {
         match wake {
-            Wake::Desired => self.learn_desired().await,
+            Wake::Desired => {
+                self.learn_desired().await;
+                // The program may be one that can be called now.
+                self.take_requests().await;
+            }
             Wake::Action => self.take_requests().await,
             Wake::Look | Wake::Shutdown => self.look().await,
             Wake::Ended { how } => {
@@ -250,11 +254,10 @@ impl Foreign {
         }
     }
 
-    /// Takes what lies there, unless an earlier request is not done yet: then it goes on lying there, and whoever
-    /// wants to place another one is told.
+    /// Takes what lies there, if it can begin at once. Else it goes on lying there: whoever wants to place another
+    /// one is told, and a daemon that ends loses nothing.
     async fn take_requests(&mut self) {
-        let is_asked = |call: &Call| call.cause == Cause::Asked;
-        if self.life.asked.is_some() || self.life.busy.as_ref().is_some_and(is_asked) {
+        if !self.life.takes_requests() {
             return;
         }
         let hands = self.hands.clone();

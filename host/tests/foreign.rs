@@ -295,6 +295,20 @@ fn a_request_waits_for_the_one_before() {
 }
 
 #[test]
+fn a_request_that_waits_for_a_verb_outlives_the_daemon() {
+    let (host, _left) = host("running");
+    mark(&host, "slow-run");
+    let daemon = host.daemon();
+    wait_for_calls(&host, RUN);
+    ask(&host, PodVerb::Signal, &["one"]);
+    drop(daemon);
+    let _daemon = host.daemon();
+    assert!(host.release(TOOL).action().exists());
+    fs::remove_file(host.release(TOOL).path().join("slow-run")).unwrap();
+    wait_for_calls(&host, &format!("{RUN}signal one\n"));
+}
+
+#[test]
 fn by_hand_it_is_the_program_itself() {
     let (host, _left) = host("stopped");
     let pod = host.release(TOOL).pod();

@@ -137,6 +137,12 @@ impl Life {
         self.busy.is_none() && self.last == Some(Last { verb, done: true })
     }
 
+    /// True while a request could begin at once.
+    #[must_use]
+    pub(super) fn takes_requests(&self) -> bool {
+        self.busy.is_none() && !self.is_blocked && self.asked.is_none()
+    }
+
     /// These configs have changed.
     pub(super) fn configs_changed(&mut self, changed: impl IntoIterator<Item = VolumeName>) {
         let before = self.changed.len();

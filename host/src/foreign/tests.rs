@@ -281,6 +281,21 @@ fn no_verb_is_called_that_cannot_be() {
 }
 
 #[test]
+fn a_request_is_only_taken_when_it_can_begin() {
+    let mut pod = life(PodState::Running, Look::Nothing, None);
+    assert!(pod.takes_requests());
+    pod.is_blocked = true;
+    assert!(!pod.takes_requests());
+    pod.is_blocked = false;
+    pod.begin(plan(&pod, NOW).call.unwrap());
+    assert!(!pod.takes_requests(), "whatever verb is under way");
+    pod.end(Ok(()), NOW);
+    assert!(pod.takes_requests());
+    pod.asked = Some(asked(PodVerb::Signal));
+    assert!(!pod.takes_requests());
+}
+
+#[test]
 fn what_is_wrong_is_said_in_one_line() {
     use Look::{Exited, Nothing, Removed, Up};
     use PodState::{Removed as Remove, Running, Stopped};
