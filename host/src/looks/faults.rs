@@ -48,6 +48,20 @@ impl Faults {
         )
     }
 
+    /// Leaves a pod out for which alone the world does not answer the plugin. That is no fault of the plugin, and may
+    /// be over soon. Gives the line for people.
+    pub(super) fn leave_out(&mut self, id: &ReleaseId, error: &str, now_ms: u64) -> String {
+        let not_before_ms = now_ms.saturating_add(ASIDE_FIRST_MS);
+        let times = self.pods.get(id).map_or(0, |before| before.times);
+        let aside = Aside {
+            times,
+            not_before_ms,
+        };
+        self.pods.insert(id.clone(), aside);
+        let minutes = ASIDE_FIRST_MS / 60_000;
+        format!("{error}, with this pod only; it is left out of looks for {minutes} min")
+    }
+
     /// True while the pod is left out.
     #[must_use]
     pub(super) fn is_aside(&self, id: &ReleaseId, now_ms: u64) -> bool {
@@ -104,6 +118,16 @@ mod tests {
         assert!(
             line.contains("fault 1 with this pod, 9 of the plugin"),
             "{line}"
+        );
+        for _ in 0..3 {
+            faults.leave_out(&bad, "no answer", now);
+            assert!(faults.is_suspect(&bad) && faults.is_aside(&bad, now + 59_999));
+            assert!(!faults.is_aside(&bad, now + 60_000));
+        }
+        let line = faults.set_aside(&bad, "plugin mock failed", now);
+        assert!(
+            line.contains("fault 1 with this pod, 10 of the plugin"),
+            "no answer is no fault: {line}"
         );
     }
 }

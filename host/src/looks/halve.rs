@@ -46,12 +46,6 @@ impl<T: Clone, E> Halving<T, E> {
         self.open.push(group);
     }
 
-    /// How many have failed alone.
-    #[must_use]
-    pub(super) fn poisonous(&self) -> usize {
-        self.poisonous.len()
-    }
-
     /// Those that fail alone, each with its error, and those that no call was left for.
     #[must_use]
     pub(super) fn found(self) -> (Vec<(T, E)>, Vec<T>) {

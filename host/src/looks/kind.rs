@@ -7,13 +7,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use names::ReleaseId;
 use podspec::CompiledPod;
-use simplenetes_plugin::View;
+use simplenetes_plugin::{CallError, View};
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 
 use super::agenda::{Agenda, Scope};
 use super::faults::Faults;
-use super::round::{self, Eyes, Patient, Round};
+use super::round::{self, Eyes, Patient, Round, is_retry};
 use super::{Looks, Member, Seen};
 use crate::log::{Log, one_line};
 use crate::plugins::Kinds;
@@ -52,6 +52,8 @@ pub(super) struct OfKind {
     runtime: Option<Arc<dyn Runtime>>,
     /// The pods as they were last asked about, to notice that one is another.
     specs: BTreeMap<ReleaseId, Arc<CompiledPod>>,
+    /// True when the plugin answered `retry` about several pods in the last round.
+    has_retried: bool,
     /// Since when looks fail.
     missing_since_ms: Option<u64>,
 }
@@ -67,6 +69,7 @@ impl OfKind {
             faults: Faults::default(),
             runtime: None,
             specs: BTreeMap::new(),
+            has_retried: false,
             missing_since_ms: None,
         }
     }
@@ -112,6 +115,7 @@ impl OfKind {
         if !is_same {
             self.runtime = runtime;
             self.faults = Faults::default();
+            self.has_retried = false;
             self.agenda.replaced(self.host.clock.now_ms());
         }
     }
@@ -133,8 +137,9 @@ impl OfKind {
         let round = if patients.is_empty() {
             Round::default()
         } else {
-            round::run(runtime, &*self.eyes, host, patients).await
+            round::run(runtime, &*self.eyes, host, patients, self.has_retried).await
         };
+        self.has_retried = round.has_retried;
         let now_ms = self.host.clock.now_ms();
         self.agenda
             .ended(&scope, round.wants_looks, round.trouble.is_none(), now_ms);
@@ -189,11 +194,7 @@ impl OfKind {
                 continue;
             };
             let seen = if let Some(error) = guilty.get(id) {
-                let line = self.faults.set_aside(id, &one_line(error), now_ms);
-                self.host
-                    .log
-                    .error(format_args!("{id}: {line}{}", last_words(&error.log)));
-                troubled(member, line)
+                troubled(member, self.set_aside(id, error, now_ms))
             } else if let Some(seen) = round.seen.remove(id) {
                 if self.faults.forget(id) {
                     self.host
@@ -215,6 +216,22 @@ impl OfKind {
                 is_news
             });
         }
+    }
+
+    /// Leaves out a pod with which alone the plugin fails. Gives the line for people.
+    fn set_aside(&mut self, id: &ReleaseId, error: &CallError, now_ms: u64) -> String {
+        let words = last_words(&error.log);
+        if !is_retry(error) {
+            let line = self.faults.set_aside(id, &one_line(error), now_ms);
+            self.host.log.error(format_args!("{id}: {line}{words}"));
+            return line;
+        }
+        let is_known = self.faults.is_suspect(id);
+        let line = self.faults.leave_out(id, &one_line(error), now_ms);
+        if !is_known {
+            self.host.log.warn(format_args!("{id}: {line}{words}"));
+        }
+        line
     }
 
     /// Why there is no look, with the time since when; said once in the log.

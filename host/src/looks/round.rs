@@ -47,8 +47,10 @@ pub(super) struct Patient {
 pub(super) struct Round {
     /// By pod, for those that the plugin has answered for.
     pub seen: BTreeMap<ReleaseId, Seen>,
-    /// Pods with which alone the plugin fails, and how.
+    /// Pods with which alone the plugin fails, and how; [`is_retry`] says that it is not the plugin's fault.
     pub guilty: Vec<(ReleaseId, CallError)>,
+    /// True when the plugin has answered `retry` about several pods at once.
+    pub has_retried: bool,
     /// Why those that are in neither list were not looked at.
     pub trouble: Option<String>,
     /// True when the plugin wants to look at something.
@@ -61,19 +63,27 @@ pub(crate) trait Eyes: Send + Sync {
     fn look(&self, step: Step) -> Work<Result<Answer, String>>;
 }
 
-/// Looks at these pods. `host` is a view of the host without pods.
+/// True when it is the world that does not answer the plugin.
+pub(super) fn is_retry(error: &CallError) -> bool {
+    error.is_answer && error.class == FaultClass::Retry
+}
+
+/// Looks at these pods. `host` is a view of the host without pods. `retried` says that the round before was
+/// answered with `retry`: then it may be because of a single pod, which is looked for.
 pub(super) async fn run(
     runtime: Arc<dyn Runtime>,
     eyes: &dyn Eyes,
     mut host: View,
     patients: Vec<Patient>,
+    retried: bool,
 ) -> Round {
     let mut round = Round::default();
-    let ward = Arc::new(Ward::new(runtime, &patients));
+    let ward = Arc::new(Ward::new(runtime, &patients, retried));
     let (asked, view) = (Arc::clone(&ward), host.clone());
     let Some(observed) = blocking(move || asked.observe(&view)).await else {
         return round;
     };
+    round.has_retried = observed.has_retried;
     let Some(looks) = round.take(observed.looks, observed.guilty, observed.trouble) else {
         return round;
     };
@@ -88,6 +98,7 @@ pub(super) async fn run(
     let (began_ms, healthy) = (host.now_ms, observed.healthy);
     let asked = blocking(move || ward.assess(&host, &healthy)).await;
     let Some(found) = asked else { return round };
+    round.has_retried |= found.has_retried;
     let reports = round.take(Some(found.answers), found.guilty, found.trouble);
     for (group, report) in reports.into_iter().flatten() {
         for one in patients.iter().filter(|one| group.contains(&one.id)) {
@@ -138,6 +149,7 @@ struct Observed {
     healthy: Vec<ReleaseId>,
     guilty: Guilty,
     trouble: Option<String>,
+    has_retried: bool,
 }
 
 /// What a question about several pods brought.
@@ -146,6 +158,7 @@ struct Found<T> {
     answers: Vec<(Vec<ReleaseId>, T)>,
     guilty: Guilty,
     trouble: Option<String>,
+    has_retried: bool,
 }
 
 /// The pods of one round, as the plugin is shown them.
@@ -153,10 +166,12 @@ struct Ward {
     runtime: Arc<dyn Runtime>,
     pods: BTreeMap<ReleaseId, PodView>,
     suspects: BTreeSet<ReleaseId>,
+    /// True when a `retry` about several pods is halved as any other fault.
+    halves_retries: bool,
 }
 
 impl Ward {
-    fn new(runtime: Arc<dyn Runtime>, patients: &[Patient]) -> Self {
+    fn new(runtime: Arc<dyn Runtime>, patients: &[Patient], halves_retries: bool) -> Self {
         let suspects = patients.iter().filter(|one| one.is_suspect);
         let suspects: BTreeSet<_> = suspects
             .take(SUSPECTS_MAX)
@@ -168,6 +183,7 @@ impl Ward {
             runtime,
             pods: pods.map(|one| (one.id.clone(), pod_view(one))).collect(),
             suspects,
+            halves_retries,
         }
     }
 
@@ -178,6 +194,7 @@ impl Ward {
             mut answers,
             guilty,
             mut trouble,
+            has_retried,
         } = self.search(&all, ask);
         let healthy: Vec<_> = answers
             .iter()
@@ -201,6 +218,7 @@ impl Ward {
             healthy,
             guilty,
             trouble,
+            has_retried,
         }
     }
 
@@ -225,28 +243,42 @@ impl Ward {
         let groups = std::iter::once(others).chain(suspects).collect();
         let mut halving = Halving::new(groups, calls_max);
         let (mut answers, mut trouble) = (Vec::new(), None);
+        let (mut has_retried, mut faults) = (false, 0);
         while let Some(group) = halving.next_group() {
-            match ask(&group) {
+            let (is_alone, asked) = (group.len() == 1, ask(&group));
+            match asked {
                 Ok(answer) => answers.push((group, answer)),
-                // It is the world that does not answer, whatever the pod.
-                Err(error) if error.is_answer && error.class == FaultClass::Retry => {
-                    trouble = Some(one_line(&error));
+                Err(error) => {
+                    let is_retry = is_retry(&error);
+                    has_retried |= is_retry && !is_alone;
+                    faults += usize::from(is_alone && !is_retry);
+                    if is_retry && !is_alone && !self.halves_retries {
+                        // Most often the world does not answer whatever the pod, and does a little later.
+                        trouble = Some(one_line(&error));
+                    } else {
+                        halving.failed(group, error);
+                    }
                 }
-                Err(error) => halving.failed(group, error),
             }
             // It is not about the pods when it fails with all of them.
-            if answers.is_empty() && halving.poisonous() >= HOPELESS_AFTER {
+            if answers.is_empty() && faults >= HOPELESS_AFTER {
                 break;
             }
         }
-        let (guilty, unasked) = halving.found();
+        let (mut guilty, unasked) = halving.found();
         if let (false, Some((_, error))) = (unasked.is_empty(), guilty.first()) {
             trouble = Some(format!("{}, with more than one pod", one_line(error)));
+        }
+        if answers.is_empty() {
+            // The world answers for none of them: it is about none of them.
+            let world = guilty.extract_if(.., |(_, error)| is_retry(error)).last();
+            trouble = world.map(|(_, error)| one_line(&error)).or(trouble);
         }
         Found {
             answers,
             guilty,
             trouble,
+            has_retried,
         }
     }
 

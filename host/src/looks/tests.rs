@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use names::ReleaseId;
 use simplenetes_plugin::{Answer, CallError, FaultClass, Planned, Report, Step, StepOptions, View};
 
-use super::round::{Eyes, Patient, Round, run};
+use super::round::{Eyes, Patient, Round, is_retry, run};
 use crate::driver::Work;
 use crate::plan::tables::pod;
 use crate::runtime::Runtime;
@@ -17,6 +17,8 @@ use crate::runtime::Runtime;
 struct Plugin {
     /// Pods at whose sight it traps, by export.
     poison: BTreeMap<&'static str, Vec<String>>,
+    /// Pods of which the world does not answer it, by export.
+    silent: BTreeMap<&'static str, Vec<String>>,
     /// The world does not answer it.
     is_helpless: bool,
     /// So many looks it wants.
@@ -32,7 +34,10 @@ impl Plugin {
         let poison = self.poison.get(export);
         let is_poison = |id: &String| poison.is_some_and(|poison| poison.contains(id));
         let trapped = view.pods.iter().any(|pod| is_poison(&pod.id));
-        if !trapped && !self.is_helpless {
+        let silent = self.silent.get(export);
+        let is_silent = |id: &String| silent.is_some_and(|silent| silent.contains(id));
+        let is_helpless = self.is_helpless || view.pods.iter().any(|pod| is_silent(&pod.id));
+        if !trapped && !is_helpless {
             return Ok(());
         }
         Err(CallError {
@@ -129,9 +134,19 @@ async fn look(
     answer: Result<Answer, String>,
     patients: Vec<Patient>,
 ) -> (Round, usize) {
+    look_again(plugin, answer, patients, false).await
+}
+
+/// The same; `retried` says what the plugin answered before.
+async fn look_again(
+    plugin: &Arc<Plugin>,
+    answer: Result<Answer, String>,
+    patients: Vec<Patient>,
+    retried: bool,
+) -> (Round, usize) {
     let world = World(answer, AtomicUsize::new(0));
     let runtime = Arc::clone(plugin) as Arc<dyn Runtime>;
-    let round = run(runtime, &world, View::default(), patients).await;
+    let round = run(runtime, &world, View::default(), patients, retried).await;
     (round, world.1.into_inner())
 }
 
@@ -206,6 +221,67 @@ async fn a_world_that_does_not_answer_is_nobodys_fault() {
     assert_eq!((round.seen.len(), round.guilty.len()), (0, 0));
     assert!(round.trouble.is_some());
     assert_eq!(helpless.calls("observe"), [50], "nobody is looked for");
+}
+
+fn silent(export: &'static str, numbers: &[usize]) -> Plugin {
+    let ids = numbers.iter().map(|number| id(*number).to_string());
+    Plugin {
+        silent: BTreeMap::from([(export, ids.collect())]),
+        looks: 1,
+        ..Plugin::default()
+    }
+}
+
+#[tokio::test]
+async fn a_pod_for_which_the_world_does_not_answer_is_found_in_the_second_round() {
+    let few: Vec<usize> = (0..6).collect();
+    for export in ["observe", "assess"] {
+        for numbers in [&[0][..], &[7], &[49], &[0, 49], &few] {
+            let plugin = Arc::new(silent(export, numbers));
+            let (first, _) = look(&plugin, Ok(Answer::default()), patients(50, &[])).await;
+            assert!(first.has_retried && first.guilty.is_empty() && first.seen.is_empty());
+            assert!(first.trouble.is_some());
+            assert_eq!(plugin.calls(export), [50], "{export}: nobody is looked for");
+
+            let all = patients(50, &[]);
+            let (second, _) = look_again(&plugin, Ok(Answer::default()), all, true).await;
+            let expected: Vec<_> = numbers.iter().map(|number| id(*number)).collect();
+            assert_eq!(guilty(&second), expected, "{export}");
+            assert!(second.guilty.iter().all(|(_, error)| is_retry(error)));
+            assert_eq!(second.seen.len(), 50 - numbers.len(), "{export}");
+            assert_eq!(second.trouble, None);
+
+            let known = patients(50, numbers);
+            let (third, _) = look_again(&plugin, Ok(Answer::default()), known, false).await;
+            assert_eq!(guilty(&third), expected, "{export}");
+            assert_eq!(third.seen.len(), 50 - numbers.len(), "{export}");
+            assert!(!third.has_retried && third.trouble.is_none());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_world_that_answers_for_nobody_is_nobodys_fault_for_ever() {
+    for export in ["observe", "assess"] {
+        for (count, suspects) in [(1, &[][..]), (1, &[0]), (50, &[]), (50, &[3, 4])] {
+            let all: Vec<usize> = (0..count).collect();
+            for retried in [false, true] {
+                let plugin = Arc::new(silent(export, &all));
+                let patients = patients(count, suspects);
+                let (round, _) =
+                    look_again(&plugin, Ok(Answer::default()), patients, retried).await;
+                assert_eq!(
+                    guilty(&round),
+                    [],
+                    "{export} {count} {suspects:?} {retried}"
+                );
+                let why = round.trouble.unwrap();
+                assert!(why.contains("panicked") && round.seen.is_empty(), "{why}");
+                let calls = plugin.calls(export).len();
+                assert!(calls <= 2 * 6 * 4 + 3, "{export}: {calls} calls");
+            }
+        }
+    }
 }
 
 #[tokio::test]
