@@ -178,11 +178,21 @@ impl CompiledPod {
         let body = text
             .strip_prefix(FIRST_LINE)
             .ok_or(CompiledError::Foreign)?;
-        let FormatOnly { format } = serde_yaml::from_str(body).map_err(CompiledError::Damaged)?;
-        if format != FORMAT {
-            return Err(CompiledError::Format { found: format });
+        let pod: Self = match serde_yaml::from_str(body) {
+            Ok(pod) => pod,
+            Err(error) => {
+                // Of another format it may look quite different.
+                let FormatOnly { format } =
+                    serde_yaml::from_str(body).map_err(CompiledError::Damaged)?;
+                if format == FORMAT {
+                    return Err(CompiledError::Damaged(error));
+                }
+                return Err(CompiledError::Format { found: format });
+            }
+        };
+        if pod.format != FORMAT {
+            return Err(CompiledError::Format { found: pod.format });
         }
-        let pod: Self = serde_yaml::from_str(body).map_err(CompiledError::Damaged)?;
         for (index, unit) in pod.units.iter().enumerate() {
             if pod
                 .units

@@ -1,6 +1,9 @@
 //! Which ports the releases of the project use, read from their compiled files.
 
 use std::fs;
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::thread;
 
 use hostfiles::PortMappings;
 use names::{ClusterPort, PodState};
@@ -19,19 +22,45 @@ impl Cluster<'_> {
     /// Every port that a release of the project uses, removed releases and disabled hosts included: a port
     /// is free again after `sns pod delete`.
     pub(crate) fn port_uses(&self) -> Result<Vec<PortUse>, CommandError> {
-        let mut uses = Vec::new();
+        let mut releases = Vec::new();
         for host in self.hosts()? {
             for id in host.releases()? {
-                let release = Selected {
+                releases.push(Selected {
                     dir: host.dir.release(&id),
                     host: host.clone(),
                     id,
-                };
-                uses.extend(release.port_uses()?);
+                });
             }
         }
-        Ok(uses)
+        // Reading hundreds of compiled pods is most of the work of a compile.
+        let share = releases.len().div_ceil(threads()).max(1);
+        thread::scope(|scope| {
+            let readers: Vec<_> = releases
+                .chunks(share)
+                .map(|share| scope.spawn(|| uses_of(share)))
+                .collect();
+            let mut uses = Vec::new();
+            for reader in readers {
+                match reader.join() {
+                    Ok(read) => uses.extend(read?),
+                    Err(panic) => resume_unwind(panic),
+                }
+            }
+            Ok(uses)
+        })
     }
+}
+
+fn threads() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+fn uses_of(releases: &[Selected]) -> Result<Vec<PortUse>, CommandError> {
+    let mut uses = Vec::new();
+    for release in releases {
+        uses.extend(release.port_uses()?);
+    }
+    Ok(uses)
 }
 
 impl Selected {
