@@ -18,11 +18,13 @@ use rustix::process::geteuid;
 
 pub use redact::Redaction;
 
-/// Less could not be found in what programs write without hiding half of it.
-const BYTES_MIN: u64 = 8;
+/// Less could not be found in what programs write without hiding half of it. Blanks around it do not count: they
+/// are not looked for.
+const BYTES_MIN: u64 = redact::LENGTH_MIN as u64;
 /// A chain of certificates with its key fits many times.
 const BYTES_MAX: u64 = 65_536;
-/// So many secrets are looked for in what programs write.
+/// So many secrets are looked for in what programs write. Where there are more, none is handed out: it might not be
+/// among them.
 const SECRETS_MAX: usize = 256;
 
 /// Why a secret is not used.
@@ -46,13 +48,22 @@ pub enum SecretError {
         what: &'static str,
     },
     /// Its length.
-    #[error("{} holds {bytes} bytes: a secret has {BYTES_MIN} to {BYTES_MAX}", .path.display())]
+    #[error(
+        "{} holds {bytes} bytes: a secret has {BYTES_MIN}, without the blanks and line breaks around it, to {BYTES_MAX}",
+        .path.display()
+    )]
     Length {
         /// The file.
         path: PathBuf,
-        /// How long it is.
+        /// How long it is; without what surrounds it when it is too short.
         bytes: u64,
     },
+    /// What programs write cannot be searched for all of them.
+    #[error(
+        "{} holds more than {SECRETS_MAX} files, and what programs write is searched for no more: take out those that are not used",
+        .0.display()
+    )]
+    TooMany(PathBuf),
     /// It is needed where only text can be.
     #[error("it is no text, or holds a NUL: it can be fed to a program or written to a file only")]
     NoText,
@@ -107,8 +118,18 @@ impl Secrets {
     /// Reads one secret.
     ///
     /// # Errors
-    /// It is not there, or others than its owner could read or replace it.
+    /// It is not there, or others than its owner could read or replace it, or there are too many.
     pub fn read(&self, name: &SecretName) -> Result<Secret, SecretError> {
+        let secret = self.read_one(name)?;
+        match &self.directory {
+            Some(directory) if self.names().nth(SECRETS_MAX).is_some() => {
+                Err(SecretError::TooMany(directory.clone()))
+            }
+            _ => Ok(secret),
+        }
+    }
+
+    fn read_one(&self, name: &SecretName) -> Result<Secret, SecretError> {
         let directory = self.directory.as_ref().ok_or(SecretError::NoHome)?;
         let path = directory.join(name.as_str());
         let above = open_directory(directory, &path)?;
@@ -123,18 +144,21 @@ impl Secrets {
     /// file may be shown by the next. A secret that may not be used was never handed out.
     #[must_use]
     pub fn redaction(&self) -> Redaction {
+        let secrets = self.names().filter_map(|name| self.read_one(&name).ok());
+        let secrets: Vec<Secret> = secrets.take(SECRETS_MAX).collect();
+        Redaction::of(secrets.iter().map(Secret::bytes))
+    }
+
+    /// All that have the name of a secret, usable or not.
+    fn names(&self) -> impl Iterator<Item = SecretName> {
         let entries = self
             .directory
             .iter()
             .filter_map(|path| fs::read_dir(path).ok());
-        let names = entries
+        entries
             .flatten()
             .flatten()
-            .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        let secrets = names
-            .take(SECRETS_MAX)
-            .filter_map(|name: SecretName| self.read(&name).ok());
-        Redaction::of(secrets.collect::<Vec<_>>().iter().map(Secret::bytes))
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
     }
 }
 
@@ -202,13 +226,12 @@ fn read_file(file: File, path: PathBuf) -> Result<Vec<u8>, SecretError> {
         .read_to_end(&mut bytes)
         .map_err(failed)?;
     let length = (bytes.len() as u64).max(meta.len());
-    if !(BYTES_MIN..=BYTES_MAX).contains(&length) {
-        return Err(SecretError::Length {
-            path,
-            bytes: length,
-        });
+    let content = bytes.trim_ascii().len() as u64;
+    let wrong = (length > BYTES_MAX).then_some(length);
+    match wrong.or((content < BYTES_MIN).then_some(content)) {
+        Some(bytes) => Err(SecretError::Length { path, bytes }),
+        None => Ok(bytes),
     }
-    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -279,8 +302,30 @@ mod tests {
         check(&secrets, "pipe", "no regular file");
         put(folder.path(), "short", b"horse7!", 0o600);
         check(&secrets, "short", "holds 7 bytes");
+        put(folder.path(), "line", b"horse7!\n", 0o600);
+        check(&secrets, "line", "holds 7 bytes");
+        put(folder.path(), "blanks", &[b' '; 100], 0o600);
+        check(&secrets, "blanks", "holds 0 bytes");
         put(folder.path(), "long", &[b'x'; 65_537], 0o600);
         check(&secrets, "long", "holds 65537 bytes");
+    }
+
+    #[test]
+    fn no_secret_is_handed_out_that_is_not_looked_for() {
+        let (folder, secrets) = home();
+        put(folder.path(), "s0", b"secret-number-0", 0o600);
+        let unusable = 1..SECRETS_MAX;
+        for index in unusable {
+            put(folder.path(), &format!("s{index}"), b"short", 0o600);
+        }
+        read(&secrets, "s0").unwrap();
+        put(folder.path(), "more", b"secret-number-256", 0o600);
+        check(&secrets, "s0", "more than 256 files");
+        // What was handed out before is still looked for, also behind many that cannot be used.
+        let line = secrets
+            .redaction()
+            .line("secret-number-0 secret-number-256");
+        assert_eq!(line, "[secret] [secret]");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::fmt;
 /// What stands in the place of a secret.
 const MARK: &[u8] = b"[secret]";
 /// What is shorter is not looked for: it would be found everywhere.
-const LENGTH_MIN: usize = 8;
+pub(super) const LENGTH_MIN: usize = 8;
 
 type Beginning = [u8; LENGTH_MIN];
 
