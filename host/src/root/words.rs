@@ -1,16 +1,22 @@
 //! What workers write about themselves, on their standard error.
 //!
 //! A worker belongs to a user, so it never gets a terminal or a file of root's: it writes into the journal,
-//! which knows who writes, or into a pipe whose lines root's daemon writes into its own log.
+//! which knows who writes, or into a pipe whose lines root's daemon writes into its own log: each with the home that it
+//! comes from, and no more of them than somebody could read.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use tokio::time::Instant;
 
 use crate::log::{Level, Log};
 
 /// A longer line becomes several.
 const LINE_MAX: u64 = 8_192;
+/// So many lines of one worker are written down in each `SPAN`; root's disk must not fill with the rest.
+const LINES_MAX: u32 = 100;
+const SPAN: Duration = Duration::from_secs(1);
 
 /// What a worker gets as standard error.
 pub(super) fn way(log: Log) -> Stdio {
@@ -21,12 +27,66 @@ pub(super) fn way(log: Log) -> Stdio {
     }
 }
 
-/// Writes down what a worker says until nobody is left who could say something.
-pub(super) async fn pass_on(stream: impl AsyncRead + Unpin, log: Log) {
+/// Writes down what the worker of this home says until nobody is left who could say something.
+pub(super) async fn pass_on(stream: impl AsyncRead + Unpin, home: String, log: Log) {
     let mut stream = BufReader::new(stream);
+    let mut share = Share::new(Instant::now());
     while let Some(line) = next(&mut stream).await {
-        let (level, text) = parse(&line);
-        log.line(level, text);
+        let now = Instant::now();
+        report(share.begin(now), &home, log);
+        if share.takes() {
+            let (level, text) = parse(&line);
+            log.line(level, of_home(&home, text));
+        }
+    }
+    report(share.left_out(), &home, log);
+}
+
+fn report(left_out: u32, home: &str, log: Log) {
+    if left_out > 0 {
+        log.warn(format_args!(
+            "{home}: its worker wrote more than {LINES_MAX} lines in a second: {left_out} were left out"
+        ));
+    }
+}
+
+/// The line with the home that it comes from. A worker names that mostly, but it may say what it likes.
+fn of_home(home: &str, text: &str) -> String {
+    let own = text
+        .strip_prefix(home)
+        .and_then(|rest| rest.strip_prefix(": "));
+    format!("{home}: {}", own.unwrap_or(text))
+}
+
+/// How many lines of one worker there were in this span of time.
+struct Share {
+    begin: Instant,
+    lines: u32,
+}
+
+impl Share {
+    fn new(begin: Instant) -> Self {
+        Self { begin, lines: 0 }
+    }
+
+    /// Begins a new span when it is time to; then gives how many lines were left out in the one before.
+    fn begin(&mut self, now: Instant) -> u32 {
+        if now.duration_since(self.begin) < SPAN {
+            return 0;
+        }
+        let left_out = self.left_out();
+        *self = Self::new(now);
+        left_out
+    }
+
+    /// True when one more line is written down.
+    fn takes(&mut self) -> bool {
+        self.lines = self.lines.saturating_add(1);
+        self.lines <= LINES_MAX
+    }
+
+    fn left_out(&self) -> u32 {
+        self.lines.saturating_sub(LINES_MAX)
     }
 }
 
@@ -61,6 +121,30 @@ mod tests {
         check("[INFO] /home/a: yes", Level::Info, "/home/a: yes");
         check("[LOUD] yes", Level::Warn, "[LOUD] yes");
         check("thread 'main' has", Level::Warn, "thread 'main' has");
+    }
+
+    #[test]
+    fn each_line_says_whose_it_is() {
+        let check = |text: &str, expected: &str| assert_eq!(of_home("/home/a", text), expected);
+        check("/home/a: no", "/home/a: no");
+        check("/home/b: no", "/home/a: /home/b: no");
+        check("/home/ab: no", "/home/a: /home/ab: no");
+        check("", "/home/a: ");
+    }
+
+    #[test]
+    fn a_loud_worker_does_not_fill_the_log() {
+        let begin = Instant::now();
+        let mut share = Share::new(begin);
+        let taken = |share: &mut Share| (0..1_000).filter(|_| share.takes()).count();
+        assert_eq!(share.begin(begin), 0);
+        assert_eq!(taken(&mut share), 100);
+        assert_eq!(share.begin(begin + SPAN / 2), 0);
+        assert_eq!(taken(&mut share), 0);
+        assert_eq!(share.begin(begin + SPAN), 1_900);
+        assert_eq!(share.left_out(), 0);
+        assert_eq!(taken(&mut share), 100);
+        assert_eq!(share.left_out(), 900);
     }
 
     #[tokio::test]

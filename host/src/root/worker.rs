@@ -199,7 +199,7 @@ impl Keep {
         }
         let mut child = command.spawn()?;
         if let Some(stderr) = child.stderr.take() {
-            tokio::spawn(words::pass_on(stderr, self.log));
+            tokio::spawn(words::pass_on(stderr, self.about.clone(), self.log));
         }
         self.log
             .info(format_args!("{}: served as user {name}", self.about));
