@@ -259,6 +259,46 @@ async fn a_download_is_ended_when_something_else_is_wanted_and_a_command_is_not(
 }
 
 #[tokio::test]
+async fn the_last_line_is_told_also_when_none_follows() {
+    let folder = tempfile::tempdir().unwrap();
+    let runner = runner(folder.path());
+    let options = StepOptions {
+        silence_ms: Some(600_000),
+        ..StepOptions::default()
+    };
+    let mut lines = runner.told().lines();
+    // It comes too soon to be told at once.
+    let (step, processes) = (
+        command("echo line; exec sleep 600", options),
+        Processes::default(),
+    );
+    let told = timeout(LIMIT, lines.wait_for(|line| line == "line"));
+    let told = async {
+        let told = told.await.is_ok_and(|told| told.is_ok());
+        runner.told().cancel();
+        told
+    };
+    let (ended, told) = tokio::join!(runner.run(step, &processes), told);
+    assert!(matches!(ended, Err(StepError::Cancelled { .. })));
+    assert!(told, "nobody knows what it hangs after");
+}
+
+#[tokio::test]
+async fn what_a_probe_writes_is_no_progress_of_an_operation() {
+    let folder = tempfile::tempdir().unwrap();
+    let runner = runner(folder.path());
+    let lines = runner.told().lines();
+    let processes = Processes {
+        probe_limit: Some(LIMIT),
+        ..Processes::default()
+    };
+    // It lasts long enough for its line to be told.
+    let step = command("echo line; sleep 1", StepOptions::default());
+    runner.run(step, &processes).await.unwrap();
+    assert_eq!(*lines.borrow(), "");
+}
+
+#[tokio::test]
 async fn a_download_is_not_begun_after_something_else_is_wanted() {
     let folder = tempfile::tempdir().unwrap();
     let runner = runner(folder.path());

@@ -89,10 +89,13 @@ impl Running {
     fn wait(&mut self, spec: &StepSpec, driver: &mut Driver) -> Ending {
         let begin = Instant::now();
         let (mut heard, mut told) = (begin, begin);
+        let mut is_untold = false;
         let after = |from: Instant, ms: Option<u64>| from.checked_add(Duration::from_millis(ms?));
         loop {
             let (late, silent) = (after(begin, spec.total_ms), after(heard, spec.silence_ms));
-            let due = late.into_iter().chain(silent).min();
+            // A program that hangs after a line is shown with that line, not with one before.
+            let tell = is_untold.then(|| told + TELL_PAUSE);
+            let due = late.into_iter().chain(silent).chain(tell).min();
             let ready = wait::until(due, &self.end, driver.speech(), &self.pipes);
             if ready.end {
                 return Ending::Exited(wait::status_of(self.process));
@@ -107,12 +110,14 @@ impl Running {
             // What has come before somebody looked was not silence.
             if self.take(ready) {
                 heard = now;
-                if told.elapsed() >= TELL_PAUSE {
-                    told = now;
-                    driver.tell_line(self.last_line());
-                }
+                is_untold = true;
             } else if silent.is_some_and(|silent| silent <= now) {
                 return Ending::Silent;
+            }
+            if is_untold && now.duration_since(told) >= TELL_PAUSE {
+                told = now;
+                is_untold = false;
+                driver.tell_line(self.last_line());
             }
         }
     }

@@ -32,6 +32,17 @@ const RUNNER_GRACE: Duration = Duration::from_secs(30);
 /// What tells a runner to end what it runs.
 const CANCEL: &[u8] = b"c";
 
+/// What a command has to do with the operation that is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// It belongs to it: what it writes says how far that is.
+    Own,
+    /// It belongs to it, and ends when something else is wanted.
+    Cancellable,
+    /// Nothing: it is a probe, perhaps of another unit.
+    None,
+}
+
 /// The way to a runner. One that is not waited for any more ends what it runs; when the daemon ends first
 /// or is killed, nobody says so, and the step goes on to its end.
 struct Runner {
@@ -73,8 +84,12 @@ impl StepRunner {
         options: &StepOptions,
         probe_limit: Option<Duration>,
     ) -> Result<Answer, StepError> {
-        // A probe has a short time anyhow, and belongs to no operation.
-        let is_download = options.silence_ms.is_some() && probe_limit.is_none();
+        let part = match (probe_limit, options.silence_ms) {
+            // It has a short time anyhow.
+            (Some(_), _) => Part::None,
+            (None, Some(_)) => Part::Cancellable,
+            (None, None) => Part::Own,
+        };
         let redaction = self.redaction().await;
         let spec = StepSpec {
             about: vec![self.id.to_string(), id.to_owned()],
@@ -91,7 +106,7 @@ impl StepRunner {
             run_dir: self.release.run_dir(),
         };
         let (mut answer, is_whole) = self
-            .run_below_runner(id, program, &spec, is_download, &redaction)
+            .run_below_runner(id, program, &spec, part, &redaction)
             .await?;
         if let Some(path) = &options.keep {
             answer = self.keep(path, answer, is_whole).await?;
@@ -123,8 +138,13 @@ impl StepRunner {
             silence_ms: None,
             run_dir: self.release.run_dir(),
         };
+        let part = if is_cancellable {
+            Part::Cancellable
+        } else {
+            Part::Own
+        };
         let (answer, _) = self
-            .run_below_runner(verb, PROGRAM, &spec, is_cancellable, &redaction)
+            .run_below_runner(verb, PROGRAM, &spec, part, &redaction)
             .await?;
         Ok(redacted(answer, &redaction))
     }
@@ -136,20 +156,20 @@ impl StepRunner {
         id: &str,
         program: &str,
         spec: &StepSpec,
-        is_cancellable: bool,
+        part: Part,
         redaction: &Redaction,
     ) -> Result<(Answer, bool), StepError> {
         let failed = |source| StepError::Start {
             program: program.to_owned(),
             source,
         };
-        if is_cancellable && self.told.is_cancelled() {
+        if part == Part::Cancellable && self.told.is_cancelled() {
             return Err(StepError::Cancelled { id: id.to_owned() });
         }
         let mut runner = self.start_runner(spec).await.map_err(failed)?;
         let Runner { frames, wishes, .. } = &mut runner;
-        let ended = self.follow(frames, spec, redaction);
-        let frame = if is_cancellable {
+        let ended = self.follow(frames, spec, part, redaction);
+        let frame = if part == Part::Cancellable {
             self.unless_cancelled(ended, wishes).await
         } else {
             ended.await
@@ -237,6 +257,7 @@ impl StepRunner {
         &self,
         frames: &mut BufReader<OwnedReadHalf>,
         spec: &StepSpec,
+        part: Part,
         redaction: &Redaction,
     ) -> io::Result<Option<Frame>> {
         let from = |begin: Instant, ms: Option<u64>| {
@@ -252,6 +273,7 @@ impl StepRunner {
                 None => Ok(next.await),
             };
             match frame {
+                Ok(Ok(Some(Frame::Line(_)))) if part == Part::None => {}
                 Ok(Ok(Some(Frame::Line(line)))) => self.told.line(redaction.line(&line)),
                 Ok(frame) => return frame,
                 Err(_) => return Err(io::Error::other("its runner does not answer")),
