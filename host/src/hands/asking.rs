@@ -85,12 +85,15 @@ impl Hands {
             message: "the call of the plugin was aborted".into(),
             held: false,
         })?;
-        answered.map_err(|error| {
-            for line in &error.log {
-                self.note(&format!("plugin {} wrote {line}", error.plugin));
-            }
-            trouble_of_call(&error)
-        })
+        let error = match answered {
+            Ok(planned) => return Ok(planned),
+            Err(error) => error,
+        };
+        for line in &error.log {
+            let line = format!("plugin {} wrote {line}", error.plugin);
+            self.note_beside(line).await;
+        }
+        Err(trouble_of_call(&error))
     }
 
     /// Who answers for the kind. A plugin that is being translated is waited for, unless something else is

@@ -158,14 +158,11 @@ impl Hands {
     /// ended the unit's own process, not the children of that.
     pub(super) async fn end_orphans(&self, unit: &UnitName, record: &RunRecord) {
         for _ in 0..ENDS_MAX {
-            let left = orphans(record);
-            if left.is_empty() {
-                if let Some(group) = record.group.clone() {
-                    let _ = tokio::task::spawn_blocking(move || group.dissolve()).await;
-                }
+            let record = record.clone();
+            // It reads all of /proc.
+            if let Ok(true) = tokio::task::spawn_blocking(move || end_once(&record)).await {
                 return;
             }
-            left.into_iter().for_each(ProcessId::kill);
             sleep(SETTLE_PAUSE).await;
         }
         self.around.log.warn(format_args!(
@@ -181,6 +178,16 @@ impl Hands {
     pub(super) fn is_elsewhere(&self, code: Option<i32>) -> bool {
         code.is_none() && self.around.looks.is_some()
     }
+}
+
+/// Ends what is left of the unit now; true when nothing is, and its group is gone too.
+fn end_once(record: &RunRecord) -> bool {
+    let left = orphans(record);
+    if let (true, Some(group)) = (left.is_empty(), record.group.clone()) {
+        group.dissolve();
+    }
+    left.iter().copied().for_each(ProcessId::kill);
+    left.is_empty()
 }
 
 /// Everything that a shim starts is in its session or, if it has left that, carries the shim's marker; a

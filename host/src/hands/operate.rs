@@ -9,6 +9,7 @@ use std::time::Duration;
 use names::UnitName;
 use podspec::CompiledPod;
 use simplenetes_plugin::{Operation as Request, Planned, PodView, Step, View};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::Hands;
@@ -37,7 +38,7 @@ impl Hands {
         // The directory of the release may have been replaced, and with it the lock.
         self.hold().await;
         let line = describe(&operation);
-        self.note(&line);
+        self.note_beside(line.clone()).await;
         if let Operation::Stop(..) = operation {
             // No proxy should dial a unit that has been asked to end.
             self.routes.written().await;
@@ -53,7 +54,8 @@ impl Hands {
             }
         };
         if let Err(trouble) = &done {
-            self.note(&format!("{line} failed: {}", trouble.message));
+            let line = format!("{line} failed: {}", trouble.message);
+            self.note_beside(line).await;
         }
         done
     }
@@ -212,7 +214,7 @@ impl Hands {
         let ramdisks = &self.around.ramdisks;
         for (name, size_mib) in ramdisk::of(spec) {
             if ramdisks.are_plain() {
-                self.note(&format!("the ramdisk {name} is a plain directory on disk: only the daemon of root can mount one"));
+                self.note_beside(format!("the ramdisk {name} is a plain directory on disk: only the daemon of root can mount one")).await;
             }
             ramdisks
                 .create(self.release(), self.id(), name, size_mib)
@@ -223,7 +225,8 @@ impl Hands {
 
     /// Removes what is there only while the pod is: the record of it and its ramdisks.
     pub(super) async fn forget(&self) -> io::Result<()> {
-        match fs::remove_dir_all(self.release().run_dir()) {
+        let run = self.release().run_dir();
+        match spawn_blocking(move || fs::remove_dir_all(run)).await? {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }

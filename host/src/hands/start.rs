@@ -2,11 +2,13 @@
 //! from the records of its shim.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use hostfiles::replace;
 use names::UnitName;
 use podspec::CompiledPod;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::Hands;
@@ -54,12 +56,12 @@ impl Hands {
     /// What every kind needs before a unit starts: the pod in service on record, and its ramdisks.
     pub(super) async fn prepare(&self, spec: &CompiledPod) -> Result<(), String> {
         let run = self.release().run_dir();
-        fs::create_dir_all(&run)
-            .map_err(|error| format!("cannot make {}: {error}", run.display()))?;
         let text = spec
             .to_text()
             .map_err(|error| format!("cannot write the pod in service: {error}"))?;
-        replace(&run.join("pod"), text.as_bytes(), 0o600).map_err(|error| one_line(&error))?;
+        // It waits for the disk.
+        let recorded = spawn_blocking(move || record(&run, &text)).await;
+        recorded.map_err(|error| format!("the pod in service was not written: {error}"))??;
         self.make_ramdisks(spec).await
     }
 
@@ -85,4 +87,11 @@ impl Hands {
             Unit::Running(_) | Unit::Orphaned(_) | Unit::Nothing | Unit::Unsettled(_) => None,
         })
     }
+}
+
+/// Puts the pod in service on record.
+fn record(run: &Path, text: &str) -> Result<(), String> {
+    fs::create_dir_all(run).map_err(|error| format!("cannot make {}: {error}", run.display()))?;
+    let replaced = replace(&run.join("pod"), text.as_bytes(), 0o600);
+    replaced.map(drop).map_err(|error| one_line(&error))
 }

@@ -66,7 +66,7 @@ impl Hands {
             .iter()
             .map(|why| format!(" ({why})"))
             .collect::<String>();
-        self.note(&format!("{unit} {how}{why}"));
+        self.note_beside(format!("{unit} {how}{why}")).await;
         end
     }
 
