@@ -28,17 +28,16 @@ impl Hands {
     ) -> Result<Planned, Trouble> {
         let runtime = self.runtime(&spec.runtime).await?;
         let processes = self.processes(spec, start_count);
-        let mut view = self.view(spec, request, state);
+        // Shared, never copied: the answers in it may be large, and wait for a turn at the plugin.
+        let mut view = Arc::new(self.view(spec, request, state));
         let held = |what: String| Trouble {
             message: format!("the plugin for {} pods {what}", spec.runtime),
             held: true,
         };
-        let mut looked = Looked::default();
+        let mut looked = Looked::new(self.around.turns.looked(&spec.runtime));
         for _ in 0..ROUNDS_MAX {
-            view.answers.clone_from(&looked.answers);
-            let planned = self
-                .ask(&spec.runtime, Arc::clone(&runtime), view.clone())
-                .await?;
+            let (asked, shown) = (Arc::clone(&runtime), Arc::clone(&view));
+            let planned = self.ask(&spec.runtime, asked, shown).await?;
             allowed::check(&view.operation, &planned.steps).map_err(held)?;
             if !planned
                 .steps
@@ -58,7 +57,12 @@ impl Hands {
                         .await
                         .map_err(|error| trouble_of_step(&error))?;
                     if let Some(answer) = answer {
-                        looked.add(id, answer).map_err(held)?;
+                        looked.add(&answer).map_err(|full| Trouble {
+                            held: full.is_final(),
+                            ..held(full.to_string())
+                        })?;
+                        // The plugin has answered, and holds the view no more.
+                        Arc::make_mut(&mut view).answers.insert(id, answer);
                     }
                 }
             }
@@ -73,13 +77,13 @@ impl Hands {
         &self,
         kind: &str,
         runtime: Arc<dyn Runtime>,
-        view: View,
+        view: Arc<View>,
     ) -> Result<Planned, Trouble> {
         let turn = self.around.turns.take(kind).await;
         let asked = tokio::task::spawn_blocking(move || {
             // A call that nobody waits for any more goes on to its end.
             let _turn = turn;
-            runtime.plan(Arc::new(view))
+            runtime.plan(view)
         });
         let answered = asked.await.map_err(|_| Trouble {
             message: "the call of the plugin was aborted".into(),

@@ -6,23 +6,48 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::looked::KIND_BYTES_MAX;
+
 /// So many calls of one kind run at once. A call of a plugin in good health takes less than a millisecond.
 const CALLS_MAX: usize = 4;
 
 /// The turns of all kinds. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Turns(Arc<Mutex<BTreeMap<String, Arc<Semaphore>>>>);
+pub struct Turns(Arc<Mutex<BTreeMap<String, OfKind>>>);
+
+/// What pods of one kind share.
+#[derive(Debug, Clone)]
+struct OfKind {
+    /// Calls that may still begin.
+    calls: Arc<Semaphore>,
+    /// Bytes of answers to looks that may still be held.
+    looked: Arc<Semaphore>,
+}
+
+impl Default for OfKind {
+    fn default() -> Self {
+        Self {
+            calls: Arc::new(Semaphore::new(CALLS_MAX)),
+            looked: Arc::new(Semaphore::new(KIND_BYTES_MAX)),
+        }
+    }
+}
 
 impl Turns {
     /// Waits for a turn at the plugin of this kind, which lasts until it is dropped.
     pub(super) async fn take(&self, kind: &str) -> Option<OwnedSemaphorePermit> {
-        let turns = {
-            let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let of_kind = kinds.entry(kind.to_owned());
-            Arc::clone(of_kind.or_insert_with(|| Arc::new(Semaphore::new(CALLS_MAX))))
-        };
         // Nobody closes it.
-        turns.acquire_owned().await.ok()
+        self.of_kind(kind).calls.acquire_owned().await.ok()
+    }
+
+    /// A permit for each byte of answers that may still be held for pods of this kind.
+    pub(super) fn looked(&self, kind: &str) -> Arc<Semaphore> {
+        self.of_kind(kind).looked
+    }
+
+    fn of_kind(&self, kind: &str) -> OfKind {
+        let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kinds.entry(kind.to_owned()).or_default().clone()
     }
 }
 
