@@ -42,7 +42,7 @@ use crate::system::Clock;
 pub use memory::{Memory, UnitMemory};
 pub(crate) use status::{mounts, ports};
 pub use wake::Wake;
-pub use world::{Deed, End, Found, Paper, Survivor, Work, World};
+pub use world::{Asked, Deed, End, Found, Paper, Survivor, Work, World};
 
 /// Wakes that wait to be taken. Each unit has at most one of a kind under way, so it is never full.
 const INBOX_MAX: usize = 256;
@@ -265,12 +265,7 @@ impl<W: World> Driver<W> {
             }
             Wake::Seen => self.take_seen(),
             Wake::Action => self.ask_for_requests(),
-            Wake::Asked(action) => {
-                if self.take_request(action.as_deref()) {
-                    // Another one may have come meanwhile.
-                    self.ask_for_requests();
-                }
-            }
+            Wake::Asked(action) => self.take_request(action.as_deref()),
             Wake::Look => self.doubt_after(wake::LOOK_AFTER_MS),
             Wake::Timer | Wake::Shutdown => {}
         }
@@ -323,7 +318,7 @@ impl<W: World> Driver<W> {
             match wake {
                 Wake::OperationDone(outcome) => self.operation_done(outcome),
                 Wake::OperationLost => self.operation_lost(),
-                Wake::Asked(action) => drop(self.take_request(action.as_deref())),
+                Wake::Asked(action) => self.take_request(action.as_deref()),
                 _ => {}
             }
         }

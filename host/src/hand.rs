@@ -42,6 +42,9 @@ pub struct Hand {
 pub struct Request {
     /// Its name among all others.
     pub id: String,
+    /// Which file it lay in.
+    #[serde(default)]
+    pub file: String,
     /// What was asked for.
     pub verb: PodVerb,
     /// How far it is.
@@ -142,6 +145,12 @@ impl Hand {
     #[must_use]
     pub fn request(&self, id: &str) -> Option<&Request> {
         self.requests.iter().rev().find(|request| request.id == id)
+    }
+
+    /// True when the request in this file was taken over, as long as it is remembered.
+    #[must_use]
+    pub fn has_taken(&self, file: &str) -> bool {
+        self.requests.iter().any(|request| request.file == file)
     }
 
     /// True when no request is under way.

@@ -26,12 +26,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hostfiles::{PodAction, ReleaseDir};
+use hostfiles::ReleaseDir;
 use names::{ReleaseId, UnitName};
 use podspec::{Check, CompiledPod};
 use tokio::sync::watch as channel;
 
-use crate::driver::{Deed, End, Found, Paper, Work, World};
+use crate::driver::{Asked, Deed, End, Found, Paper, Work, World};
 use crate::life::{Operation, ProbeError, ProbeKind, Trouble};
 use crate::lock::Role;
 use crate::log::Log;
@@ -226,11 +226,11 @@ impl World for Hands {
         )
     }
 
-    fn take_action(&self) -> Work<Option<PodAction>> {
+    fn read_action(&self) -> Work<Option<Asked>> {
         let hands = self.clone();
         Box::pin(async move {
-            let taken = tokio::task::spawn_blocking(move || hands.take_request()).await;
-            taken.unwrap_or_default()
+            let read = tokio::task::spawn_blocking(move || hands.read_request()).await;
+            read.unwrap_or_default()
         })
     }
 

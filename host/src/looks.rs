@@ -70,7 +70,7 @@ struct Registry {
 }
 
 impl Looks {
-    /// Nobody looks yet, see [`Self::run`].
+    /// Nobody looks yet, see `run`.
     #[must_use]
     pub fn new() -> Self {
         Self(Arc::new(Shared {

@@ -1,7 +1,7 @@
 //! `pod.action`: a request to whoever drives a release: a line with a verb and its words, and a line
 //! `id TOKEN`, under which `.pod.status` tells what has become of it.
 //!
-//! Read once and deleted by the driver; one that was not taken yet is never overwritten. The original
+//! Deleted by the driver when it is kept elsewhere; one that was not taken yet is never overwritten. The original
 //! knew `rerun` only, without an id, and refuses all else, so an old daemon ignores the other verbs.
 
 use std::fmt;

@@ -49,7 +49,8 @@ pub struct CallError {
     pub message: String,
     /// What the plugin logged during the call, the last lines.
     pub log: Vec<String>,
-    /// True when the plugin itself has answered so; false when the call was ended, by a trap or a limit.
+    /// True when the plugin itself has answered so, or was not asked because the host had no room for its sandbox;
+    /// false when the call was ended, by a trap or a limit, and the plugin is at fault.
     pub is_answer: bool,
 }
 

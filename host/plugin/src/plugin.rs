@@ -215,7 +215,15 @@ impl Call<'_> {
         let view = self.push(view)?;
         let world = match self.plugin.world.instantiate(&mut self.store) {
             Ok(world) => world,
-            Err(error) => return Err(self.failed(&error)),
+            Err(error) => {
+                let failed = self.failed(&error);
+                // Without a trap it was not the guest: the host has no memory or descriptors left for it.
+                let is_answer = failed.class == FaultClass::Retry && !error.is::<wasmtime::Trap>();
+                return Err(CallError {
+                    is_answer,
+                    ..failed
+                });
+            }
         };
         let guest = world.simplenetes_pod_runtime();
         match export(guest, &mut self.store, Resource::new_borrow(view.rep())) {

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use hostfiles::PodAction;
-
-use super::{Driver, Wake, World};
+use super::{Asked, Driver, Wake, World};
 use crate::hand::Settled;
 
 impl<W: World> Driver<W> {
@@ -13,26 +11,30 @@ impl<W: World> Driver<W> {
         let world = Arc::clone(&self.world);
         self.looks_for_requests += 1;
         self.spawn(Wake::Asked(None), async move {
-            Wake::Asked(world.take_action().await.map(Box::new))
+            Wake::Asked(world.read_action().await.map(Box::new))
         });
     }
 
-    /// Takes over what was found, if anything was; true then. Nobody else will find it.
-    pub(super) fn take_request(&mut self, action: Option<&PodAction>) -> bool {
+    /// Takes over what was found, if anything was that is not known yet.
+    pub(super) fn take_request(&mut self, asked: Option<&Asked>) {
         self.looks_for_requests = self.looks_for_requests.saturating_sub(1);
-        let Some(action) = action else {
-            return false;
+        let Some(asked) = asked else {
+            return;
         };
+        if self.hand.has_taken(&asked.file) {
+            // It lies there until it was told that it is known.
+            self.told = None;
+            return;
+        }
         self.was_asked = true;
         let file = self.orders.desired.borrow().clone();
         let file = file.and_then(|desired| desired.state.ok().flatten());
         let spec = self.spec.clone();
-        let events = self.hand.take(action, spec.as_deref(), &self.life, file);
+        let events = self.hand.take(asked, spec.as_deref(), &self.life, file);
         for event in events {
             self.apply(event);
         }
         self.learn_desired();
-        true
     }
 
     /// Has requests begin and end, until nothing more follows from that.

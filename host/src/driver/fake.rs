@@ -9,7 +9,7 @@ use podspec::CompiledPod;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::{Deed, Driver, End, Found, Orders, Paper, Survivor, Work, World};
+use super::{Asked, Deed, Driver, End, Found, Orders, Paper, Survivor, Work, World};
 use crate::life::{Operation, ProbeError, ProbeKind, Trouble};
 use crate::looks::Seen;
 use crate::scan::DesiredRelease;
@@ -44,6 +44,8 @@ struct State {
     /// How often a look was wanted.
     looks: usize,
     actions: VecDeque<PodAction>,
+    /// How many of them were read.
+    requests: usize,
     /// Operations that do not end before they are told to, by their line.
     slow: BTreeSet<String>,
     let_end: Arc<Notify>,
@@ -129,8 +131,12 @@ impl World for Fake {
         done(trouble.map_or(Ok(()), |why| Err(ProbeError::Failed(why))))
     }
 
-    fn take_action(&self) -> Work<Option<PodAction>> {
-        done(self.0.lock().unwrap().actions.pop_front())
+    fn read_action(&self) -> Work<Option<Asked>> {
+        let mut state = self.0.lock().unwrap();
+        let action = state.actions.pop_front();
+        state.requests += usize::from(action.is_some());
+        let file = format!("{} {action:?}", state.requests);
+        done(action.map(|action| Asked { action, file }))
     }
 
     fn lines(&self) -> watch::Receiver<String> {

@@ -1,11 +1,10 @@
 //! Everything that can wake a driver, on one screen.
 
-use hostfiles::PodAction;
 use names::UnitName;
 use tokio::time::sleep_until;
 
 use super::Driver;
-use super::world::{Deed, End, World};
+use super::world::{Asked, Deed, End, World};
 use crate::life::{ProbeError, ProbeKind, Trouble};
 
 /// A status that says nothing new is written again after so long: readers take an older one for dead.
@@ -34,7 +33,7 @@ pub enum Wake {
     /// There may be a request by hand.
     Action,
     /// It was looked for one, and this is what there was.
-    Asked(Option<Box<PodAction>>),
+    Asked(Option<Box<Asked>>),
     /// A probe has ended.
     ProbeDone {
         /// The unit.

@@ -82,6 +82,15 @@ pub struct Paper {
     pub memory: Option<Memory>,
 }
 
+/// A request by hand that lies there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// What is asked for.
+    pub action: PodAction,
+    /// Which file it is: as long as it lies there, it is found again under this name, also by the next driver.
+    pub file: String,
+}
+
 /// Everything that has effects on one release. The driver begins one operation at a time.
 pub trait World: Send + Sync + 'static {
     /// Looks for what is there already.
@@ -94,8 +103,9 @@ pub trait World: Send + Sync + 'static {
         start_count: u32,
         state: Vec<u8>,
     ) -> Work<Result<Deed, Trouble>>;
-    /// Takes the request that lies there, if one does that can be read.
-    fn take_action(&self) -> Work<Option<PodAction>>;
+    /// The request that lies there, if one does that can be read. It goes away when a hand was told that
+    /// knows it.
+    fn read_action(&self) -> Work<Option<Asked>>;
     /// What the steps of operations write last, line by line.
     fn lines(&self) -> watch::Receiver<String>;
     /// Ends the download that is under way, if there is one: something else is wanted now.

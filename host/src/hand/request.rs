@@ -8,6 +8,7 @@ use podspec::{CompiledPod, VolumeKind};
 
 use super::settle::{STILL_THERE, may_purge};
 use super::{Goal, Hand, Hold, Progress, Request, UNDER_WAY_MAX};
+use crate::driver::Asked;
 use crate::life::{Errand, Event, Life, Phase};
 use crate::plan::hears_when_ended;
 
@@ -47,7 +48,7 @@ impl Hand {
     /// cannot be done together with this one.
     pub fn take(
         &mut self,
-        action: &PodAction,
+        Asked { action, file: from }: &Asked,
         spec: Option<&CompiledPod>,
         life: &Life,
         file: Option<PodState>,
@@ -65,6 +66,7 @@ impl Hand {
         };
         self.enter(Request {
             id: action.id.clone().unwrap_or_else(|| NO_ID.to_owned()),
+            file: from.clone(),
             verb: action.verb,
             progress,
             is_begun: false,

@@ -3,12 +3,15 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use hostfiles::{
     PodAction, ReadError, ReleaseDir, ReplaceError, ReplaceStep, read_if_present, replace,
 };
 
 use super::Hands;
+use crate::driver::Asked;
 use crate::hand::Hand;
 use crate::log::one_line;
 
@@ -20,40 +23,72 @@ pub(crate) fn read_hand(release: &ReleaseDir) -> Hand {
         .unwrap_or_default()
 }
 
+/// Which file it is that holds the request is read first: another one that takes its place meanwhile is read
+/// once more, not overlooked.
+fn read_asked(path: &Path) -> Result<Option<Asked>, ReadError> {
+    let Ok(file) = fs::metadata(path) else {
+        return Ok(None);
+    };
+    let action = read_if_present::<PodAction>(path)?;
+    let file = format!("{}-{}-{}", file.ino(), file.mtime(), file.mtime_nsec());
+    Ok(action.map(|action| Asked { action, file }))
+}
+
 impl Hands {
-    /// The request that lies there. It is taken away first: one that was read is never read again.
-    pub(crate) fn take_request(&self) -> Option<PodAction> {
+    /// The request that lies there. It is taken away by [`Self::forget_request`], when it stands in the hand: a
+    /// daemon that is killed before that leaves it to the next one.
+    pub(super) fn read_request(&self) -> Option<Asked> {
         let path = self.release().action();
-        let action = read_if_present::<PodAction>(&path);
-        if matches!(action, Ok(None)) {
-            return None;
-        }
-        let taken = match &action {
+        match read_asked(&path) {
+            Ok(asked) => asked,
             // It may be a good one: it stays for a better time.
-            Err(error @ ReadError::Io { .. }) => Err(one_line(error)),
-            Ok(_) | Err(_) => fs::remove_file(&path).map_err(|error| error.to_string()),
-        };
-        if let Err(why) = taken {
-            self.around.log.warn(format_args!(
-                "{}: cannot take the request {}: {why}",
-                self.id(),
-                path.display()
-            ));
-            return None;
-        }
-        match action {
-            Ok(action) => {
-                if let Some(action) = &action {
-                    let words = action.words.join(" ");
-                    self.note(&format!("asked by hand: {} {words}", action.verb));
-                }
-                action
+            Err(error @ ReadError::Io { .. }) => {
+                self.cannot_take(&path, &one_line(&error));
+                None
             }
             Err(error) => {
                 self.note(&format!("a request was thrown away: {}", one_line(&error)));
+                if let Err(error) = fs::remove_file(&path) {
+                    self.cannot_take(&path, &error.to_string());
+                }
                 None
             }
         }
+    }
+
+    /// The same, taken away at once.
+    pub(crate) fn take_request(&self) -> Option<PodAction> {
+        let Asked { action, .. } = self.read_request()?;
+        self.remove_request(&action).then_some(action)
+    }
+
+    /// Takes the request away that lies there, if the hand that was written down knows it.
+    pub(super) fn forget_request(&self, hand: &Hand) {
+        if let Ok(Some(asked)) = read_asked(&self.release().action())
+            && hand.has_taken(&asked.file)
+        {
+            self.remove_request(&asked.action);
+        }
+    }
+
+    /// False when it could not be taken away.
+    fn remove_request(&self, action: &PodAction) -> bool {
+        let path = self.release().action();
+        if let Err(error) = fs::remove_file(&path) {
+            self.cannot_take(&path, &error.to_string());
+            return false;
+        }
+        let words = action.words.join(" ");
+        self.note(&format!("asked by hand: {} {words}", action.verb));
+        true
+    }
+
+    fn cannot_take(&self, path: &Path, why: &str) {
+        self.around.log.warn(format_args!(
+            "{}: cannot take the request {}: {why}",
+            self.id(),
+            path.display()
+        ));
     }
 
     pub(super) fn write_hand(&self, hand: &Hand) -> Result<bool, ReplaceError> {

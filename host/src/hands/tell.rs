@@ -33,6 +33,9 @@ impl Hands {
             return true;
         }
         let hand = self.write_hand(&paper.hand);
+        if hand.is_ok() {
+            self.forget_request(&paper.hand);
+        }
         let status = write(&self.release().status(), &paper.status);
         // What is removed must not come back as a directory with nothing but a memory.
         let run = self.release().run_dir();

@@ -72,8 +72,11 @@ impl History {
         let Some(told) = &state.told else {
             return Some("nothing was told".to_owned());
         };
-        if let Some(action) = &state.action {
-            return Some(format!("nobody has taken the request {}", action.verb));
+        if let Some(asked) = &state.action {
+            return Some(format!(
+                "nobody has taken the request {}",
+                asked.action.verb
+            ));
         }
         (!told.hand.is_idle()).then(|| format!("a request has no end: {:?}", told.hand))
     }

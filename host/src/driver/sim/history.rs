@@ -10,7 +10,7 @@ use podspec::CompiledPod;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use super::super::{Driver, Orders};
+use super::super::{Asked, Driver, Orders};
 use super::machine::Machine;
 use super::random::Faults;
 use crate::plan::tables::pod;
@@ -58,6 +58,8 @@ pub(super) struct History {
     pods: Vec<Arc<CompiledPod>>,
     /// True when a person has asked for something that may hold the pod down to the end.
     may_be_held_down: bool,
+    /// How many requests there were.
+    requests: u32,
 }
 
 impl History {
@@ -84,6 +86,7 @@ impl History {
             away: None,
             pods,
             may_be_held_down: false,
+            requests: 0,
         };
         history.ensure_driver();
         history
@@ -245,10 +248,14 @@ impl History {
         }
     }
 
-    fn put(&self, action: PodAction) {
+    fn put(&mut self, action: PodAction) {
+        self.requests += 1;
         let mut state = self.machine.state();
         state.note(format!("asked {} {:?}", action.verb, action.words));
-        state.action = Some(action);
+        state.action = Some(Asked {
+            action,
+            file: self.requests.to_string(),
+        });
         self.action.notify_one();
     }
 

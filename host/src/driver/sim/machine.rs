@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use hostfiles::PodAction;
 use names::UnitName;
 use podspec::CompiledPod;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::AbortHandle;
 
-use super::super::{Deed, End, Found, Paper, Survivor, Work, World};
+use super::super::{Asked, Deed, End, Found, Paper, Survivor, Work, World};
 use super::disk::{Disk, Name};
 use super::random::{Faults, Random};
 use super::rules;
@@ -59,7 +58,7 @@ pub(super) struct State {
     /// How the last process of each unit ended, known to no driver.
     ends: BTreeMap<UnitName, (Cause, Option<i32>)>,
     pub(super) told: Option<Paper>,
-    pub(super) action: Option<PodAction>,
+    pub(super) action: Option<Asked>,
     pub(super) violation: Option<String>,
     pub(super) trace: VecDeque<String>,
     lines: watch::Sender<String>,
@@ -149,6 +148,11 @@ impl Machine {
             is_written &= !state.is_disk_full;
             if !state.is_disk_full {
                 state.disk.replace(name, &paper);
+                let lies_there = state.action.as_ref();
+                let is_known = lies_there.is_some_and(|asked| paper.hand.has_taken(&asked.file));
+                if name == Name::Hand && is_known {
+                    state.action = None;
+                }
             }
         }
         self.state().told = Some(paper);
@@ -439,8 +443,8 @@ impl World for Machine {
         })
     }
 
-    fn take_action(&self) -> Work<Option<PodAction>> {
-        Box::pin(std::future::ready(self.state().action.take()))
+    fn read_action(&self) -> Work<Option<Asked>> {
+        Box::pin(std::future::ready(self.state().action.clone()))
     }
 
     fn lines(&self) -> watch::Receiver<String> {
