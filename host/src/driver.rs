@@ -233,7 +233,11 @@ impl<W: World> Driver<W> {
 
     fn learn(&mut self, wake: Wake) {
         match wake {
-            Wake::Desired => self.learn_desired(),
+            Wake::Desired => {
+                self.learn_desired();
+                // What a person wanted of a release that was away is forgotten; it may lie there still.
+                self.ask_for_requests();
+            }
             Wake::Surroundings => self.apply(Event::Unheld),
             Wake::OperationDone(outcome) => self.operation_done(outcome),
             Wake::OperationLost => self.operation_lost(),
