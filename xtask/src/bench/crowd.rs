@@ -41,8 +41,9 @@ processes:
 
 /// The pods and the daemon that keeps them.
 pub(super) struct Crowd {
-    cluster: Cluster,
+    /// Ended before its host home is removed, in which it is recorded what has to end with it.
     daemon: Daemon,
+    cluster: Cluster,
 }
 
 impl Crowd {
