@@ -24,14 +24,18 @@ pub(crate) fn read_hand(release: &ReleaseDir) -> Hand {
 }
 
 /// Which file it is that holds the request is read first: another one that takes its place meanwhile is read
-/// once more, not overlooked.
+/// once more, not overlooked. The number of a file that was deleted may be given to the next one within the same
+/// tick of the clock, so the name of the request belongs to it.
 fn read_asked(path: &Path) -> Result<Option<Asked>, ReadError> {
     let Ok(file) = fs::metadata(path) else {
         return Ok(None);
     };
     let action = read_if_present::<PodAction>(path)?;
-    let file = format!("{}-{}-{}", file.ino(), file.mtime(), file.mtime_nsec());
-    Ok(action.map(|action| Asked { action, file }))
+    Ok(action.map(|action| {
+        let (number, id) = (file.ino(), action.id.as_deref().unwrap_or_default());
+        let file = format!("{number}-{}-{}-{id}", file.mtime(), file.mtime_nsec());
+        Asked { action, file }
+    }))
 }
 
 impl Hands {
@@ -106,5 +110,35 @@ impl Hands {
             }),
             removed => Ok(removed.is_ok()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn requests_in_a_file_of_the_same_number_and_time_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pod.action");
+        let asked = |text: &str| {
+            let mut options = fs::File::options();
+            let mut file = options
+                .create(true)
+                .write(true)
+                .truncate(true)
+                .open(&path)
+                .unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            file.set_modified(std::time::UNIX_EPOCH).unwrap();
+            read_asked(&path).unwrap().unwrap().file
+        };
+        let first = asked("stop\nid one\n");
+        assert_eq!(asked("stop\nid one\n"), first);
+        assert_ne!(asked("stop\nid two\n"), first);
+        fs::remove_file(&path).unwrap();
+        assert_eq!(read_asked(&path).unwrap(), None);
     }
 }
