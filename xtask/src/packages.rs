@@ -45,6 +45,60 @@ pub(crate) const RUN: [Package; 2] = [
     },
 ];
 
+/// What the tests of container pods run, for root and for an ordinary user.
+pub(crate) const CONTAINERS: [Package; 10] = [
+    Package {
+        name: "podman",
+        witness: "podman",
+        reason: "container pods are tested with the real one",
+    },
+    Package {
+        name: "runc",
+        witness: "/usr/sbin/runc",
+        reason: "starts the containers of the tests, also where control groups are mixed",
+    },
+    Package {
+        name: "netavark",
+        witness: "/usr/lib/podman/netavark",
+        reason: "gives the containers of root their network",
+    },
+    Package {
+        name: "aardvark-dns",
+        witness: "/usr/lib/podman/aardvark-dns",
+        reason: "answers for the names in networks of containers",
+    },
+    Package {
+        name: "iptables",
+        witness: "/usr/sbin/iptables",
+        reason: "publishes the ports of the containers of root",
+    },
+    Package {
+        name: "catatonit",
+        witness: "catatonit",
+        reason: "holds the network of a podman pod",
+    },
+    Package {
+        name: "uidmap",
+        witness: "newuidmap",
+        reason: "gives the containers of an ordinary user their users",
+    },
+    Package {
+        name: "slirp4netns",
+        witness: "slirp4netns",
+        reason: "gives the containers of an ordinary user their network",
+    },
+    Package {
+        name: "fuse-overlayfs",
+        witness: "fuse-overlayfs",
+        reason: "gives the containers of an ordinary user their file systems",
+    },
+    Package {
+        name: "docker-registry",
+        witness: "docker-registry",
+        reason: "images are pulled from it on loopback",
+    },
+];
+
 /// Installs those that are missing.
 pub(crate) fn install(wanted: &[Package]) -> Result<()> {
     let missing = wanted

@@ -90,7 +90,7 @@ struct Row {
 }
 
 fn run(workspace: &Workspace, suites: &[Suite], soak: Option<&str>) -> Result<()> {
-    packages::install(&packages::RUN)?;
+    packages::install(&[&packages::RUN[..], &packages::CONTAINERS].concat())?;
     let mut rows = Vec::new();
     for suite in suites {
         ui::say(&format!("\n== {}", suite.name()));
