@@ -102,6 +102,9 @@ pub(crate) enum Command {
         #[arg(num_args = 0..)]
         about: Vec<String>,
     },
+    /// Makes sockets in the network namespace of a pod; started by the daemon only
+    #[command(hide = true)]
+    Reach,
     /// Translates a plugin from standard input to standard output; started by the daemon only
     #[command(hide = true)]
     Translate {

@@ -83,6 +83,7 @@ fn run(command: Command, log: Log) -> Result<u8> {
         Command::Shim { .. } => Ok(shim::run().map(|()| 0)?),
         Command::Step { .. } => Ok(step::run().map(|()| 0)?),
         Command::Gate { parent, .. } => Ok(gate::run(parent)),
+        Command::Reach => Ok(simplenetes_reach::serve().map(|()| 0)?),
         Command::Translate { limits } => Ok(translate(&limits)),
         Command::WorkerGate(args) => machine::enter(args).map(|()| 0),
         Command::SystemdUnit { user } => print_unit(user.as_deref()).map(|()| 0),
