@@ -13,6 +13,7 @@ mod looked;
 mod note;
 mod operate;
 mod pipes;
+mod probe;
 mod request;
 mod start;
 mod survivors;
@@ -24,11 +25,10 @@ mod watch;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hostfiles::ReleaseDir;
 use names::{ReleaseId, UnitName};
-use podspec::{Check, CompiledPod};
+use podspec::CompiledPod;
 use tokio::sync::watch as channel;
 
 use crate::driver::{Asked, Deed, End, Found, Paper, Work, World};
@@ -37,7 +37,6 @@ use crate::lock::Role;
 use crate::log::Log;
 use crate::looks::{Looks, Member, Seen};
 use crate::plugins::Kinds;
-use crate::probe;
 use crate::process::ProcessId;
 use crate::publish::Routes;
 use crate::ramdisk::Ramdisks;
@@ -162,48 +161,6 @@ impl Hands {
         record
             .and_then(|record| record.address)
             .unwrap_or_else(|| self.around.address.borrow().ip)
-    }
-
-    async fn run_probe(
-        self,
-        spec: Arc<CompiledPod>,
-        name: UnitName,
-        kind: ProbeKind,
-    ) -> Result<(), ProbeError> {
-        let Some(unit) = spec.unit(&name) else {
-            return Ok(());
-        };
-        let probe = match kind {
-            ProbeKind::Startup => unit
-                .startup_probe
-                .as_ref()
-                .map(|probe| (probe.check.check(), probe.timeout_seconds)),
-            ProbeKind::Readiness => unit
-                .readiness_probe
-                .as_ref()
-                .map(|probe| (Some(probe.check.clone()), probe.timeout_seconds)),
-            ProbeKind::Liveness => unit
-                .liveness_probe
-                .as_ref()
-                .map(|probe| (Some(probe.check.clone()), probe.timeout_seconds)),
-        };
-        let Some((Some(check), timeout_seconds)) = probe else {
-            return Ok(());
-        };
-        let limit = Duration::from_secs(timeout_seconds.into());
-        let bind = self.address_of(&name);
-        let outcome = match check {
-            Check::Tcp(check) => probe::tcp(probe::address(unit, check.port, bind).0, limit).await,
-            Check::Http(check) => {
-                let (address, send_proxy) = probe::address(unit, check.port, bind);
-                probe::http(address, &check, send_proxy, limit).await
-            }
-            Check::Command(argv) => {
-                let cause = format!("{} probe", kind.as_str());
-                return self.execute(&spec, &name, argv, cause, limit).await;
-            }
-        };
-        outcome.map_err(ProbeError::Failed)
     }
 }
 

@@ -1,53 +1,29 @@
 //! Probes that the daemon runs by itself: it connects to a unit, or fetches a page from it.
 
+mod target;
+
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use podspec::{HttpCheck, Unit};
+use podspec::HttpCheck;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+pub use target::Target;
 
 /// So much of an answer is read to find its status.
 const ANSWER_BYTES_MAX: usize = 4_096;
 
-/// Where a unit is reached that knows itself by this port.
-///
-/// A port that is bound to every address is reached at the loopback address; a port that is not
-/// published is assumed to be the process's own.
-#[must_use]
-pub fn address(unit: &Unit, port: u16, bind: IpAddr) -> (SocketAddr, bool) {
-    let exposed = unit
-        .expose
-        .iter()
-        .find(|expose| expose.target_port == Some(port));
-    let host_port = exposed
-        .and_then(|expose| expose.host_port)
-        .map_or(port, names::HostPort::get);
-    let interface = exposed
-        .and_then(|expose| expose.host_interface)
-        .unwrap_or(bind);
-    let reachable = if interface.is_unspecified() {
-        IpAddr::V4(Ipv4Addr::LOCALHOST)
-    } else {
-        interface
-    };
-    (
-        SocketAddr::new(reachable, host_port),
-        exposed.is_some_and(|expose| expose.send_proxy),
-    )
-}
-
-/// Succeeds when the address accepts a connection.
+/// Succeeds when the target accepts a connection.
 ///
 /// # Errors
 /// Why it did not, for people.
-pub async fn tcp(address: SocketAddr, limit: Duration) -> Result<(), String> {
-    within(limit, TcpStream::connect(address))
+pub async fn tcp(target: Target, limit: Duration) -> Result<(), String> {
+    let tried = target.describe(target.address);
+    within(limit, target.connect())
         .await
         .map(drop)
-        .map_err(|error| format!("{address}: {error}"))
+        .map_err(|error| format!("{tried}: {error}"))
 }
 
 /// Succeeds when the page is answered with a status from 200 to 399. A unit that wants the PROXY
@@ -55,18 +31,13 @@ pub async fn tcp(address: SocketAddr, limit: Duration) -> Result<(), String> {
 ///
 /// # Errors
 /// Why it did not, for people.
-pub async fn http(
-    address: SocketAddr,
-    check: &HttpCheck,
-    send_proxy: bool,
-    limit: Duration,
-) -> Result<(), String> {
+pub async fn http(target: Target, check: &HttpCheck, limit: Duration) -> Result<(), String> {
     let path = &check.path;
-    let status = within(limit, fetch(address, path, send_proxy)).await;
-    match status {
+    let tried = target.describe(format_args!("http://{}{path}", target.address));
+    match within(limit, fetch(target, path)).await {
         Ok(200..=399) => Ok(()),
-        Ok(status) => Err(format!("http://{address}{path}: answered {status}")),
-        Err(error) => Err(format!("http://{address}{path}: {error}")),
+        Ok(status) => Err(format!("{tried}: answered {status}")),
+        Err(error) => Err(format!("{tried}: {error}")),
     }
 }
 
@@ -80,8 +51,13 @@ async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -
     timeout(limit, work).await.map_err(late)?
 }
 
-async fn fetch(address: SocketAddr, path: &str, send_proxy: bool) -> io::Result<u16> {
-    let mut stream = TcpStream::connect(address).await?;
+async fn fetch(target: Target, path: &str) -> io::Result<u16> {
+    let Target {
+        address,
+        send_proxy,
+        ..
+    } = target;
+    let mut stream = target.connect().await?;
     let proxy = if send_proxy { "PROXY UNKNOWN\r\n" } else { "" };
     let request = format!(
         "{proxy}GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: simplenetesd\r\nAccept: */*\r\nConnection: close\r\n\r\n"
@@ -142,7 +118,7 @@ mod tests {
             port: 80,
             path: "/health".into(),
         };
-        let (outcome, ()) = tokio::join!(http(address, &page, false, LIMIT), server);
+        let (outcome, ()) = tokio::join!(http(Target::of(address), &page, LIMIT), server);
         let expected = expected.map_err(|end| format!("http://{address}/health: {end}"));
         assert_eq!(outcome, expected);
     }
@@ -159,8 +135,8 @@ mod tests {
     async fn connections() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        assert_eq!(tcp(address, LIMIT).await, Ok(()));
+        assert_eq!(tcp(Target::of(address), LIMIT).await, Ok(()));
         drop(listener);
-        assert!(tcp(address, LIMIT).await.is_err());
+        assert!(tcp(Target::of(address), LIMIT).await.is_err());
     }
 }
