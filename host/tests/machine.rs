@@ -16,6 +16,7 @@ use testkit::wait_until;
 
 use crate::groups::Groups;
 use crate::host::{Host, is_alive, is_running, kill, pid, shell};
+use crate::probes::{apart, server};
 
 /// Only ends a test that has failed already.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -277,6 +278,16 @@ fn a_worker_without_rights_limits_the_units_of_its_owner() {
     let groups = fs::read_to_string(format!("/proc/{unit}/cgroup")).unwrap();
     let own = format!("/simplenetes/user-{BOB}/simplenetes/web-1.0.0-main-");
     assert!(groups.contains(&own), "{groups}");
+}
+
+#[test]
+fn a_worker_without_rights_probes_the_units_of_its_owner_where_they_listen() {
+    let mut machine = Machine::new();
+    let keys = "readinessProbe: {timeoutSeconds: 9, check: {http: {port: 8080, path: /health}}}";
+    let unit = apart("main", "-Urn", keys, &server("127.0.0.1:8080"));
+    let alice = machine.home("alice", ALICE, "", &unit);
+    machine.restart();
+    status(&alice, |status| status.readiness);
 }
 
 #[test]

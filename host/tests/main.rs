@@ -24,6 +24,7 @@ mod mock;
 mod overreach;
 mod plugin_faults;
 mod plugins;
+mod probes;
 mod reach;
 mod refusals;
 mod secrets;
