@@ -233,7 +233,7 @@ pub(crate) fn command(name: impl AsRef<std::ffi::OsStr>) -> Command {
     clippy::disallowed_methods,
     reason = "the input of a test is written before anybody reads it"
 )]
-fn write(path: &Path, text: &str) -> Result<()> {
+pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }

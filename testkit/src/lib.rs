@@ -1,5 +1,6 @@
 //! What the tests of several crates need: a Cluster Project in a temporary folder, our own programs, a
-//! daemon that never outlives its test, golden files, redaction, soak counts and seeds.
+//! daemon, a podman, a registry and a user that never outlive their test, golden files, redaction, soak
+//! counts and seeds.
 //!
 //! For tests and `xtask` only; no shipped crate depends on it. It knows the programs from outside and
 //! no crate of the project from inside, so any crate may use it in its tests.
@@ -10,9 +11,12 @@ mod daemon;
 mod golden;
 mod net;
 mod outcome;
+mod podman;
 mod program;
 mod redact;
+mod registry;
 pub mod soak;
+mod user;
 mod wait;
 
 pub use cluster::Cluster;
@@ -21,6 +25,9 @@ pub use daemon::Daemon;
 pub use golden::check;
 pub use net::{fetch, free_port};
 pub use outcome::Outcome;
+pub use podman::Podman;
 pub use program::program;
 pub use redact::Redactor;
+pub use registry::Registry;
+pub use user::User;
 pub use wait::wait_until;

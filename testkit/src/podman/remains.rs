@@ -1,0 +1,85 @@
+//! What a podman leaves behind when its test is over, and how it is taken away.
+//!
+//! Processes are told by the settings in their environment, which name the folder: no number that was given
+//! to another process, and no container of anybody else, is ever hit.
+
+use std::fs;
+use std::path::Path;
+
+use rustix::mount::{UnmountFlags, unmount};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::Podman;
+use crate::Outcome;
+
+impl Podman {
+    /// The processes that use this podman: its own, and those of ours that outlive a daemon.
+    #[must_use]
+    pub fn processes(&self) -> Vec<i32> {
+        let ours = format!("CONTAINERS_STORAGE_CONF={}/", self.path().display());
+        let is_ours = |pid: i32| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment
+                .split(|byte| *byte == 0)
+                .any(|variable| variable.starts_with(ours.as_bytes()))
+        };
+        numbers().filter(|pid| is_ours(*pid)).collect()
+    }
+
+    /// Ends those of its processes for which `is_meant` holds.
+    fn end(&self, is_meant: impl Fn(i32) -> bool) {
+        for pid in self.processes() {
+            let Some(process) = Pid::from_raw(pid) else {
+                continue;
+            };
+            let Ok(descriptor) = pidfd_open(process, PidfdFlags::empty()) else {
+                continue;
+            };
+            // Looked at again: the number may have been given to another process before it was opened.
+            if is_meant(pid) && self.processes().contains(&pid) {
+                let _ = pidfd_send_signal(&descriptor, Signal::KILL);
+            }
+        }
+    }
+
+    fn remove_all(&self) {
+        for arguments in [
+            &["pod", "rm", "--force", "--all", "--time", "0"][..],
+            &["rm", "--force", "--all", "--time", "0"],
+            &["volume", "rm", "--force", "--all"],
+        ] {
+            // What cannot be removed has its processes ended and its mounts taken away below.
+            let _ = Outcome::of(&mut self.command(arguments));
+        }
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        // Whoever could make another container goes first; conmon knows how a container ended.
+        self.end(|pid| name(pid) != "conmon");
+        self.remove_all();
+        self.end(|_| true);
+        for place in mounts_below(self.path()) {
+            let _ = unmount(&place, UnmountFlags::DETACH);
+        }
+    }
+}
+
+fn name(pid: i32) -> String {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    name.trim_end().to_owned()
+}
+
+pub(crate) fn numbers() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// Those that were mounted last come first.
+fn mounts_below(folder: &Path) -> Vec<String> {
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let places = table.lines().filter_map(|line| line.split(' ').nth(4));
+    let below = places.filter(|place| Path::new(place).starts_with(folder));
+    below.map(str::to_owned).rev().collect()
+}
