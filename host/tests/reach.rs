@@ -13,7 +13,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, listen,
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use simplenetes_reach::{Door, Family, Process, ReachError, SUBCOMMAND, Way};
 use simplenetesd::process::ProcessId;
-use testkit::wait_until;
+use testkit::{Podman, User, wait_until};
 
 use crate::host::{is_alive, kill, stop};
 
@@ -51,8 +51,7 @@ impl Inside {
     }
 
     fn process(&self) -> Process {
-        let ProcessId { pid, start_time } = ProcessId::of(self.child.id()).unwrap();
-        Process { pid, start_time }
+        process_of(self.child.id())
     }
 
     fn way(&self) -> Result<Way, ReachError> {
@@ -72,6 +71,11 @@ impl Drop for Inside {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn process_of(pid: u32) -> Process {
+    let ProcessId { pid, start_time } = ProcessId::of(pid).unwrap();
+    Process { pid, start_time }
 }
 
 fn one(door: &mut Door, family: Family) -> OwnedFd {
@@ -129,8 +133,7 @@ fn sockets_are_made_inside() {
 #[test]
 fn a_neighbour_is_here_and_nobody_is_entered_by_a_number() {
     let mut neighbour = Command::new("sleep").arg("600").spawn().unwrap();
-    let ProcessId { pid, start_time } = ProcessId::of(neighbour.id()).unwrap();
-    let way = Way::to(Process { pid, start_time }, PROGRAM.as_ref(), LIMIT);
+    let way = Way::to(process_of(neighbour.id()), PROGRAM.as_ref(), LIMIT);
     neighbour.kill().unwrap();
     neighbour.wait().unwrap();
     assert!(matches!(way, Ok(Way::Here)), "{way:?}");
@@ -217,21 +220,25 @@ fn open_to_all(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// In a thread of a user without rights, with the program where that user may execute it.
 fn as_nobody<T: Send>(work: impl FnOnce(&Path) -> T + Send) -> T {
+    as_user(NOBODY, NOBODY, work)
+}
+
+/// In a thread of a user without rights, with the program where that user may execute it.
+fn as_user<T: Send>(uid: u32, gid: u32, work: impl FnOnce(&Path) -> T + Send) -> T {
     let folder = tempfile::tempdir().unwrap();
     open_to_all(folder.path());
     let program: PathBuf = folder.path().join("simplenetesd");
     fs::copy(PROGRAM, &program).unwrap();
-    let nobody = || {
+    let without_rights = || {
         use rustix::process::{Gid, Uid};
-        let (uid, gid) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
         set_thread_groups(&[]).unwrap();
         set_thread_res_gid(gid, gid, gid).unwrap();
         set_thread_res_uid(uid, uid, uid).unwrap();
         work(&program)
     };
-    std::thread::scope(|scope| scope.spawn(nobody).join().unwrap())
+    std::thread::scope(|scope| scope.spawn(without_rights).join().unwrap())
 }
 
 #[test]
@@ -274,4 +281,65 @@ fn what_belongs_to_others_is_closed() {
         }
     });
     own.child.kill().unwrap();
+}
+
+const IMAGE: &str = "localhost/test:1";
+
+/// The process of a container in a pod that publishes nothing: it serves pages, and none of them.
+fn container(podman: &Podman, options: &[&str]) -> Process {
+    podman.image(IMAGE, &[]).unwrap();
+    let pod = [&["pod", "create", "--name", "apart"], options].concat();
+    podman.run(&pod).unwrap();
+    let run = ["run", "-d", "--pod", "apart", "--name", "one", IMAGE];
+    let serve = ["httpd", "-f", "-p", "8080", "-h", "/tmp"];
+    podman.run(&[&run[..], &serve].concat()).unwrap();
+    let pid = podman.run(&["inspect", "-f", "{{.State.Pid}}", "one"]);
+    process_of(pid.unwrap().trim().parse().unwrap())
+}
+
+/// Fetches a page from inside.
+fn fetch(way: Result<Way, ReachError>) {
+    let Ok(Way::Inside(mut door)) = way else {
+        panic!("{way:?}");
+    };
+    let address: SocketAddr = "127.0.0.1:8080".parse().unwrap();
+    let dial = || {
+        let stream = TcpStream::from(one(&mut door, Family::V4));
+        stream.set_nonblocking(false)?;
+        // The server may still be starting.
+        Ok(connect(&stream, &address).ok().map(|()| stream))
+    };
+    let mut stream = wait_until("the server", LIMIT, dial).unwrap();
+    stream.write_all(b"GET /none HTTP/1.0\r\n\r\n").unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    assert!(page.starts_with("HTTP/1.1 404"), "{page}");
+}
+
+#[test]
+fn a_container_of_root_is_reached() {
+    let podman = Podman::new().unwrap();
+    let process = container(&podman, &[]);
+    fetch(Way::to(process, PROGRAM.as_ref(), LIMIT));
+    let way = as_nobody(|program| Way::to(process, program, LIMIT));
+    assert!(matches!(way, Ok(Way::Closed)), "{way:?}");
+    podman.run(&["kill", "one"]).unwrap();
+    let way = Way::to(process, PROGRAM.as_ref(), LIMIT);
+    assert!(matches!(way, Err(ReachError::Ended { .. })), "{way:?}");
+}
+
+#[test]
+fn a_container_of_an_ordinary_user_is_reached_by_him_and_by_root() {
+    // The second has a user namespace of its own in that of the user's podman.
+    for options in [&[][..], &["--userns", "keep-id"]] {
+        let user = User::new().unwrap();
+        let podman = Podman::of(&user).unwrap();
+        let process = container(&podman, options);
+        as_user(user.uid(), user.gid(), |program| {
+            fetch(Way::to(process, program, LIMIT));
+        });
+        fetch(Way::to(process, PROGRAM.as_ref(), LIMIT));
+        let way = as_nobody(|program| Way::to(process, program, LIMIT));
+        assert!(matches!(way, Ok(Way::Closed)), "{way:?}");
+    }
 }
