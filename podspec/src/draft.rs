@@ -152,6 +152,12 @@ impl Draft {
         configs.map(|volume| volume.name.clone()).collect()
     }
 
+    /// The name of the pod.
+    #[must_use]
+    pub fn pod_name(&self) -> &PodName {
+        &self.pod.pod
+    }
+
     /// The names of its ramdisks.
     pub fn ramdisks(&self) -> impl Iterator<Item = &str> {
         let is_ramdisk = |volume: &&Volume| matches!(volume.kind, VolumeKind::Ramdisk { .. });

@@ -7,15 +7,17 @@ mod program;
 mod release_files;
 mod resolve;
 mod revisions;
+mod standalone;
+mod told;
+mod units;
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use hostfiles::ClusterVars;
 use names::{HostName, PodName, PodState, ReleaseId};
-use podspec::{Diagnostic, Header};
+use podspec::Header;
 
 use crate::command_error::{CommandError, Kind};
 use crate::config_dirs;
@@ -30,6 +32,8 @@ use crate::project::{Cluster, Host, Selected};
 use crate::ui::Ui;
 use release_files::Resolved;
 use revisions::Revisions;
+pub(crate) use standalone::{Standalone, Wanted};
+use told::Told;
 
 /// What a compile works with.
 pub(crate) struct Compiler<'a> {
@@ -61,10 +65,7 @@ struct Run<'a> {
     vars: ClusterVars,
     ports: Assigner,
     plugins: PluginLoader<'a>,
-    /// Messages that were shown already: most are the same for every host.
-    shown: BTreeSet<String>,
-    /// What was found in the text, as JSON.
-    diagnostics: &'a mut Vec<serde_json::Value>,
+    told: Told<'a>,
 }
 
 /// A compiled pod of one host that is not in its place yet.
@@ -105,16 +106,7 @@ impl<'a> Compiler<'a> {
         )?;
         check_links(&source, &links)?;
         let text = source.pod_yaml()?;
-        let header = match podspec::header(&text) {
-            Ok(header) => header,
-            Err(problems) => {
-                let file = source.shown(cluster, &pod);
-                problems
-                    .iter()
-                    .for_each(|problem| ui.diagnostic(&diagnostics::lines(&file, &text, problem)));
-                return Err(has_mistakes(&pod, problems.len()));
-            }
-        };
+        let header = header_of(&pod, &text, &source.shown(cluster, &pod), ui)?;
         Ok(Self {
             cluster,
             ui,
@@ -155,9 +147,13 @@ impl<'a> Compiler<'a> {
         let mut run = Run {
             vars: self.cluster.vars()?,
             ports: automatic_ports::assigner(self.cluster, &release, &self.text, &missing)?,
-            plugins: PluginLoader::new(self.cluster, self.ui),
-            shown: BTreeSet::new(),
-            diagnostics: &mut outcome.diagnostics,
+            plugins: PluginLoader::new(self.cluster.environment, self.ui),
+            told: Told::new(
+                self.ui,
+                self.source.shown(self.cluster, &self.pod),
+                &self.text,
+                &mut outcome.diagnostics,
+            ),
         };
         self.compile_all(&mut run, &missing)?;
         outcome.compiled = missing;
@@ -206,7 +202,7 @@ impl<'a> Compiler<'a> {
     /// Compiles for one host into a folder that nobody sees yet.
     fn stage(&self, run: &mut Run<'_>, host: &Host) -> Result<StagedRelease, CommandError> {
         let (pod, preprocessed) = self.resolve(run, host)?;
-        self.warn_of_loopback(run, host, &pod);
+        warn_of_loopback(run, host, &pod);
         let folder = Staged::begin(host.dir.release(&self.release()).path().to_owned())?;
         let files = hostfiles::ReleaseDir::new(folder.path());
         config_dirs::copy_into_release(
@@ -226,36 +222,17 @@ impl<'a> Compiler<'a> {
             folder,
         })
     }
+}
 
-    /// Shows what was found in the text, each message once. Gives the number of errors.
-    fn show(&self, run: &mut Run<'_>, found: &[Diagnostic]) -> usize {
-        let file = self.source.shown(self.cluster, &self.pod);
-        for problem in found {
-            let lines = diagnostics::lines(&file, &self.text, problem);
-            if run.shown.insert(lines.join("\n")) {
-                self.ui.diagnostic(&lines);
-                run.diagnostics.push(diagnostics::json(&file, problem));
-            }
-        }
-        found
-            .iter()
-            .filter(|problem| problem.severity == podspec::Severity::Error)
-            .count()
-    }
-
-    /// Warns once for each host.
-    fn warn_of_loopback(&self, run: &mut Run<'_>, host: &Host, pod: &Resolved) {
-        let runtime = match pod {
-            Resolved::Compiled(pod) => pod.runtime.as_str(),
-            Resolved::Program(..) => "",
-        };
-        if let Some(message) = loopback_warning(&host.name, runtime, host.router_ip())
-            && run.shown.insert(message.clone())
-        {
-            self.ui.warning(&message);
-            self.ui
-                .hint("set ROUTERADDRESS in its host.env to an address of the machine's network");
-        }
+/// Warns once for each host.
+fn warn_of_loopback(run: &mut Run<'_>, host: &Host, pod: &Resolved) {
+    let runtime = match pod {
+        Resolved::Compiled(pod) => pod.runtime.as_str(),
+        Resolved::Program(..) => "",
+    };
+    if let Some(message) = loopback_warning(&host.name, runtime, host.router_ip()) {
+        let hint = "set ROUTERADDRESS in its host.env to an address of the machine's network";
+        run.told.warn(&message, hint);
     }
 }
 
@@ -309,6 +286,16 @@ fn check_links(source: &PodSource, links: &[(Host, String)]) -> Result<(), Comma
         .hint("check out the right repository on PODPATH, or correct git.url in the pod's directory of that host")),
         None => Ok(()),
     }
+}
+
+/// The head of a pod.yaml with this name; what is wrong with it is shown.
+fn header_of(pod: &PodName, text: &str, file: &str, ui: &Ui) -> Result<Header, CommandError> {
+    podspec::header(text).map_err(|problems| {
+        problems
+            .iter()
+            .for_each(|problem| ui.diagnostic(&diagnostics::lines(file, text, problem)));
+        has_mistakes(pod, problems.len())
+    })
 }
 
 fn has_mistakes(pod: &PodName, errors: usize) -> CommandError {

@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -29,6 +30,10 @@ pub(crate) struct Environment {
     pub(crate) plugins: Option<PathBuf>,
     /// `XDG_CACHE_HOME`, where translated plugins are kept.
     pub(crate) cache_home: Option<PathBuf>,
+    /// `XDG_CONFIG_HOME`, where a user's own plugins are named.
+    pub(crate) config_home: Option<PathBuf>,
+    /// `PATH`.
+    pub(crate) search_path: OsString,
     /// The directory of this program.
     pub(crate) program_dir: Option<PathBuf>,
     /// When the command began.
@@ -71,11 +76,39 @@ impl Environment {
             pod_path: path("PODPATH"),
             plugins: path("SIMPLENETES_PLUGINS"),
             cache_home: path("XDG_CACHE_HOME"),
+            config_home: path("XDG_CONFIG_HOME"),
+            search_path: variable("PATH").unwrap_or_default(),
             program_dir: std::env::current_exe()
                 .ok()
                 .and_then(|program| Some(program.parent()?.to_owned())),
             now: clock::now(),
         })
+    }
+
+    /// Where the plugins lie that a user has for pods without a cluster.
+    pub(crate) fn user_files(&self) -> Option<PathBuf> {
+        let base = self
+            .config_home
+            .clone()
+            .or_else(|| Some(self.home.as_ref()?.join(".config")))?;
+        Some(base.join("simplenetes"))
+    }
+
+    /// True when `PATH` leads to a program of this name.
+    pub(crate) fn has_program(&self, name: &str) -> bool {
+        std::env::split_paths(&self.search_path).any(|directory| {
+            let meta = fs::metadata(directory.join(name));
+            meta.is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+        })
+    }
+
+    /// The value of any variable of the process, for a command that was told to take them.
+    #[expect(
+        clippy::unused_self,
+        reason = "whoever has no environment has no variables"
+    )]
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
     }
 
     /// Where translated plugins are kept between runs.

@@ -4,6 +4,7 @@
 mod component;
 mod install;
 mod loader;
+mod user;
 
 use std::fs;
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use names::PodName;
+use podspec::Diagnostic;
 
 use crate::ports;
 
@@ -65,6 +66,25 @@ pub(crate) fn undefined(
             _ => None,
         });
     wanted.filter(|name| !is_defined(name)).collect()
+}
+
+/// Explains each finding that names a variable which has no value.
+pub(crate) fn explain_missing(
+    text: &str,
+    found: &[Diagnostic],
+    explain: impl Fn(&str, &mut Diagnostic),
+) -> Vec<Diagnostic> {
+    let used = podspec::variables(text);
+    let mut found = found.to_vec();
+    for problem in &mut found {
+        let named = used
+            .iter()
+            .find(|variable| problem.message.contains(&format!("${{{variable}}}")));
+        if let Some(variable) = named {
+            explain(variable, problem);
+        }
+    }
+    found
 }
 
 #[cfg(test)]

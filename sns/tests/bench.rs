@@ -113,6 +113,13 @@ impl Bench {
         self
     }
 
+    /// Where `sns` and pods look for plugins; nowhere when they should find none.
+    pub(crate) fn plugins(&self) -> PathBuf {
+        // What a test finds must not depend on what lies beside the built program.
+        let nowhere = self.cluster.folder().join("no-plugins");
+        self.plugins.clone().unwrap_or(nowhere)
+    }
+
     pub(crate) fn home_option(&self, host: &str) -> String {
         format!("--dir-home={}", self.cluster.host_home(host).display())
     }
@@ -128,12 +135,7 @@ impl Bench {
         if directory.is_dir() {
             command.current_dir(directory);
         }
-        // What a test finds must not depend on what lies beside the built program.
-        let nowhere = self.cluster.folder().join("no-plugins");
-        command.env(
-            "SIMPLENETES_PLUGINS",
-            self.plugins.as_deref().unwrap_or(&nowhere),
-        );
+        command.env("SIMPLENETES_PLUGINS", self.plugins());
         command.env("USER", "tester");
         Outcome::of(&mut command).unwrap()
     }

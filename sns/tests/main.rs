@@ -20,4 +20,5 @@ mod pod;
 mod pod_compile;
 mod pod_compile_again;
 mod pod_mistakes;
+mod standalone;
 mod status;

@@ -8,6 +8,11 @@ use std::path::Path;
 
 use podspec::{Diagnostic, Draft, FIRST_LINE, Severity};
 
+use super::has_mistakes;
+use super::release_files::Resolved;
+use super::told::Told;
+use crate::command_error::CommandError;
+
 /// Where the file is named in the pod.yaml.
 const PLACE: &str = "executable.file";
 
@@ -35,7 +40,7 @@ impl Problem {
     }
 
     /// At its place in the pod.yaml.
-    pub(super) fn diagnostic(&self, draft: &Draft) -> Diagnostic {
+    fn diagnostic(&self, draft: &Draft) -> Diagnostic {
         draft.diagnostic(
             self.severity,
             PLACE,
@@ -46,7 +51,7 @@ impl Problem {
 }
 
 /// A program makes its ramdisks itself, or goes without: nobody asks it which it has.
-pub(super) fn ramdisks(draft: &Draft) -> Option<Diagnostic> {
+fn ramdisks(draft: &Draft) -> Option<Diagnostic> {
     let names: Vec<&str> = draft.ramdisks().collect();
     (!names.is_empty()).then(|| {
         draft.diagnostic(
@@ -59,6 +64,30 @@ pub(super) fn ramdisks(draft: &Draft) -> Option<Diagnostic> {
             Some("let the program make what it needs".to_owned()),
         )
     })
+}
+
+/// The program as it is, when neither it nor its pod.yaml, which has so many `errors`, is wrong.
+pub(super) fn resolve(
+    found: Option<Result<Program, Problem>>,
+    draft: &Draft,
+    errors: usize,
+    told: &mut Told<'_>,
+) -> Result<Resolved, CommandError> {
+    let problem = match &found {
+        Some(Ok(program)) => program.warning(),
+        Some(Err(problem)) => Some(problem),
+        None => None,
+    };
+    let shown = problem.map(|problem| problem.diagnostic(draft));
+    let shown: Vec<Diagnostic> = shown.into_iter().chain(ramdisks(draft)).collect();
+    let errors = errors + told.show(&shown);
+    match found {
+        Some(Ok(program)) if errors == 0 => {
+            let exposes = draft.exposes().to_vec();
+            Ok(Resolved::Program(program.content, exposes))
+        }
+        _ => Err(has_mistakes(draft.pod_name(), errors)),
+    }
 }
 
 impl Program {
@@ -126,7 +155,7 @@ impl Program {
     }
 
     /// What is not as it should be, and prevents nothing.
-    pub(super) fn warning(&self) -> Option<&Problem> {
+    fn warning(&self) -> Option<&Problem> {
         self.warning.as_ref()
     }
 }

@@ -1,5 +1,9 @@
 //! The files of a release that follow from the compiled pod: `pod`, its port mappings, its ingress rules.
 
+use std::fs;
+use std::io;
+use std::path::Path;
+
 use hostfiles::{
     Format as _, IngressAction, IngressBlock, IngressConf, IngressProtocol, PortMapping,
     PortMappings, ReleaseDir,
@@ -16,27 +20,47 @@ pub(super) enum Resolved {
     Program(Vec<u8>, Vec<Expose>),
 }
 
+impl Resolved {
+    fn exposed(&self) -> Vec<&Expose> {
+        match self {
+            Self::Program(_, exposes) => exposes.iter().collect(),
+            Self::Compiled(pod) => pod.units.iter().flat_map(|unit| &unit.expose).collect(),
+        }
+    }
+}
+
 /// Writes them. Files that would be empty are not made.
 pub(super) fn write(files: &ReleaseDir, resolved: &Resolved) -> Result<(), CommandError> {
-    let exposed: Vec<&Expose> = match resolved {
-        Resolved::Program(program, exposes) => {
+    match resolved {
+        Resolved::Program(program, _) => {
             hostfiles::replace(&files.pod(), program, 0o755)?;
-            exposes.iter().collect()
         }
-        Resolved::Compiled(pod) => {
-            write_pod(files, pod)?;
-            pod.units.iter().flat_map(|unit| &unit.expose).collect()
-        }
-    };
+        Resolved::Compiled(pod) => write_pod(files, pod)?,
+    }
+    let exposed = resolved.exposed();
     let mappings = port_mappings(&exposed);
-    if !mappings.0.is_empty() {
-        hostfiles::replace(&files.portmappings(), mappings.to_text().as_bytes(), 0o644)?;
-    }
+    write_or_remove(
+        &files.portmappings(),
+        &mappings.to_text(),
+        mappings.0.is_empty(),
+    )?;
     let ingress = ingress(&exposed);
-    if !ingress.0.is_empty() {
-        hostfiles::replace(&files.ingress(), ingress.to_text().as_bytes(), 0o644)?;
+    write_or_remove(&files.ingress(), &ingress.to_text(), ingress.0.is_empty())
+}
+
+/// An earlier compile in the same place may have left a file that would be empty now.
+fn write_or_remove(path: &Path, text: &str, is_empty: bool) -> Result<(), CommandError> {
+    if !is_empty {
+        hostfiles::replace(path, text.as_bytes(), 0o644)?;
+        return Ok(());
     }
-    Ok(())
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(CommandError::files(
+            format!("could not remove {}", path.display()),
+            error,
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn write_pod(files: &ReleaseDir, pod: &CompiledPod) -> Result<(), CommandError> {

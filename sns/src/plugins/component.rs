@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use hostfiles::PluginEntry;
 use names::PodVersion;
 use simplenetes_plugin::{Digest, Manifest};
 
@@ -68,6 +69,24 @@ impl Component {
             source,
             bytes,
             manifest,
+        })
+    }
+
+    /// Its entry in a plugins.yaml, with what it wishes for as what it may do.
+    pub(crate) fn as_wished(&self) -> Result<PluginEntry, CommandError> {
+        let grants = serde_json::to_value(&self.manifest.wishes).map_err(|error| {
+            CommandError::new(
+                Kind::Internal,
+                format!("could not write the grants of plugin {}", self.name()),
+            )
+            .caused_by(error)
+        })?;
+        Ok(PluginEntry {
+            name: self.manifest.id.clone(),
+            version: self.manifest.version.clone(),
+            digest: self.digest.to_string(),
+            source: self.source.clone(),
+            grants,
         })
     }
 

@@ -108,20 +108,7 @@ pub(crate) fn grants_of(entry: &PluginEntry) -> Result<Grants, CommandError> {
 }
 
 fn set_entry(plugins: &mut PluginsYaml, component: &Component) -> Result<(), CommandError> {
-    let grants = serde_json::to_value(&component.manifest.wishes).map_err(|error| {
-        CommandError::new(
-            Kind::Internal,
-            format!("could not write the grants of plugin {}", component.name()),
-        )
-        .caused_by(error)
-    })?;
-    let entry = PluginEntry {
-        name: component.manifest.id.clone(),
-        version: component.manifest.version.clone(),
-        digest: component.digest.to_string(),
-        source: component.source.clone(),
-        grants,
-    };
+    let entry = component.as_wished()?;
     match plugins
         .plugins
         .iter_mut()
