@@ -13,6 +13,7 @@ mod looked;
 mod note;
 mod operate;
 mod pipes;
+mod port;
 mod probe;
 mod request;
 mod start;

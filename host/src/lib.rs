@@ -30,6 +30,7 @@ pub mod owner;
 pub mod plan;
 pub mod plugins;
 pub mod pod;
+mod port;
 pub mod probe;
 pub mod process;
 pub mod publish;

@@ -94,7 +94,8 @@ fn name(uid: u32) -> Option<String> {
         .map(|(name, _)| name)
 }
 
-fn describe(uid: u32) -> String {
+/// The user with this number, for people.
+pub(crate) fn describe(uid: u32) -> String {
     match name(uid) {
         Some(name) => format!("user {name}"),
         None => format!("user {uid}"),

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::host::{Host, is_alive, is_running, kill, pid, shell};
+use crate::host::{Host, LIMIT, is_alive, is_running, kill, pid, shell};
 use hostfiles::PodPhase;
 
 const WEB: &str = "web:1.0.0";
@@ -343,12 +343,37 @@ fn a_port_that_another_program_holds_and_all_events_are_told() {
     let keys = format!("expose: [{{targetPort: 80, hostPort: {port}, maxConn: 1}}]");
     host.pod(WEB, "running", &shell("main", &keys, "exit 3"));
     let _daemon = host.daemon();
-    let told =
-        format!("main exited with 3 (host port {port} is in use on 127.0.0.1 by another program)");
+    let me = fs::read_to_string("/proc/self/comm").unwrap();
+    let told = format!(
+        "main exited with 3 (port 127.0.0.1:{port} is taken by {} (process {}))",
+        me.trim(),
+        std::process::id()
+    );
     host.wait(WEB, "the explanation", |status| status.message == told);
     let log = fs::read_to_string(host.release(WEB).log_dir().join("web-1.0.0-stdout.log")).unwrap();
     assert!(
         log.contains(" start main\n") && log.contains(" main ended with 3 "),
         "{log}"
     );
+}
+
+#[test]
+fn a_port_that_another_pod_holds_names_the_pod() {
+    let host = Host::new();
+    let port = testkit::free_port().unwrap();
+    let keys = format!("expose: [{{targetPort: 80, hostPort: {port}, maxConn: 1}}]");
+    let serve = "exec busybox httpd -f -p 127.0.0.1:$SNS_PORT_80 -h /proc/self/cwd";
+    host.pod("first:1.0.0", "running", &shell("server", &keys, serve));
+    let _daemon = host.daemon();
+    let address = ([127, 0, 0, 1], port).into();
+    let listens = || Ok(std::net::TcpStream::connect::<std::net::SocketAddr>(address).ok());
+    testkit::wait_until("the first pod to listen", LIMIT, listens).unwrap();
+    host.pod(WEB, "running", &shell("main", &keys, serve));
+    let told =
+        format!("port 127.0.0.1:{port} is taken by unit server of pod first:1.0.0 (process ");
+    host.wait(WEB, "the other pod", |status| {
+        status.message.contains(&told)
+    });
+    host.state("first:1.0.0", "removed");
+    host.wait(WEB, "the port", is_running);
 }

@@ -43,7 +43,7 @@ impl Hands {
             // No proxy should dial a unit that has been asked to end.
             self.routes.written().await;
         }
-        let done = match &operation {
+        let mut done = match &operation {
             Operation::Start(unit) => self.start(&spec, unit, start_count, state).await,
             Operation::Remove => self.remove(&spec, state).await,
             Operation::Errand(errand) => self.errand(&spec, *errand, state).await,
@@ -53,7 +53,8 @@ impl Hands {
                     .map(|planned| self.deed(&planned))
             }
         };
-        if let Err(trouble) = &done {
+        if let Err(trouble) = &mut done {
+            self.name_holder(&spec, trouble).await;
             let line = format!("{line} failed: {}", trouble.message);
             self.note_beside(line).await;
         }

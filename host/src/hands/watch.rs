@@ -1,7 +1,5 @@
 //! Waiting for the end of a unit: on a descriptor of its shim, without looking again and again.
 
-use std::io::ErrorKind;
-use std::net::TcpListener;
 use std::time::Duration;
 
 use names::UnitName;
@@ -40,11 +38,10 @@ impl Hands {
             Some(exit) => End {
                 code: exit.code,
                 is_elsewhere: self.is_elsewhere(exit.code),
-                why: exit.reason.or_else(|| {
-                    (exit.code != Some(0))
-                        .then(|| self.port_in_use(&unit))
-                        .flatten()
-                }),
+                why: match exit.reason {
+                    None if exit.code != Some(0) => self.port_taken_from(&unit).await,
+                    reason => reason,
+                },
             },
             None => {
                 if let Some(record) = &record {
@@ -93,18 +90,6 @@ impl Hands {
     fn exposes(&self, unit: &UnitName) -> bool {
         let spec = read_pod(self.id(), &self.release().run_dir().join("pod"));
         spec.is_ok_and(|spec| spec.unit(unit).is_some_and(|unit| !unit.expose.is_empty()))
-    }
-
-    /// The host port of the unit that another program holds: nothing of the unit is left that could.
-    fn port_in_use(&self, unit: &UnitName) -> Option<String> {
-        let spec = read_pod(self.id(), &self.release().run_dir().join("pod")).ok()?;
-        let address = self.address_of(unit);
-        spec.unit(unit)?.expose.iter().find_map(|expose| {
-            let (ip, port) = (expose.host_interface.unwrap_or(address), expose.host_port?);
-            let tried = TcpListener::bind((ip, port.get()));
-            let is_taken = tried.is_err_and(|error| error.kind() == ErrorKind::AddrInUse);
-            is_taken.then(|| format!("host port {port} is in use on {ip} by another program"))
-        })
     }
 }
 
