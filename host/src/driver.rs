@@ -40,7 +40,7 @@ use crate::scan::DesiredRelease;
 use crate::system::Clock;
 
 pub use memory::{Memory, UnitMemory};
-pub(crate) use status::{mounts, ports};
+pub(crate) use status::{mounts, network, ports};
 pub use wake::Wake;
 pub use world::{Asked, Deed, End, Found, Paper, Survivor, Work, World};
 

@@ -82,7 +82,7 @@ fn a_pod_answers_before_during_and_after_its_run() {
     assert_eq!(ask(&host, &["logs", "nobody"]).0, 1);
     assert_eq!(
         ask(&host, &["logs", "-p", "-d", "name"]),
-        (0, "web start main\n".into())
+        (0, "<pod> start main\n".into())
     );
     daemon.stop().unwrap();
     assert_eq!(ask(&host, &["ps"]).1, "pod: web-1.0.0\nstatus: unknown\n");

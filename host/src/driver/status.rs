@@ -182,7 +182,7 @@ fn unit_status(
         restart: unit.restart.to_string(),
         mounts: mounts(spec, unit),
         ports: ports(unit),
-        network: text("network"),
+        network: network(unit).to_owned(),
         start_count: life.start_count.saturating_sub(life.counted_from),
         status: word(life.phase).to_owned(),
         pid: None,
@@ -235,4 +235,11 @@ pub(crate) fn ports(unit: &Unit) -> String {
         ))
     });
     texts.collect::<Vec<_>>().join(" ")
+}
+
+/// The network that the unit lives in when it is not its pod's own.
+pub(crate) fn network(unit: &Unit) -> &str {
+    let of_host = unit.spec.get("hostNetwork") == Some(&serde_json::Value::Bool(true));
+    let named = unit.spec.get("network").and_then(serde_json::Value::as_str);
+    named.unwrap_or(if of_host { "host" } else { "" })
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use names::UnitName;
 
-use super::logs::{Line, LogsArgs, parse, write_line};
+use super::logs::{Line, LogsArgs, POD, parse, write_line};
 use super::{PodError, PodFile};
 
 /// One stream that is followed.
@@ -39,17 +39,10 @@ impl PodFile {
         args: &'a LogsArgs,
         now_s: u64,
     ) -> Result<(Vec<u8>, Follow<'a>), PodError> {
-        let mut tails = Vec::new();
-        for unit in self.units(args)? {
-            tails.extend(
-                args.stream
-                    .iter()
-                    .map(|stream| self.tail(Some(unit), stream)),
-            );
-        }
-        if args.daemon_process {
-            tails.push(self.tail(None, "stdout"));
-        }
+        let streams = self.streams(args)?.into_iter();
+        let mut tails: Vec<Tail<'_>> = streams
+            .map(|(unit, stream)| self.tail(unit, stream))
+            .collect();
         // What is there counts as seen; what is written between the two looks comes with the next.
         for tail in &mut tails {
             tail.read();
@@ -67,7 +60,7 @@ impl PodFile {
     fn tail<'a>(&'a self, unit: Option<&'a UnitName>, stream: &'a str) -> Tail<'a> {
         Tail {
             path: self.release.log_dir().join(self.log_name(unit, stream)),
-            unit: unit.map_or(self.pod.pod.as_str(), UnitName::as_str),
+            unit: unit.map_or(POD, UnitName::as_str),
             stream,
             file: None,
             partial: Vec::new(),
@@ -181,5 +174,47 @@ mod tests {
         add("102 0 new\n");
         assert_eq!(news(), "new\n");
         assert_eq!(news(), "");
+    }
+
+    #[test]
+    fn the_same_streams_and_details_are_followed_as_shown() {
+        #[track_caller]
+        fn check(change: impl FnOnce(&mut LogsArgs), expected: &str) {
+            let folder = tempfile::tempdir().unwrap();
+            let put = |path: &str, text: &str| {
+                hostfiles::replace(&folder.path().join(path), text.as_bytes(), 0o755).unwrap();
+            };
+            let pod = "format: 1\npod: web\npodVersion: 1.0.0\nruntime: native\nunits: [{name: main}, {name: side}]\n";
+            put("pod", &format!("{}\n{pod}", podspec::FIRST_LINE));
+            fs::create_dir(folder.path().join("log")).unwrap();
+            let pod = PodFile::open(folder.path().join("pod")).unwrap();
+            let mut args = LogsArgs {
+                stream: vec!["stdout".into(), "stderr".into()],
+                details: vec!["name".into()],
+                ..LogsArgs::default()
+            };
+            change(&mut args);
+            let (shown, mut follow) = pod.follow(&args, 110).unwrap();
+            assert_eq!(shown, b"");
+            put("log/main-web-1.0.0-stdout.log", "100 0 a\n");
+            put("log/main-web-1.0.0-stderr.log", "101 0 b\n");
+            put("log/side-web-1.0.0-stdout.log", "99 0 c\n");
+            put("log/web-1.0.0-stdout.log", "102 0 d\n");
+            let news = String::from_utf8(follow.news(110)).unwrap();
+            assert_eq!(news.lines().collect::<Vec<_>>().join(","), expected);
+        }
+        check(|_| {}, "side c,main a,main b,<pod> d");
+        check(|args| args.units = vec!["main".into()], "main a,main b");
+        check(|args| args.daemon_process = true, "<pod> d");
+        check(|args| args.stream = vec!["stderr".into()], "main b");
+        let details = || vec!["age".into(), "stream".into()];
+        let units = || vec!["side".into()];
+        check(
+            |args| {
+                args.details = details();
+                args.units = units();
+            },
+            "11s stdout c",
+        );
     }
 }

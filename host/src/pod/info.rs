@@ -6,7 +6,7 @@ use podspec::{Unit, VolumeKind};
 use serde_json::json;
 
 use super::PodFile;
-use crate::driver::{mounts, ports};
+use crate::driver::{mounts, network, ports};
 
 impl PodFile {
     /// What the pod consists of.
@@ -88,7 +88,7 @@ impl PodFile {
         line(text, "      restart", &unit.restart.to_string())?;
         line(text, "      mounts", &mounts(pod, unit))?;
         line(text, "      ports", &ports(unit))?;
-        line(text, "      network", own("network"))
+        line(text, "      network", network(unit))
     }
 }
 
@@ -102,4 +102,71 @@ fn joined<T: fmt::Display>(values: impl Iterator<Item = T>) -> String {
         .map(|value| value.to_string())
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POD: &str = "\
+format: 1
+pod: shop
+podVersion: 1.0.0
+runtime: podman
+labels: {tier: front}
+volumes:
+- {name: conf, type: config}
+- {name: data, type: volume, shared: pod}
+- {name: src, type: host, bind: /srv/src}
+- {name: tmp, type: ramdisk, sizeMib: 10}
+units:
+- name: web
+  restart: on-failure
+  mounts:
+  - {volume: conf, dest: /etc/web}
+  - {volume: data, dest: /data}
+  - {volume: src, dest: /src}
+  - {volume: tmp, dest: /tmp}
+  expose:
+  - {targetPort: 80, hostPort: 8080, hostInterface: 127.0.0.1, maxConn: 1}
+  - {targetPort: 81, hostPort: 8081, maxConn: 1}
+  spec: {image: 'registry.example:5000/web:1.0.0'}
+- name: watch
+  spec: {image: watch, hostNetwork: true}
+";
+
+    #[test]
+    fn a_pod_of_containers() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pod");
+        let text = format!("{}\n{POD}", podspec::FIRST_LINE);
+        hostfiles::replace(&path, text.as_bytes(), 0o755).unwrap();
+        let expected = "\
+pod: shop-1.0.0
+podVersion: 1.0.0
+runtime: podman
+hostPorts: 8080 8081
+labels: tier=front
+volumes: data
+ramdisks: tmp:10M
+containers:
+    - name: web
+      container: web-shop-1.0.0
+      image: registry.example:5000/web:1.0.0
+      configs: conf
+      restart: on-failure
+      mounts: ./config/conf:/etc/web data:/data /srv/src:/src ./ramdisk/tmp:/tmp
+      ports: 127.0.0.1:8080:80 8081:81
+      network:
+    - name: watch
+      container: watch-shop-1.0.0
+      image: watch
+      configs:
+      restart: never
+      mounts:
+      ports:
+      network: host
+";
+        assert_eq!(PodFile::open(path).unwrap().info(), expected);
+    }
 }

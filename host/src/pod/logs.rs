@@ -8,12 +8,17 @@ use names::UnitName;
 
 use super::{PodError, PodFile};
 
+/// What units have to write to.
+const STREAMS: [&str; 2] = ["stdout", "stderr"];
+/// The name under which the pod's own log is shown; no unit can be called so.
+pub(super) const POD: &str = "<pod>";
+
 /// Which lines are shown, and how.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct LogsArgs {
-    /// Only these units; all when none is named
+    /// Only these units; all and the pod's own log, shown as `<pod>`, when none is named
     pub units: Vec<String>,
-    /// Show the log of the pod itself: what was done to it; without units only that
+    /// Show the pod's own log: what was done to it; without units only that
     #[arg(short = 'p', long)]
     pub daemon_process: bool,
     /// Go on with what is written from now on, until Ctrl-C
@@ -38,7 +43,7 @@ pub struct LogsArgs {
     )]
     pub limit: i64,
     /// Show these streams
-    #[arg(short, long, value_delimiter = ',', default_values = ["stdout", "stderr"], value_parser = ["stdout", "stderr"])]
+    #[arg(short, long, value_delimiter = ',', default_values = STREAMS, value_parser = STREAMS)]
     pub stream: Vec<String>,
     /// Show this before each line
     #[arg(short, long, value_delimiter = ',', default_values = ["ts", "name"], value_parser = ["ts", "age", "name", "stream", "none"])]
@@ -70,13 +75,8 @@ impl PodFile {
         counts: impl Fn(&Line<'_>) -> bool,
     ) -> Result<Vec<u8>, PodError> {
         let mut lines = Vec::new();
-        for unit in self.units(args)? {
-            for stream in &args.stream {
-                self.read_stream(Some(unit), stream, &mut lines);
-            }
-        }
-        if args.daemon_process {
-            self.read_stream(None, "stdout", &mut lines);
+        for (unit, stream) in self.streams(args)? {
+            self.read_stream(unit, stream, &mut lines);
         }
         let since = match u64::try_from(args.timestamp) {
             Ok(since) => since,
@@ -99,15 +99,31 @@ impl PodFile {
         Ok(out)
     }
 
-    pub(super) fn units(&self, args: &LogsArgs) -> Result<Vec<&UnitName>, PodError> {
-        let all = || self.pod.units.iter().map(|unit| &unit.name);
-        if args.units.is_empty() {
-            return Ok(all().filter(|_| !args.daemon_process).collect());
+    /// The streams that are wanted; one without a unit is the pod's own.
+    pub(super) fn streams<'a>(
+        &'a self,
+        args: &'a LogsArgs,
+    ) -> Result<Vec<(Option<&'a UnitName>, &'a str)>, PodError> {
+        let mut units: Vec<Option<&UnitName>> = Vec::new();
+        for name in &args.units {
+            let unit = Some(self.unit(Some(name))?);
+            // A name that is said twice does not make two lines of one.
+            if !units.contains(&unit) {
+                units.push(unit);
+            }
         }
-        args.units
-            .iter()
-            .map(|name| self.unit(Some(name)))
-            .collect()
+        if args.units.is_empty() && !args.daemon_process {
+            units.extend(self.pod.units.iter().map(|unit| Some(&unit.name)));
+        }
+        if args.units.is_empty() || args.daemon_process {
+            units.push(None);
+        }
+        let wanted = |stream: &&str| args.stream.iter().any(|wanted| wanted == stream);
+        let streams: Vec<&str> = STREAMS.into_iter().filter(wanted).collect();
+        let pairs = units
+            .into_iter()
+            .flat_map(|unit| streams.iter().map(move |stream| (unit, *stream)));
+        Ok(pairs.collect())
     }
 
     /// The name of the log file of a unit, or of the pod itself.
@@ -116,7 +132,7 @@ impl PodFile {
         unit.map_or_else(|| own.clone(), |unit| format!("{unit}-{own}"))
     }
 
-    /// The log of a unit, or of the pod itself, which goes by the name of the pod.
+    /// The log of a unit, or of the pod itself.
     fn read_stream<'a>(
         &'a self,
         unit: Option<&'a UnitName>,
@@ -124,7 +140,7 @@ impl PodFile {
         lines: &mut Vec<Line<'a>>,
     ) {
         let name = self.log_name(unit, stream);
-        let unit = unit.map_or(self.pod.pod.as_str(), UnitName::as_str);
+        let unit = unit.map_or(POD, UnitName::as_str);
         for file in files(&self.release.log_dir(), &name) {
             let Ok(content) = fs::read(file) else {
                 continue;
@@ -219,6 +235,9 @@ mod tests {
             ("main-web-1.0.0-stderr.log", "101 0 c\n"),
             ("side-web-1.0.0-stdout.log", "101 1 d d\n"),
             ("main-web-1.0.0-stdout.log.tmp", "100 0 foreign\n"),
+            ("web-1.0.0-stdout.log", "103 0 p\n"),
+            ("web-1.0.0-stdout.log.85", "81 0 q\n"),
+            ("web-1.0.0-stderr.log", "104 0 r\n"),
         ]);
         let all = || vec!["stdout".to_owned(), "stderr".to_owned()];
         let mut args = LogsArgs {
@@ -232,21 +251,87 @@ mod tests {
     }
 
     #[test]
-    fn streams_are_merged_cut_and_described() {
-        check(|_| {}, "old,a,b,c,d d,e");
-        check(|args| args.limit = 2, "old,a");
-        check(|args| args.limit = -2, "d d,e");
-        check(|args| args.limit = -20, "old,a,b,c,d d,e");
-        check(|args| args.timestamp = 101, "c,d d,e");
-        check(|args| args.timestamp = -9, "c,d d,e");
-        check(|args| args.stream = vec!["stderr".into()], "c");
+    fn units_and_the_log_of_the_pod() {
+        check(|_| {}, "old,q,a,b,c,d d,e,p,r");
         check(|args| args.units = vec!["side".into()], "d d");
         check(
+            |args| args.units = vec!["side".into(), "main".into(), "side".into()],
+            "old,a,b,c,d d,e",
+        );
+        check(|args| args.daemon_process = true, "q,p,r");
+        check(
             |args| {
-                args.limit = -1;
-                args.details = ["ts", "age", "name", "stream"].map(str::to_owned).to_vec();
+                args.daemon_process = true;
+                args.units = vec!["side".into()];
             },
-            "102 8s main stdout e",
+            "q,d d,p,r",
+        );
+    }
+
+    #[test]
+    fn since_a_time_or_so_long_ago() {
+        check(|args| args.timestamp = 102, "e,p,r");
+        check(|args| args.timestamp = -9, "c,d d,e,p,r");
+        check(|args| args.timestamp = -30, "old,q,a,b,c,d d,e,p,r");
+        check(|args| args.timestamp = -1_000, "old,q,a,b,c,d d,e,p,r");
+        check(|args| args.timestamp = 200, "");
+        check(|args| args.timestamp = i64::MIN, "old,q,a,b,c,d d,e,p,r");
+    }
+
+    #[test]
+    fn the_first_or_the_last_lines_of_all() {
+        check(|args| args.limit = 2, "old,q");
+        check(|args| args.limit = -2, "p,r");
+        check(|args| args.limit = 20, "old,q,a,b,c,d d,e,p,r");
+        check(|args| args.limit = -20, "old,q,a,b,c,d d,e,p,r");
+        check(|args| args.limit = i64::MIN, "old,q,a,b,c,d d,e,p,r");
+    }
+
+    #[test]
+    fn streams() {
+        check(|args| args.stream = vec!["stderr".into()], "c,r");
+        check(
+            |args| args.stream = vec!["stdout".into()],
+            "old,q,a,b,d d,e,p",
+        );
+        let twice = || vec!["stderr".into(), "stderr".into()];
+        check(|args| args.stream = twice(), "c,r");
+    }
+
+    #[test]
+    fn what_stands_before_a_line() {
+        #[track_caller]
+        fn described(details: &[&str], expected: &str) {
+            let details = details.iter().map(|word| (*word).to_owned()).collect();
+            check(|args| (args.limit, args.details) = (2, details), expected);
+        }
+        described(&["none"], "old,q");
+        described(&["ts"], "80 old,81 q");
+        described(&["age"], "30s old,29s q");
+        described(&["name"], "main old,<pod> q");
+        described(&["stream"], "stdout old,stdout q");
+        described(&["ts", "name"], "80 main old,81 <pod> q");
+        described(
+            &["stream", "age", "name", "ts"],
+            "stdout 30s main 80 old,stdout 29s <pod> 81 q",
+        );
+    }
+
+    #[test]
+    fn filters_narrow_one_another() {
+        check(
+            |args| {
+                (args.timestamp, args.limit) = (-9, 2);
+                args.stream = vec!["stdout".into()];
+            },
+            "d d,e",
+        );
+        check(
+            |args| {
+                (args.timestamp, args.limit) = (81, -1);
+                (args.units, args.details) = (vec!["main".into()], vec!["name".into()]);
+            },
+            "main e",
         );
     }
 

@@ -52,13 +52,13 @@ pub(crate) struct SignalArgs {
 #[command(after_help = "\
 Examples:
   sns pod shell web@laptop
-  sns pod shell web@laptop -u main -- 'ls -l | wc -l'")]
+  sns pod shell web@laptop -c main -- 'ls -l | wc -l'")]
 pub(crate) struct ShellArgs {
     /// The pod; the version is the latest unless named
     #[arg(value_name = "POD[:VERSION][@HOST]")]
     pod: Designation,
     /// The unit; the last one of the pod unless named
-    #[arg(short, long, visible_alias = "container")]
+    #[arg(short, long, visible_alias = "container", visible_short_alias = 'c')]
     unit: Option<String>,
     /// Use bash instead of sh
     #[arg(short, long)]
@@ -72,13 +72,13 @@ pub(crate) struct ShellArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  sns pod exec web@laptop -u main -- env")]
+  sns pod exec web@laptop -c main -- env")]
 pub(crate) struct ExecArgs {
     /// The pod; the version is the latest unless named
     #[arg(value_name = "POD[:VERSION][@HOST]")]
     pod: Designation,
     /// The unit; the last one of the pod unless named
-    #[arg(short, long, visible_alias = "container")]
+    #[arg(short, long, visible_alias = "container", visible_short_alias = 'c')]
     unit: Option<String>,
     /// The command and its arguments
     #[arg(last = true, required = true)]

@@ -159,6 +159,9 @@ fn unit_lines(pod: &CompiledPod, unit: &Unit) -> Vec<String> {
     ));
     more(key("ports", ports));
     more(key("clusterPorts", clusters));
+    if unit.spec.get("hostNetwork") == Some(&Value::Bool(true)) {
+        more("network: host".to_owned());
+    }
     lines
 }
 
