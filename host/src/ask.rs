@@ -153,11 +153,12 @@ pub async fn ask(
     followed.unwrap_or(Err(AskError::Late(limit, last)))
 }
 
-/// Removes the ramdisks of a pod that nobody drives.
+/// Removes the ramdisks of a pod that nobody drives. `runtime` is the directory of the user
+/// (`XDG_RUNTIME_DIR`).
 ///
 /// # Errors
 /// Somebody drives it, or the file system refuses.
-pub async fn remove_ramdisks(file: &Path) -> Result<(), AskError> {
+pub async fn remove_ramdisks(file: &Path, runtime: Option<PathBuf>) -> Result<(), AskError> {
     let place = Place::of(file).map_err(|error| AskError::Pod(file.to_owned(), error))?;
     if let Some(holder) = ReleaseLock::holder(&place.release) {
         let pid = holder.process.pid;
@@ -165,7 +166,10 @@ pub async fn remove_ramdisks(file: &Path) -> Result<(), AskError> {
             "process {pid} drives the pod: `rm` removes its ramdisks"
         )));
     }
-    let ramdisks = place.home.as_ref().map_or(Ramdisks::Plain, Ramdisks::own);
+    let ramdisks = match &place.home {
+        Some(home) => Ramdisks::own(home, runtime),
+        None => Ramdisks::Plain(runtime),
+    };
     let removed = ramdisks.remove_all(&place.release, &place.id).await;
     removed.map_err(|error| AskError::File("remove the ramdisks", error))
 }

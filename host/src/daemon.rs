@@ -35,7 +35,7 @@ use crate::watch::{Changes, Watch};
 use fleet::Fleet;
 use loading::Loading;
 use reading::undisturbed;
-pub use settings::Settings;
+pub use settings::{Settings, runtime_directory};
 
 /// Drivers that are in the middle of an operation get so long to finish it when the daemon ends.
 const END_MAX: Duration = Duration::from_secs(70);
@@ -107,8 +107,9 @@ impl Daemon {
             owner: home.owner.to_string(),
             ramdisks: match &settings.ramdisks {
                 Some(ramdisks) => ramdisks.clone(),
-                None => Ramdisks::own(&home.files),
+                None => Ramdisks::own(&home.files, settings.runtime_directory.clone()),
             },
+            key: home.files.age_key(),
             log,
             role: Role::Daemon,
             turns: Turns::default(),

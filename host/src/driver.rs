@@ -12,6 +12,7 @@
 mod adopt;
 mod asked;
 mod memory;
+mod reveal;
 mod seen;
 mod status;
 mod wake;
@@ -84,6 +85,7 @@ pub struct Driver<W> {
     looks_for_requests: usize,
     /// The configs as the units know them.
     configs: BTreeMap<VolumeName, String>,
+    encrypted: reveal::Encrypted,
     memory: Memory,
     /// What the steps of operations write last.
     lines: watch::Receiver<String>,
@@ -121,6 +123,7 @@ impl<W: World> Driver<W> {
             was_asked: false,
             looks_for_requests: 0,
             configs: BTreeMap::new(),
+            encrypted: reveal::Encrypted::default(),
             memory: Memory::default(),
             told: None,
             doubt: None,
@@ -216,7 +219,8 @@ impl<W: World> Driver<W> {
         self.ask_for_look();
     }
 
-    fn learn_configs(&mut self, configs: BTreeMap<VolumeName, String>) {
+    /// What the configs are known by now: where that has changed, their users are told.
+    fn learn_marks(&mut self, configs: BTreeMap<VolumeName, String>) {
         let changed = configs
             .iter()
             .filter(|(name, checksum)| {
@@ -268,6 +272,8 @@ impl<W: World> Driver<W> {
                 self.progress = self.life.operation.as_ref().map(|_| line);
             }
             Wake::Seen => self.take_seen(),
+            Wake::Revealed(outcome) => self.revealed(outcome.map(|outcome| *outcome)),
+            Wake::RevealAgain => self.reveal_again(),
             Wake::Action => self.ask_for_requests(),
             Wake::Asked(action) => self.take_request(action.as_deref()),
             Wake::Look => self.doubt_after(wake::LOOK_AFTER_MS),

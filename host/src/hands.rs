@@ -25,6 +25,7 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use hostfiles::ReleaseDir;
@@ -32,6 +33,7 @@ use names::{ReleaseId, UnitName};
 use podspec::CompiledPod;
 use tokio::sync::watch as channel;
 
+use crate::decrypt::{Decryption, Marks};
 use crate::driver::{Asked, Deed, End, Found, Paper, Work, World};
 use crate::life::{Operation, ProbeError, ProbeKind, Trouble};
 use crate::lock::Role;
@@ -77,6 +79,8 @@ pub struct Surroundings {
     pub owner: String,
     /// Where ramdisks come from.
     pub ramdisks: Ramdisks,
+    /// The private keys that open encrypted configs.
+    pub key: PathBuf,
     /// Where the daemon says what it does.
     pub log: Log,
     /// As what releases are driven here.
@@ -110,6 +114,7 @@ pub struct Hands {
     around: Surroundings,
     routes: Routes,
     truth: Truth,
+    decryption: Decryption,
     /// Where the driver hears what a look brought.
     seen: Arc<channel::Sender<Seen>>,
 }
@@ -118,8 +123,11 @@ impl Hands {
     /// The hands on the release of this runner.
     #[must_use]
     pub fn new(runner: StepRunner, around: Surroundings, routes: Routes) -> Self {
+        let (key, ramdisks) = (around.key.clone(), around.ramdisks.clone());
+        let (release, id) = (runner.release.clone(), runner.id.clone());
         Self {
-            truth: Truth::new(runner.release.clone()),
+            truth: Truth::new(release.clone()),
+            decryption: Decryption::new(key, ramdisks, release, id),
             runner,
             around,
             routes,
@@ -182,6 +190,10 @@ impl World for Hands {
             self.clone()
                 .do_operation(spec, operation, start_count, state),
         )
+    }
+
+    fn reveal(&self, spec: Arc<CompiledPod>) -> Work<Option<Result<Marks, String>>> {
+        Box::pin(self.decryption.reveal_again(spec))
     }
 
     fn read_action(&self) -> Work<Option<Asked>> {

@@ -134,8 +134,13 @@ pub(crate) async fn hands(
         address: channel::channel(interface.map_or_else(|| address(place), OwnAddress::given)).1,
         owner: place.owner.to_string(),
         ramdisks: match &place.home {
-            Some(home) => Ramdisks::own(home),
-            None => Ramdisks::Plain,
+            Some(home) => Ramdisks::own(home, settings.runtime_directory.clone()),
+            None => Ramdisks::Plain(settings.runtime_directory.clone()),
+        },
+        // A pod that lies on no host is its user's, and so are its secrets.
+        key: match &place.home {
+            Some(home) => home.age_key(),
+            None => HostHome::new(&settings.user_files).age_key(),
         },
         log,
         role: Role::Keep,

@@ -13,6 +13,7 @@ pub mod ask;
 pub mod attach;
 pub mod cgroup;
 pub mod daemon;
+pub mod decrypt;
 mod descendants;
 pub mod driver;
 pub mod foreign;

@@ -3,11 +3,12 @@
 //! Only root can mount one. The daemon of a host home asks for it (`client`) in one line (`request`); who
 //! is root opens the directory step by step without following a link (`place`), counts what the owner has
 //! already (`table`) and mounts (`keeper`). The directories themselves are made and removed without root
-//! (`directories`). None of these reads a pod: a size and two names are all they know.
+//! (`directories`). Where nobody can mount, what must not lie on a disk finds memory elsewhere (`memory`). None of these reads a pod: a size and two names are all they know.
 
 mod client;
 mod directories;
 mod keeper;
+mod memory;
 mod place;
 mod request;
 mod serve;

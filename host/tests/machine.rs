@@ -1,6 +1,8 @@
 //! The daemon of the machine: several owners, real processes that run as them, and every process of the
 //! daemon killed in turn. It needs root.
 
+mod encrypted;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::os::unix::net::UnixDatagram;

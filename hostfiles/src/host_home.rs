@@ -76,6 +76,13 @@ impl HostHome {
         self.0.join("secrets")
     }
 
+    /// The private keys of the host, which open its encrypted configs: an identity file of age. Read by the daemon
+    /// alone, and by `sns` where it makes them; no sync carries it.
+    #[must_use]
+    pub fn age_key(&self) -> PathBuf {
+        self.0.join("age-key.txt")
+    }
+
     /// The directory in which a sync keeps its lock, its stage and its journal.
     #[must_use]
     pub fn sync_dir(&self) -> PathBuf {

@@ -56,6 +56,12 @@ impl Project {
         self.0.join("cluster-vars.env")
     }
 
+    /// The public keys of those who may change secrets: a recipients file of age.
+    #[must_use]
+    pub fn operators(&self) -> PathBuf {
+        self.0.join("operators.txt")
+    }
+
     /// What was done to the cluster, one line each.
     #[must_use]
     pub fn log(&self) -> PathBuf {
@@ -136,6 +142,12 @@ impl HostDir {
     #[must_use]
     pub fn plugins_yaml(&self) -> PathBuf {
         self.0.join("plugins.yaml")
+    }
+
+    /// The public key of the host: a recipients file of age with one line.
+    #[must_use]
+    pub fn age_recipient(&self) -> PathBuf {
+        self.0.join("age-recipient.txt")
     }
 
     /// The directory of the pods.

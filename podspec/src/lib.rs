@@ -8,6 +8,7 @@
 mod compiled;
 mod diagnostic;
 mod draft;
+mod encrypted;
 mod header;
 mod preprocess;
 mod program;
@@ -25,6 +26,7 @@ pub use compiled::{
 };
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use draft::{Draft, parse};
+pub use encrypted::encrypted_configs;
 pub use header::{Header, header, similar_kind};
 pub use preprocess::{Preprocessed, preprocess, variables};
 pub use program::begins_as_program;

@@ -200,6 +200,26 @@ mod tests {
         }
     }
 
+    /// What age 1.1.1 has written for this key, which nobody uses.
+    const OTHERS: &str = "\
+-----BEGIN AGE ENCRYPTED FILE-----
+YWdlLWVuY3J5cHRpb24ub3JnL3YxCi0+IFgyNTUxOSAwcmxoOERGWjlrVkJSbnhH
+YTlOOWZIaHpQZGJrSS9Vb3I0OTZ3TlplTkhrClZHUW5WcDgxclg1c3o2NkNWa0Z0
+M2RVRitFU2tzR2J5VnFoc3JkTzBlYkEKLS0tIGl4U2hweGswZ09RUVR6L1k5aFJz
+cGpmV1ZxR2l4LzN0b093dEIrUjdaYW8Kyy+iEHGD4LrTcTO1S2lHGP7kWH3pV0D2
+pdXdIl2qrZm9wlLzTsfxEVCRxk6mTg==
+-----END AGE ENCRYPTED FILE-----
+";
+    const KEY: &str = "AGE-SECRET-KEY-17H6ZYJEFF8L97FGW3HRGXUCECG6HCDPDYXTVTYPTVRJQ3TKJ3MUS26C7RX";
+
+    #[test]
+    fn a_file_of_another_program_is_opened_and_says_nothing_of_its_readers() {
+        let sealed = Sealed::read(OTHERS.as_bytes()).unwrap();
+        assert_eq!(sealed.readers(), None);
+        let plain = sealed.open(&Keys::parse(KEY).unwrap()).unwrap();
+        assert_eq!(plain.as_slice(), b"correct horse\n");
+    }
+
     #[test]
     fn what_was_changed_or_cut_is_not_opened() {
         let keys = Keys::generate();

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use hostfiles::{PodAction, PodVerb};
 use simplenetesd::ask::{Patience, ask};
+use simplenetesd::daemon::runtime_directory;
 use simplenetesd::log::Log;
 use simplenetesd::pod::PodFile;
 use simplenetesd::ramdisk;
@@ -160,7 +161,7 @@ pub(crate) fn run(file: &Path, change: &Change, limit_s: Option<u64>, log: Log) 
         .build()?;
     runtime.block_on(async {
         if let Change::CreateRamdisks { delete: true, .. } = change {
-            simplenetesd::ask::remove_ramdisks(file).await?;
+            simplenetesd::ask::remove_ramdisks(file, runtime_directory()).await?;
             return Ok(0);
         }
         let verb = action.verb;

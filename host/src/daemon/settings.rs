@@ -33,8 +33,17 @@ pub struct Settings {
     pub verb_max: Duration,
     /// Where ramdisks come from, when root's daemon gives them; else the daemon sees for itself.
     pub ramdisks: Option<Ramdisks>,
+    /// The directory of the user that lasts as long as he is logged in, in memory as a rule (`XDG_RUNTIME_DIR`).
+    pub runtime_directory: Option<PathBuf>,
     /// How many files may be open.
     pub open_files: OpenFiles,
+}
+
+/// The directory of the user that lasts as long as he is logged in, in memory as a rule (`XDG_RUNTIME_DIR`).
+#[must_use]
+pub fn runtime_directory() -> Option<PathBuf> {
+    let directory = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    directory.filter(|directory| directory.is_absolute())
 }
 
 impl Settings {
@@ -69,6 +78,7 @@ impl Settings {
             safety_rescan: seconds("SNS_RESCAN_SECONDS").unwrap_or(SAFETY_RESCAN),
             verb_max: seconds("SNS_VERB_SECONDS").unwrap_or(VERB_MAX),
             ramdisks: None,
+            runtime_directory: runtime_directory(),
             open_files: OpenFiles::raise(),
         })
     }

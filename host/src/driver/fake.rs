@@ -10,6 +10,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::{Asked, Deed, Driver, End, Found, Orders, Paper, Survivor, Work, World};
+use crate::decrypt::Marks;
 use crate::life::{Operation, ProbeError, ProbeKind, Trouble};
 use crate::looks::Seen;
 use crate::scan::DesiredRelease;
@@ -46,6 +47,8 @@ struct State {
     actions: VecDeque<PodAction>,
     /// How many of them were read.
     requests: usize,
+    /// What opening encrypted configs brings, one after the other.
+    reveals: VecDeque<Result<Marks, String>>,
     /// Operations that do not end before they are told to, by their line.
     slow: BTreeSet<String>,
     let_end: Arc<Notify>,
@@ -129,6 +132,10 @@ impl World for Fake {
         }
         let trouble = self.0.lock().unwrap().probes.get(kind.as_str()).cloned();
         done(trouble.map_or(Ok(()), |why| Err(ProbeError::Failed(why))))
+    }
+
+    fn reveal(&self, _: Arc<CompiledPod>) -> Work<Option<Result<Marks, String>>> {
+        done(self.0.lock().unwrap().reveals.pop_front())
     }
 
     fn read_action(&self) -> Work<Option<Asked>> {
@@ -373,6 +380,17 @@ impl Prepare<'_> {
             .unwrap()
             .survivors
             .insert(operation.to_owned(), (unit.parse().unwrap(), survivor));
+    }
+
+    pub(super) fn reveal(&self, marks: Result<&str, &str>) {
+        let marks = marks.map(|mark| [("conf".parse().unwrap(), mark.to_owned())].into());
+        let mut state = self.0.0.lock().unwrap();
+        state.reveals.push_back(marks.map_err(str::to_owned));
+    }
+
+    /// What was prepared and nobody has come for.
+    pub(super) fn unrevealed(&self) -> usize {
+        self.0.0.lock().unwrap().reveals.len()
     }
 
     pub(super) fn lose(&self, operation: &str) {

@@ -67,11 +67,16 @@ impl<W: World> Driver<W> {
                 .as_ref()
                 .is_some_and(|told: &String| told.contains(why))
         });
+        let from_configs = self.encrypted.problem().filter(|why| {
+            let told = from_life.as_ref();
+            !told.is_some_and(|told: &String| told.contains(*why))
+        });
         let from_step = self.progress.clone().filter(|line| !line.is_empty());
         let lines: Vec<String> = [
             problem,
             from_kind,
             self.hand.explain(),
+            from_configs.cloned(),
             from_life,
             from_step,
         ]

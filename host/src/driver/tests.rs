@@ -2,6 +2,7 @@
 
 mod adoption;
 mod by_hand;
+mod encrypted;
 mod requests;
 mod survival;
 

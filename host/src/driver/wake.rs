@@ -5,6 +5,7 @@ use tokio::time::sleep_until;
 
 use super::Driver;
 use super::world::{Asked, Deed, End, World};
+use crate::decrypt::Marks;
 use crate::life::{ProbeError, ProbeKind, Trouble};
 
 /// A status that says nothing new is written again after so long: readers take an older one for dead.
@@ -30,6 +31,10 @@ pub enum Wake {
     Line,
     /// A look has brought something.
     Seen,
+    /// Encrypted configs were opened, or could not be; none when the pod was removed meanwhile.
+    Revealed(Option<Box<Result<Marks, String>>>),
+    /// They could not be opened a while ago.
+    RevealAgain,
     /// There may be a request by hand.
     Action,
     /// It was looked for one, and this is what there was.

@@ -10,6 +10,7 @@ use podspec::CompiledPod;
 use tokio::sync::watch;
 
 use super::Memory;
+use crate::decrypt::Marks;
 use crate::hand::Hand;
 use crate::life::{Operation, ProbeError, ProbeKind, Trouble};
 use crate::looks::Seen;
@@ -103,6 +104,9 @@ pub trait World: Send + Sync + 'static {
         start_count: u32,
         state: Vec<u8>,
     ) -> Work<Result<Deed, Trouble>>;
+    /// Opens the encrypted configs again, because a sync has brought others, or says why they cannot be opened;
+    /// none when the pod was removed meanwhile.
+    fn reveal(&self, spec: Arc<CompiledPod>) -> Work<Option<Result<Marks, String>>>;
     /// The request that lies there, if one does that can be read. It goes away when a hand was told that
     /// knows it.
     fn read_action(&self) -> Work<Option<Asked>>;

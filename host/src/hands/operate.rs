@@ -224,15 +224,14 @@ impl Hands {
         Ok(())
     }
 
-    /// Removes what is there only while the pod is: the record of it and its ramdisks.
+    /// Removes what is there only while the pod is: the record of it, and what it has in memory.
     pub(super) async fn forget(&self) -> io::Result<()> {
         let run = self.release().run_dir();
         match spawn_blocking(move || fs::remove_dir_all(run)).await? {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let ramdisks = &self.around.ramdisks;
-        ramdisks.remove_all(self.release(), self.id()).await
+        self.decryption.remove_all().await
     }
 }
 

@@ -53,7 +53,8 @@ impl Hands {
         Ok(deed)
     }
 
-    /// What every kind needs before a unit starts: the pod in service on record, and its ramdisks.
+    /// What every kind needs before a unit starts: the pod in service on record, its ramdisks, and
+    /// its encrypted configs in memory.
     pub(super) async fn prepare(&self, spec: &CompiledPod) -> Result<(), String> {
         let run = self.release().run_dir();
         let text = spec
@@ -62,7 +63,8 @@ impl Hands {
         // It waits for the disk.
         let recorded = spawn_blocking(move || record(&run, &text)).await;
         recorded.map_err(|error| format!("the pod in service was not written: {error}"))??;
-        self.make_ramdisks(spec).await
+        self.make_ramdisks(spec).await?;
+        self.decryption.reveal(spec).await.map(drop)
     }
 
     /// Takes note of the process that was started; gives its end when its program could not be executed.

@@ -5,9 +5,11 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream as StdStream;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cap_std::fs::Dir;
 use hostfiles::{HostHome, ReleaseDir};
 use names::{ReleaseId, VolumeName};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -17,7 +19,7 @@ use tokio::time::timeout;
 
 use super::keeper::{Keeper, Ledger};
 use super::request::{LINE_MAX, Request, read_answer};
-use super::{default_limit_mib, directories};
+use super::{default_limit_mib, directories, memory};
 use crate::log::one_line;
 
 /// Root answers within so long, or is not asked again.
@@ -26,8 +28,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(30);
 /// The way to ramdisks.
 #[derive(Debug, Clone)]
 pub enum Ramdisks {
-    /// There is none: plain directories.
-    Plain,
+    /// There is none: plain directories. What must not lie on a disk is kept in the directory of the user, if he
+    /// has one in memory.
+    Plain(Option<PathBuf>),
     /// This process is root.
     Own(HostHome, Arc<Ledger>),
     /// Root's daemon is asked. None when it has stopped to answer.
@@ -45,11 +48,12 @@ impl Ramdisks {
         Ok(Self::Parent(Arc::new(Mutex::new(Some(channel)))))
     }
 
-    /// Those of a host home that root looks after itself, where it may mount.
+    /// Those of a host home that root looks after itself, where it may mount. `runtime` is the directory of the
+    /// user (`XDG_RUNTIME_DIR`).
     #[must_use]
-    pub fn own(home: &HostHome) -> Self {
+    pub fn own(home: &HostHome, runtime: Option<PathBuf>) -> Self {
         if !rustix::process::geteuid().is_root() || !Keeper::may_mount() {
-            return Self::Plain;
+            return Self::Plain(runtime);
         }
         Self::Own(home.clone(), Arc::default())
     }
@@ -57,13 +61,18 @@ impl Ramdisks {
     /// True when ramdisks are plain directories.
     #[must_use]
     pub fn are_plain(&self) -> bool {
-        matches!(self, Self::Plain)
+        matches!(self, Self::Plain(_))
     }
 
     /// What the operator should know about the ramdisks of a release that has some.
     #[must_use]
     pub fn problem(&self, release: &ReleaseDir) -> Option<String> {
-        let has_some = || release.path().join("ramdisk").exists();
+        // What is encrypted has a link there, to memory.
+        let has_some = || {
+            let all = fs::read_dir(release.path().join("ramdisk"));
+            let mut all = all.into_iter().flatten().flatten();
+            all.any(|entry| is_on_disk(&entry))
+        };
         (self.are_plain() && has_some()).then(|| {
             "its ramdisks are plain directories on disk: only the daemon of root can mount them"
                 .into()
@@ -88,11 +97,44 @@ impl Ramdisks {
             .map_err(|why| format!("cannot make the ramdisk {name}: {why}"))
     }
 
+    /// Makes the directory of an encrypted config, or leaves the one that is there: in memory, or not at all.
+    ///
+    /// # Errors
+    /// There is no memory for it, for people.
+    pub async fn create_in_memory(
+        &self,
+        release: &ReleaseDir,
+        id: &ReleaseId,
+        name: &VolumeName,
+        size_mib: u32,
+    ) -> Result<Dir, String> {
+        let failed = |error| format!("cannot make {}: {error}", release.ramdisk(name).display());
+        if let Self::Plain(runtime) = self {
+            return memory::make(release, name, runtime.as_deref());
+        }
+        directories::make_for_config(release, name).map_err(failed)?;
+        self.ask(Request::Create(id.clone(), name.clone(), size_mib))
+            .await
+            .map_err(|why| format!("cannot make memory for the encrypted config {name}: {why}"))?;
+        let made = directories::make(release, name).map_err(failed)?;
+        match memory::is_memory(&made) {
+            Ok(true) => Ok(made),
+            Ok(false) => Err(format!(
+                "{} is not in memory",
+                release.ramdisk(name).display()
+            )),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
     /// Removes all ramdisks of a release, with what they hold.
     ///
     /// # Errors
     /// A directory cannot be removed, or is still mounted.
     pub async fn remove_all(&self, release: &ReleaseDir, id: &ReleaseId) -> io::Result<()> {
+        if let Self::Plain(runtime) = self {
+            memory::remove_all(release, runtime.as_deref())?;
+        }
         let Some(ramdisks) = directories::Ramdisks::of(release)? else {
             return Ok(());
         };
@@ -110,7 +152,7 @@ impl Ramdisks {
 
     async fn ask(&self, request: Request) -> Result<(), String> {
         match self {
-            Self::Plain => Ok(()),
+            Self::Plain(_) => Ok(()),
             Self::Own(home, ledger) => {
                 let (home, ledger) = (home.clone(), Arc::clone(ledger));
                 let done = tokio::task::spawn_blocking(move || ask_own(&home, ledger, request));
@@ -132,6 +174,13 @@ impl Ramdisks {
             }
         }
     }
+}
+
+/// True for a ramdisk that is none.
+fn is_on_disk(entry: &fs::DirEntry) -> bool {
+    let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+    let opened = fs::File::open(entry.path());
+    is_directory && opened.is_ok_and(|opened| !memory::is_memory(&opened).unwrap_or(false))
 }
 
 /// What a worker would ask of root's daemon. The home may be another user's: its owner gets the ramdisk.

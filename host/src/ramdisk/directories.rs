@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 
 use cap_std::ambient_authority;
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, Permissions, PermissionsExt};
 use hostfiles::ReleaseDir;
 use names::VolumeName;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
@@ -18,11 +18,45 @@ use rustix::io::Errno;
 /// The directory that holds them.
 const ALL: &str = "ramdisk";
 
-/// Makes the directory of a ramdisk, if it is not there.
-pub(super) fn make(release: &ReleaseDir, name: &VolumeName) -> io::Result<()> {
+/// Makes the directory of a ramdisk, if it is not there, and opens it.
+pub(super) fn make(release: &ReleaseDir, name: &VolumeName) -> io::Result<Dir> {
+    make_in(&make_all(release)?, name.as_str())
+}
+
+/// The same where a daemon without root may have left a link to memory that it has found.
+pub(super) fn make_for_config(release: &ReleaseDir, name: &VolumeName) -> io::Result<Dir> {
+    let all = make_all(release)?;
+    let seen = all.symlink_metadata(name.as_str());
+    if seen.is_ok_and(|meta| meta.is_symlink()) {
+        all.remove_file(name.as_str())?;
+    }
+    make_in(&all, name.as_str())
+}
+
+/// Makes the directory that holds them. Who is not the owner has no way through it: what is mounted in it may be
+/// readable for everybody, because a container is given it without the way.
+pub(super) fn make_all(release: &ReleaseDir) -> io::Result<Dir> {
     let release = open(release)?;
     let all = make_in(&release, ALL)?;
-    make_in(&all, name.as_str()).map(|_| ())
+    all.set_permissions(".", Permissions::from_mode(0o700))?;
+    Ok(all)
+}
+
+/// Has the place of a ramdisk lead to a directory that is somewhere else.
+pub(super) fn lead_to(release: &ReleaseDir, name: &VolumeName, target: &Path) -> io::Result<()> {
+    let all = make_all(release)?;
+    match all.symlink_metadata(name.as_str()) {
+        Ok(meta) if meta.is_symlink() => {
+            if all.read_link_contents(name.as_str())? == target {
+                return Ok(());
+            }
+            all.remove_file(name.as_str())?;
+        }
+        // Where root has mounted one before, an empty directory is left.
+        Ok(_) => all.remove_dir(name.as_str())?,
+        Err(_) => {}
+    }
+    all.symlink_contents(target, name.as_str())
 }
 
 /// All ramdisks of a release, to be removed.

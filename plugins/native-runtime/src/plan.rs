@@ -151,8 +151,9 @@ fn source(pod: &Pod, mount: &Mount) -> Result<String, String> {
     let volume =
         volume.ok_or_else(|| format!("pod {} declares no volume `{}`", pod.pod, mount.volume))?;
     match (volume.kind.as_str(), &volume.bind) {
-        ("config", _) => Ok(format!("config/{}", volume.name)),
-        ("ramdisk", _) => Ok(format!("ramdisk/{}", volume.name)),
+        ("config", _) if !volume.encrypted => Ok(format!("config/{}", volume.name)),
+        // The daemon keeps the plain files of an encrypted config where a ramdisk of that name would be.
+        ("config" | "ramdisk", _) => Ok(format!("ramdisk/{}", volume.name)),
         ("host", Some(bind)) => Ok(bind.clone()),
         (kind, _) => Err(format!(
             "a native pod cannot mount volume `{}` of type {kind}",
@@ -213,13 +214,14 @@ mod tests {
             "pod": "web", "podVersion": "1.0.0",
             "volumes": [
                 {"name": "conf", "type": "config"}, {"name": "tmp1", "type": "ramdisk"},
+                {"name": "keys", "type": "config", "encrypted": true},
                 {"name": "data", "type": "host", "bind": "/srv/data"}, {"name": "vol", "type": "volume"}
             ],
             "units": [{
                 "name": "main",
                 "mounts": [
                     {"volume": "conf", "dest": "/mnt/conf"}, {"volume": "tmp1", "dest": "/tmp1/"},
-                    {"volume": "data", "dest": "/mnt/data"}
+                    {"volume": "data", "dest": "/mnt/data"}, {"volume": "keys", "dest": "/keys"}
                 ],
                 "expose": [{"targetPort": 80, "hostPort": 30000}, {"targetPort": 81}],
                 "spec": {"program": "httpd", "args": ["-f"], "env": [{"name": "A", "value": "b"}]}
@@ -266,6 +268,8 @@ mod tests {
                 link("root/main/tmp1", "ramdisk/tmp1"),
                 directory("root/main/mnt"),
                 link("root/main/mnt/data", "/srv/data"),
+                directory("root/main"),
+                link("root/main/keys", "ramdisk/keys"),
                 Step::Process {
                     unit: "main".to_owned(),
                     run: Run {
@@ -281,6 +285,7 @@ mod tests {
                             env("SNS_MOUNT_conf", &format!("{root}/mnt/conf")),
                             env("SNS_MOUNT_tmp1", &format!("{root}/tmp1")),
                             env("SNS_MOUNT_data", &format!("{root}/mnt/data")),
+                            env("SNS_MOUNT_keys", &format!("{root}/keys")),
                         ],
                         working_directory: "root/main".to_owned(),
                         user: None,

@@ -21,6 +21,9 @@ pub(crate) struct Volume {
     pub(crate) name: String,
     #[serde(rename = "type")]
     pub(crate) kind: String,
+    /// For type `config`: its files are encrypted, and the daemon opens them in memory.
+    #[serde(default)]
+    pub(crate) encrypted: bool,
     /// The path on the host, for type `host`.
     #[serde(default)]
     pub(crate) bind: Option<String>,

@@ -114,16 +114,10 @@ fn size(fields: &Fields<'_>, problems: &mut Problems) -> Option<u32> {
 }
 
 fn encrypted(fields: &Fields<'_>, problems: &mut Problems) -> bool {
-    let Some(value) = fields.get("encrypted") else {
-        return false;
-    };
-    let encrypted = value.boolean(problems).unwrap_or_default();
-    if encrypted {
-        problems.push(
-            value.warning("nothing decrypts configs yet: the units will see the encrypted files"),
-        );
-    }
-    encrypted
+    let value = fields.get("encrypted");
+    value
+        .and_then(|value| value.boolean(problems))
+        .unwrap_or_default()
 }
 
 fn shared(fields: &Fields<'_>, problems: &mut Problems) -> Option<Shared> {

@@ -13,6 +13,7 @@ use super::super::{Asked, Deed, End, Found, Paper, Survivor, Work, World};
 use super::disk::{Disk, Name};
 use super::random::{Faults, Random};
 use super::rules;
+use crate::decrypt::Marks;
 use crate::life::{Errand, Operation, ProbeError, ProbeKind, Trouble};
 use crate::looks::Seen;
 use crate::system::Clock;
@@ -441,6 +442,11 @@ impl World for Machine {
                 (outcome, _) => outcome,
             }
         })
+    }
+
+    /// No pod here has an encrypted config.
+    fn reveal(&self, _: Arc<CompiledPod>) -> Work<Option<Result<Marks, String>>> {
+        Box::pin(std::future::ready(None))
     }
 
     fn read_action(&self) -> Work<Option<Asked>> {
