@@ -32,6 +32,8 @@ Examples:
 Environment:
   CLUSTERPATH          the Cluster Project, when it is not the current directory or one above it
   PODPATH              where the pods' repositories lie; default: _pods in the project
+  SNS_AGE_KEY_FILE     the operator's private key, for `sns secret`; default:
+                       simplenetes/age-key.txt in XDG_CONFIG_HOME or ~/.config
   SIMPLENETES_PLUGINS  where first-party plugins lie; default: plugins/ beside this program, then
                        /usr/lib/simplenetes/plugins
 

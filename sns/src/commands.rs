@@ -6,6 +6,7 @@ mod completions;
 mod host;
 pub(crate) mod plugin;
 pub(crate) mod pod;
+mod secret;
 mod translate;
 
 use std::path::Path;
@@ -39,6 +40,9 @@ pub(crate) enum Command {
     /// Pods: compile them, set their state, look at them
     #[command(subcommand)]
     Pod(pod::PodCommand),
+    /// The encrypted configs of pods, and who can read them
+    #[command(subcommand)]
+    Secret(secret::SecretCommand),
     /// The runtime plugins of each host
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -52,6 +56,7 @@ pub(crate) fn run(context: &Context<'_>, command: &Command) -> Result<(), Comman
         Command::Cluster(command) => cluster::run(context, command),
         Command::Host(command) => host::run(context, command),
         Command::Pod(command) => pod::run(context, command),
+        Command::Secret(command) => secret::run(context, command),
         Command::Plugin(command) => plugin::run(context, command),
         Command::Completions(args) => completions::run(context, args),
         Command::Translate(args) => translate::run(args),

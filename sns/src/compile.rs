@@ -29,6 +29,7 @@ use crate::plugins::PluginLoader;
 use crate::pod_sources::PodSource;
 use crate::ports::{self, Assigner};
 use crate::project::{Cluster, Host, Selected};
+use crate::secrets;
 use crate::ui::Ui;
 use release_files::Resolved;
 use revisions::Revisions;
@@ -215,6 +216,9 @@ impl<'a> Compiler<'a> {
             format!("{head}{preprocessed}").as_bytes(),
             0o644,
         )?;
+        if let Resolved::Compiled(pod) = &pod {
+            secrets::check_for_host(self.cluster, host, pod, &files.configs_dir())?;
+        }
         release_files::write(&files, &pod)?;
         hostfiles::write(&files.state(), &PodState::Running)?;
         Ok(StagedRelease {

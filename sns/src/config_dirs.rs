@@ -71,7 +71,7 @@ pub(crate) fn write(
 }
 
 /// A config directory as a sync reads it: what compiles can be sent.
-fn read(directory: &Path) -> Result<Config, CommandError> {
+pub(crate) fn read(directory: &Path) -> Result<Config, CommandError> {
     Config::read(directory).map_err(|error| match error {
         TreeError::Io { path, source } => unreadable(&path, source),
         TreeError::Foreign { .. } => CommandError::mistake(error.to_string())

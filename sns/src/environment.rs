@@ -28,6 +28,14 @@ pub(crate) struct Environment {
     pub(crate) pod_path: Option<PathBuf>,
     /// `SIMPLENETES_PLUGINS`.
     pub(crate) plugins: Option<PathBuf>,
+    /// `XDG_CONFIG_HOME`, where the files of the user lie.
+    pub(crate) config_home: Option<PathBuf>,
+    /// `SNS_AGE_KEY_FILE`, the private key of the operator.
+    pub(crate) age_key_file: Option<PathBuf>,
+    /// `XDG_RUNTIME_DIR`, in memory as a rule.
+    pub(crate) runtime_dir: Option<PathBuf>,
+    /// `VISUAL` or `EDITOR`.
+    pub(crate) editor: Option<String>,
     /// `XDG_CACHE_HOME`, where translated plugins are kept.
     pub(crate) cache_home: Option<PathBuf>,
     /// `XDG_CONFIG_HOME`, where a user's own plugins are named.
@@ -75,6 +83,12 @@ impl Environment {
             cluster_path: path("CLUSTERPATH"),
             pod_path: path("PODPATH"),
             plugins: path("SIMPLENETES_PLUGINS"),
+            config_home: path("XDG_CONFIG_HOME"),
+            age_key_file: path("SNS_AGE_KEY_FILE"),
+            runtime_dir: path("XDG_RUNTIME_DIR"),
+            editor: variable("VISUAL")
+                .or_else(|| variable("EDITOR"))
+                .map(|editor| editor.to_string_lossy().into_owned()),
             cache_home: path("XDG_CACHE_HOME"),
             config_home: path("XDG_CONFIG_HOME"),
             search_path: variable("PATH").unwrap_or_default(),

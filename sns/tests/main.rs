@@ -20,5 +20,6 @@ mod pod;
 mod pod_compile;
 mod pod_compile_again;
 mod pod_mistakes;
+mod secret;
 mod standalone;
 mod status;

@@ -5,6 +5,7 @@ mod detach;
 mod init;
 mod ls;
 mod register;
+mod rekey;
 mod state;
 
 use clap::Subcommand;
@@ -17,6 +18,7 @@ use crate::command_error::CommandError;
 pub(crate) enum HostCommand {
     Register(register::RegisterArgs),
     Init(init::InitArgs),
+    Rekey(rekey::RekeyArgs),
     Ls(ls::LsArgs),
     Attach(attach::AttachArgs),
     Detach(detach::DetachArgs),
@@ -29,6 +31,7 @@ pub(crate) fn run(context: &Context<'_>, command: &HostCommand) -> Result<(), Co
     match command {
         HostCommand::Register(args) => register::run(context, args),
         HostCommand::Init(args) => init::run(context, args),
+        HostCommand::Rekey(args) => rekey::run(context, args),
         HostCommand::Ls(args) => ls::run(context, args),
         HostCommand::Attach(args) => attach::run(context, args),
         HostCommand::Detach(args) => detach::run(context, args),
@@ -42,6 +45,7 @@ fn changes_project(command: &HostCommand) -> bool {
         HostCommand::State(args) => args.changes_project(),
         HostCommand::Register(_)
         | HostCommand::Init(_)
+        | HostCommand::Rekey(_)
         | HostCommand::Attach(_)
         | HostCommand::Detach(_) => true,
     }

@@ -9,12 +9,14 @@ use crate::commands::Context;
 use crate::commands::plugin::install::tell;
 use crate::plugins::{self, Asked, FirstParty};
 use crate::project::{Cluster, Host};
+use crate::secrets::HostKey;
 
 /// Prepare a host for this cluster, and give it the first-party plugins
 ///
-/// Makes the host's home with its cluster id, and writes the plugins that come with Simplenetes, with
-/// what they ask for as grants, into the host's plugins.yaml. Plugins that the host has already stay
-/// as they are. Can be repeated.
+/// Makes the host's home with its cluster id, and a key pair for its encrypted configs: the private key
+/// stays there, the public key goes into age-recipient.txt in the host's folder. Writes the plugins that
+/// come with Simplenetes, with what they ask for as grants, into the host's plugins.yaml. Plugins that the
+/// host has already stay as they are. Can be repeated.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -28,7 +30,7 @@ pub(crate) struct InitArgs {
     force: bool,
 }
 
-/// Makes the home, then installs the plugins.
+/// Makes the home and its key, then installs the plugins.
 pub(crate) fn run(context: &Context<'_>, args: &InitArgs) -> Result<(), CommandError> {
     let cluster = context.open()?;
     let host = cluster.host(&args.host)?;
@@ -38,6 +40,15 @@ pub(crate) fn run(context: &Context<'_>, args: &InitArgs) -> Result<(), CommandE
         false => Takeover::Refused,
     };
     far::init(&home, &cluster.id, takeover)?;
+    if HostKey::of(&host, context.environment)?.ensure(&cluster)? {
+        context.ui.warning(&format!(
+            "host {} has another key than the project knew: what was encrypted to that it cannot open",
+            host.name
+        ));
+        context
+            .ui
+            .hint("encrypt it to the new one: sns secret encrypt");
+    }
     install_first_party(context, &cluster, &host)?;
     context.ui.done(&format!(
         "host {} is ready at {} for cluster {}",

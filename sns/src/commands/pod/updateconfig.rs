@@ -10,6 +10,7 @@ use crate::designation::Designation;
 use crate::directories::Staged;
 use crate::git::Repository;
 use crate::project::{Cluster, Selected, VersionDefault};
+use crate::secrets;
 
 /// Bring the project's configs of a pod into its releases; commit and sync to bring them to the hosts
 #[derive(Debug, Args)]
@@ -49,6 +50,9 @@ fn update(cluster: &Cluster<'_>, release: &Selected) -> Result<(), CommandError>
     let source = cluster.files.config_dir(&release.id.pod);
     let staged = Staged::begin(release.dir.configs_dir())?;
     config_dirs::copy_into_release(&source, staged.path())?;
+    if let Some(pod) = release.compiled()? {
+        secrets::check_for_host(cluster, &release.host, &pod, staged.path())?;
+    }
     staged.replace()?;
     let revision = Repository::open(cluster.path())?.revision(&source)?;
     cluster.log_pod(
