@@ -28,8 +28,6 @@ pub(crate) struct Environment {
     pub(crate) pod_path: Option<PathBuf>,
     /// `SIMPLENETES_PLUGINS`.
     pub(crate) plugins: Option<PathBuf>,
-    /// `XDG_CONFIG_HOME`, where the files of the user lie.
-    pub(crate) config_home: Option<PathBuf>,
     /// `SNS_AGE_KEY_FILE`, the private key of the operator.
     pub(crate) age_key_file: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`, in memory as a rule.
@@ -38,7 +36,7 @@ pub(crate) struct Environment {
     pub(crate) editor: Option<String>,
     /// `XDG_CACHE_HOME`, where translated plugins are kept.
     pub(crate) cache_home: Option<PathBuf>,
-    /// `XDG_CONFIG_HOME`, where a user's own plugins are named.
+    /// `XDG_CONFIG_HOME`, where a user's own plugins are named, and his key lies.
     pub(crate) config_home: Option<PathBuf>,
     /// `PATH`.
     pub(crate) search_path: OsString,
@@ -83,7 +81,6 @@ impl Environment {
             cluster_path: path("CLUSTERPATH"),
             pod_path: path("PODPATH"),
             plugins: path("SIMPLENETES_PLUGINS"),
-            config_home: path("XDG_CONFIG_HOME"),
             age_key_file: path("SNS_AGE_KEY_FILE"),
             runtime_dir: path("XDG_RUNTIME_DIR"),
             editor: variable("VISUAL")

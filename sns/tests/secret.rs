@@ -167,7 +167,7 @@ fn a_pod_that_runs_is_left_alone_when_its_secret_cannot_be_opened() {
     fs::hard_link(&key, &away).unwrap();
     fs::remove_file(&key).unwrap();
     let _daemon = start(&bench);
-    wait_for_message(&bench, "there is no key of this host at");
+    wait_for_message(&bench, "there is no key at");
     assert_eq!(log(&bench), "");
     fs::hard_link(&away, &key).unwrap();
     wait_for(&bench, "correct horse 1");

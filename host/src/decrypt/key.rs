@@ -16,11 +16,11 @@ const BYTES_MAX: u64 = 16 * 1024;
 /// Why the key of the host is not used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeyFileError {
-    #[error("there is no key of this host at {}: `sns host init` makes one, then `sns secret encrypt`, commit and sync", .0.display())]
+    #[error("there is no key at {}: `sns host init` makes that of a host, `sns secret keygen` that of a user", .0.display())]
     Missing(PathBuf),
-    #[error("cannot read the key of this host, {}", .0.display())]
+    #[error("cannot read the key {}", .0.display())]
     Unreadable(PathBuf, #[source] io::Error),
-    #[error("the key of this host, {}, {what}", .path.display())]
+    #[error("the key {} {what}", .path.display())]
     Unsafe { path: PathBuf, what: &'static str },
     #[error("{} is no file of keys", .0.display())]
     Content(PathBuf, #[source] KeysError),

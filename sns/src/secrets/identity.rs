@@ -25,13 +25,11 @@ impl OperatorKey {
         if let Some(path) = named {
             return Ok(Self(environment.current_dir.join(path)));
         }
-        let config = environment.config_home.clone();
-        let config = config.or_else(|| Some(environment.home.as_ref()?.join(".config")));
-        let config = config.ok_or_else(|| {
+        let files = environment.user_files().ok_or_else(|| {
             CommandError::mistake("there is no place for your key: HOME is not set")
                 .hint("name its file with --identity or SNS_AGE_KEY_FILE")
         })?;
-        Ok(Self(config.join("simplenetes").join("age-key.txt")))
+        Ok(Self(files.join("age-key.txt")))
     }
 
     /// Where it lies.
