@@ -9,7 +9,7 @@ use rustix::process::{
     set_child_subreaper, wait,
 };
 
-use crate::process::{ProcessId, children_of};
+use crate::process::{ProcessId, below, children_of};
 
 /// How often the processes that are left are killed before they are given up: a process that is stuck
 /// in the kernel cannot be ended by anyone.
@@ -96,6 +96,18 @@ pub(crate) fn end_group(process: ProcessId) {
 /// Kills the children of this process, among them every descendant whose own parent has ended.
 pub(crate) fn end_children() {
     kill_all(children_of(std::process::id()));
+}
+
+/// Kills what those have started that a program has left to this process, and spares those themselves: the
+/// monitor of a command in a container then tells its program how that ended, and both end in order. True
+/// when there was anything.
+pub(crate) fn end_below_orphans(program: ProcessId) -> bool {
+    let mut orphans = children_of(std::process::id());
+    orphans.retain(|pid| *pid != program.pid);
+    let below = below(orphans);
+    let processes: Vec<_> = below.into_iter().flat_map(ProcessId::of).collect();
+    processes.iter().for_each(|process| process.kill());
+    !processes.is_empty()
 }
 
 fn kill_all(children: Vec<u32>) {

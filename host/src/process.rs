@@ -143,6 +143,23 @@ pub fn children_of(parent: u32) -> Vec<u32> {
         .collect()
 }
 
+/// Everything below these processes, each after its parent: one look at all processes.
+pub(crate) fn below(parents: Vec<u32>) -> Vec<u32> {
+    let with_parent = |pid| Some((pid, Stat::read(pid).ok()?.parent));
+    let all: Vec<(u32, u32)> = processes().filter_map(with_parent).collect();
+    let (begin, mut found, mut next) = (parents.len(), parents, 0);
+    while let Some(parent) = found.get(next).copied() {
+        for (pid, _) in all.iter().filter(|(_, above)| *above == parent) {
+            // The look took a moment, so it may show a number twice.
+            if !found.contains(pid) {
+                found.push(*pid);
+            }
+        }
+        next += 1;
+    }
+    found.split_off(begin)
+}
+
 fn processes() -> impl Iterator<Item = u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())

@@ -16,6 +16,7 @@ use simplenetesd::lock::{Attempt, ReleaseLock, Role};
 use simplenetesd::open_files::OpenFiles;
 use simplenetesd::step::{Leftovers, StepSpec};
 use simplenetesd::steps::{Parting, Processes, Programs, StepError, StepRunner};
+use tempfile::TempDir;
 use testkit::wait_until;
 use tokio::time::timeout;
 
@@ -113,31 +114,47 @@ async fn a_failure_is_told_with_the_last_line() {
     assert_eq!(error.to_string(), "cannot start `/nowhere/program`");
 }
 
-#[tokio::test]
-async fn a_deadline_ends_every_descendant() {
-    // The deadline passes only after the child was noted, however slow the machine is.
+/// Runs this until its deadline, which passes only after a child was noted, however slow the machine is.
+async fn run_late(script: &str) -> (TempDir, u32) {
     let mut after_ms = 500;
-    let child = loop {
+    loop {
         let folder = tempfile::tempdir().unwrap();
         let options = StepOptions {
             timeout_ms: Some(after_ms),
             ..StepOptions::default()
         };
-        let error = run_in(folder.path(), ESCAPE, options).await.unwrap_err();
+        let error = run_in(folder.path(), script, options).await.unwrap_err();
         assert_eq!(
             error.to_string(),
             format!("check: no end after {after_ms} ms")
         );
         if let Some(child) = noted(folder.path()) {
-            break child;
+            return (folder, child);
         }
         after_ms *= 2;
         assert!(
             after_ms < 60_000,
             "the shell does not come to its first line"
         );
-    };
+    }
+}
+
+#[tokio::test]
+async fn a_deadline_ends_every_descendant() {
+    let (_folder, child) = run_late(ESCAPE).await;
     assert!(!is_alive(child), "it left the session and was not ended");
+}
+
+/// As `podman exec`: a monitor of its own watches over the command, and the program ends when it is told how
+/// that has ended.
+const MONITORED: &str = "(setsid sh -c 'sleep 600 & echo $! > child.new; mv child.new child; wait $!; echo $? > told.new; mv told.new told' 2> /dev/null &); until test -e told; do sleep 0.05; done; mv told over";
+
+#[tokio::test]
+async fn at_a_deadline_the_monitor_of_a_command_can_tell_how_that_has_ended() {
+    let (folder, child) = run_late(MONITORED).await;
+    assert!(!is_alive(child));
+    let over = fs::read_to_string(folder.path().join("over")).unwrap();
+    assert_eq!(over, "137\n");
 }
 
 /// Writes faster than anybody reads.

@@ -19,6 +19,8 @@ use crate::process::ProcessId;
 const TELL_PAUSE: Duration = Duration::from_millis(500);
 /// After the program has ended, its streams get so long to run dry: what it left behind may keep them.
 const DRAIN_MAX: Duration = Duration::from_millis(500);
+/// So long a program may take to end in order, once all is killed that it has waited for.
+const MOMENT_MAX: Duration = Duration::from_secs(1);
 /// Between two attempts to end what is left of the program.
 const KILL_PAUSE: Duration = Duration::from_millis(10);
 /// A program that is stuck in the kernel cannot be ended by anyone; so long it is tried.
@@ -168,6 +170,9 @@ impl Running {
 
     /// Ends the program and everything that it has started.
     fn end_all(&mut self) {
+        if descendants::end_below_orphans(self.process) {
+            self.give_a_moment();
+        }
         let begin = Instant::now();
         while begin.elapsed() < KILL_MAX {
             descendants::end_group(self.process);
@@ -180,5 +185,18 @@ impl Running {
             }
         }
         descendants::end_the_rest(self.process);
+    }
+
+    /// podman takes down its record of a command in a container when it sees the end of it. For each that was
+    /// killed before, it waits seconds when the container is removed.
+    fn give_a_moment(&mut self) {
+        let due = Instant::now() + MOMENT_MAX;
+        while Instant::now() < due {
+            let ready = wait::until(Some(due), &self.end, None, &self.pipes);
+            self.take(ready);
+            if ready.end {
+                return;
+            }
+        }
     }
 }
