@@ -10,13 +10,15 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 
-use crate::{Outcome, program};
+use crate::user::own;
+use crate::{Outcome, User, program};
 
 /// The project's name.
 const NAME: &str = "project";
@@ -30,6 +32,7 @@ const GIT_CONFIG: &str = "[user]\n\tname = Simplenetes test\n\temail = test@exam
 pub struct Cluster {
     folder: TempDir,
     programs: PathBuf,
+    ids: Option<(u32, u32)>,
 }
 
 impl Cluster {
@@ -55,7 +58,27 @@ impl Cluster {
         Ok(Self {
             folder,
             programs: programs.to_owned(),
+            ids: None,
         })
+    }
+
+    /// A project without hosts of an ordinary user, who runs everything. The programs and plugins are copied:
+    /// the directory in which they were built may be closed to others.
+    ///
+    /// # Errors
+    /// As [`Cluster::create`], or this is not root.
+    pub fn of(user: &User) -> Result<Self> {
+        let mut cluster = Self::empty()?;
+        let copies = cluster.folder().join("programs");
+        copy(&cluster.programs.join("plugins"), &copies.join("plugins"))?;
+        for name in ["sns", "simplenetesd"] {
+            fs::copy(program(name)?, copies.join(name))?;
+        }
+        cluster.programs = copies;
+        user.own(cluster.folder())?;
+        cluster.ids = Some((user.uid(), user.gid()));
+        cluster.make_project()?;
+        Ok(cluster)
     }
 
     /// A project without hosts, made by `sns cluster create`.
@@ -64,13 +87,14 @@ impl Cluster {
     /// As [`Cluster::empty`], or the program failed.
     pub fn create() -> Result<Self> {
         let cluster = Self::empty()?;
-        let made = Outcome::of(
-            cluster
-                .sns(&["cluster", "create", NAME])
-                .current_dir(cluster.folder()),
-        );
-        made?.success()?;
+        cluster.make_project()?;
         Ok(cluster)
+    }
+
+    fn make_project(&self) -> Result<()> {
+        let mut create = self.sns(&["cluster", "create", NAME]);
+        Outcome::of(create.current_dir(self.folder()))?.success()?;
+        Ok(())
     }
 
     /// The temporary folder.
@@ -109,6 +133,9 @@ impl Cluster {
         command.env_clear().envs(self.environment());
         if let Ok(path) = self.search_path() {
             command.env("PATH", path);
+        }
+        if let Some((uid, gid)) = self.ids {
+            command.uid(uid).gid(gid);
         }
         let project = self.project();
         command.current_dir(if project.is_dir() {
@@ -165,6 +192,9 @@ impl Cluster {
         for (path, text) in files {
             write(&folder.join(path), text)?;
         }
+        if let Some(ids) = self.ids {
+            own(&folder, ids)?;
+        }
         self.make_repository(&folder)
     }
 
@@ -218,6 +248,15 @@ impl Cluster {
             .to_string_lossy()
             .into_owned())
     }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        let entry = entry?;
+        fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
 }
 
 /// The one place of this crate where programs are named.

@@ -74,14 +74,7 @@ impl User {
     /// # Errors
     /// Something below cannot be read or given away.
     pub fn own(&self, path: &Path) -> Result<()> {
-        lchown(path, Some(self.uid), Some(self.gid))
-            .with_context(|| format!("cannot give away {}", path.display()))?;
-        if fs::symlink_metadata(path)?.is_dir() {
-            for entry in fs::read_dir(path)? {
-                self.own(&entry?.path())?;
-            }
-        }
-        Ok(())
+        own(path, (self.uid, self.gid))
     }
 
     /// The user's processes that have not ended.
@@ -107,6 +100,18 @@ impl Drop for User {
         }
         remove(&self.name);
     }
+}
+
+/// Gives everything below `path` to these.
+pub(crate) fn own(path: &Path, (uid, gid): (u32, u32)) -> Result<()> {
+    lchown(path, Some(uid), Some(gid))
+        .with_context(|| format!("cannot give away {}", path.display()))?;
+    if fs::symlink_metadata(path)?.is_dir() {
+        for entry in fs::read_dir(path)? {
+            own(&entry?.path(), (uid, gid))?;
+        }
+    }
+    Ok(())
 }
 
 /// Lets everybody look into a directory.

@@ -5,12 +5,17 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
 
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::Podman;
-use crate::Outcome;
+use crate::wait_until;
+
+/// podman waits for what it has not seen ending, and sometimes for itself.
+const REMOVE_MAX: Duration = Duration::from_secs(20);
 
 impl Podman {
     /// The processes that use this podman: its own, and those of ours that outlive a daemon.
@@ -42,14 +47,22 @@ impl Podman {
         }
     }
 
+    /// What cannot be removed has its processes ended and its mounts taken away afterwards.
     fn remove_all(&self) {
         for arguments in [
             &["pod", "rm", "--force", "--all", "--time", "0"][..],
             &["rm", "--force", "--all", "--time", "0"],
             &["volume", "rm", "--force", "--all"],
         ] {
-            // What cannot be removed has its processes ended and its mounts taken away below.
-            let _ = Outcome::of(&mut self.command(arguments));
+            let mut podman = self.command(arguments);
+            let Ok(mut child) = podman.stdout(Stdio::null()).stderr(Stdio::null()).spawn() else {
+                continue;
+            };
+            let ended = wait_until("podman to remove", REMOVE_MAX, || Ok(child.try_wait()?));
+            if ended.is_err() {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
         }
     }
 }
