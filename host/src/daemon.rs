@@ -19,6 +19,7 @@ use simplenetes_sync::far::Recovered;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::decrypt::KeyFile;
 use crate::hands::{OwnAddress, Surroundings, Turns};
 use crate::home::Home;
 use crate::lock::Role;
@@ -109,7 +110,7 @@ impl Daemon {
                 Some(ramdisks) => ramdisks.clone(),
                 None => Ramdisks::own(&home.files, settings.runtime_directory.clone()),
             },
-            key: home.files.age_key(),
+            key: KeyFile::Host(home.files.age_key()),
             log,
             role: Role::Daemon,
             turns: Turns::default(),

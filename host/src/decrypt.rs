@@ -12,7 +12,6 @@ mod key;
 mod place;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,6 +24,7 @@ use tokio::task::spawn_blocking;
 use crate::log::one_line;
 use crate::ramdisk::Ramdisks;
 use content::Content;
+pub use key::KeyFile;
 
 /// The memory of one config, in MiB: the largest that is allowed, twice, because the next one is written
 /// beside it.
@@ -44,7 +44,7 @@ pub(crate) fn encrypted(pod: &CompiledPod) -> impl Iterator<Item = &VolumeName> 
 /// Opens the encrypted configs of one release.
 #[derive(Debug, Clone)]
 pub(crate) struct Decryption {
-    key: PathBuf,
+    key: KeyFile,
     ramdisks: Ramdisks,
     release: ReleaseDir,
     id: ReleaseId,
@@ -56,7 +56,7 @@ pub(crate) struct Decryption {
 
 impl Decryption {
     pub(crate) fn new(
-        key: PathBuf,
+        key: KeyFile,
         ramdisks: Ramdisks,
         release: ReleaseDir,
         id: ReleaseId,
@@ -115,8 +115,9 @@ impl Decryption {
         let (key, config) = (self.key.clone(), self.release.config(name));
         let pod = self.id.pod.clone();
         let opened = spawn_blocking(move || {
-            let keys = key::read(&key)?;
-            let content = Content::open(&config, &pod, &keys)?;
+            let keys = key::read(key.path())?;
+            let advice = key.advice(&pod, &keys);
+            let content = Content::open(&config, &keys, &advice)?;
             let mark = content.mark(&keys);
             Ok::<_, content::DecryptError>((content, mark))
         });

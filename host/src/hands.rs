@@ -25,7 +25,6 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use hostfiles::ReleaseDir;
@@ -33,7 +32,7 @@ use names::{ReleaseId, UnitName};
 use podspec::CompiledPod;
 use tokio::sync::watch as channel;
 
-use crate::decrypt::{Decryption, Marks};
+use crate::decrypt::{Decryption, KeyFile, Marks};
 use crate::driver::{Asked, Deed, End, Found, Paper, Work, World};
 use crate::life::{Operation, ProbeError, ProbeKind, Trouble};
 use crate::lock::Role;
@@ -80,7 +79,7 @@ pub struct Surroundings {
     /// Where ramdisks come from.
     pub ramdisks: Ramdisks,
     /// The private keys that open encrypted configs.
-    pub key: PathBuf,
+    pub key: KeyFile,
     /// Where the daemon says what it does.
     pub log: Log,
     /// As what releases are driven here.

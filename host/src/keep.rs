@@ -20,6 +20,7 @@ use tokio::sync::watch as channel;
 use tokio::time::sleep;
 
 use crate::daemon::Settings;
+use crate::decrypt::KeyFile;
 use crate::driver::{Driver, Orders};
 use crate::hands::{Hands, OwnAddress, Surroundings, Turns};
 use crate::lock::{ReleaseLock, Role};
@@ -139,8 +140,8 @@ pub(crate) async fn hands(
         },
         // A pod that lies on no host is its user's, and so are its secrets.
         key: match &place.home {
-            Some(home) => home.age_key(),
-            None => HostHome::new(&settings.user_files).age_key(),
+            Some(home) => KeyFile::Host(home.age_key()),
+            None => KeyFile::User(HostHome::new(&settings.user_files).age_key()),
         },
         log,
         role: Role::Keep,

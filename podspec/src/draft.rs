@@ -158,6 +158,14 @@ impl Draft {
         &self.pod.pod
     }
 
+    /// The configs among them whose files are encrypted.
+    pub fn encrypted_configs(&self) -> impl Iterator<Item = &VolumeName> {
+        let is_encrypted =
+            |volume: &&Volume| matches!(volume.kind, VolumeKind::Config { encrypted: true });
+        let volumes = self.pod.volumes.iter().filter(is_encrypted);
+        volumes.map(|volume| &volume.name)
+    }
+
     /// The names of its ramdisks.
     pub fn ramdisks(&self) -> impl Iterator<Item = &str> {
         let is_ramdisk = |volume: &&Volume| matches!(volume.kind, VolumeKind::Ramdisk { .. });

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use testkit::{Daemon, Outcome, wait_until};
 
-use crate::bench::{Bench, write};
+use crate::bench::{Bench, PROGRAM, RUN, write};
 
 /// Says what it sees without saying it, at its start and when it is told of a change.
 const POD: &str = "\
@@ -181,7 +181,9 @@ fn a_pod_that_runs_is_left_alone_when_its_secret_cannot_be_opened() {
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     let config = "pods/web/release/1.0.0/config/keys/..data/db";
     let text = bench.read_home("laptop", config);
-    bench.write_home("laptop", config, &text.replace('=', "A"));
+    let lines: Vec<&str> = text.lines().collect();
+    let cut = [&lines[..3], &lines[4..]].concat().join("\n");
+    bench.write_home("laptop", config, &cut);
     let config = "pods/web/release/1.0.0/config/keys/extra";
     bench.write_home("laptop", config, "correct horse");
     wait_for_message(&bench, "config/keys/db ");
@@ -196,6 +198,8 @@ fn a_pod_that_runs_is_left_alone_when_its_secret_cannot_be_opened() {
 #[test]
 fn what_a_host_could_not_open_is_not_compiled() {
     let bench = bench();
+    let said = bench.show(&["pod", "compile", "web"]);
+    assert!(said.contains("sns secret set web/keys/FILE"), "{said}");
     bench.write("_config/web/keys/db", "correct horse\n");
     let said = bench.show(&["pod", "compile", "web"]);
     assert!(said.contains("web/keys/db: it is not encrypted"), "{said}");
@@ -371,6 +375,24 @@ fn what_is_meant_by_mistake_is_refused() {
 
 fn own_key(bench: &Bench) -> String {
     bench.ok(&["secret", "keygen", "--show"]).trim().to_owned()
+}
+
+#[test]
+fn nothing_opens_a_config_for_a_program() {
+    let bench = Bench::with_host();
+    let volume = "volumes:\n- {name: keys, type: config, encrypted: true}\n";
+    let pod = format!("{PROGRAM}{volume}");
+    let files = [
+        ("pod.yaml", pod.as_str()),
+        ("run.sh", RUN),
+        ("config/keys/a", "1\n"),
+    ];
+    bench.attach("web", "laptop", &files);
+    let said = bench.show(&["pod", "compile", "web"]);
+    assert!(
+        said.contains("the config `keys` cannot be encrypted") && said.contains("[exit 4]"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -9,7 +9,6 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use names::PodName;
 use seal::{CONFIG_BYTES_MAX, CONFIG_FILES_MAX, Keys, OpenError, Plain, Sealed, SealedError};
 use sha2::{Digest, Sha256};
 
@@ -27,17 +26,17 @@ pub(crate) enum DecryptError {
     Key(#[from] KeyFileError),
     #[error("cannot read the encrypted config {}", .0.display())]
     Unreadable(PathBuf, #[source] io::Error),
-    #[error("{file} cannot be used: {source}; `sns secret encrypt {pod}`, then commit and sync")]
+    #[error("{file} cannot be used: {why}; {advice}")]
     Sealed {
         file: String,
-        pod: PodName,
-        source: SealedError,
+        why: SealedError,
+        advice: String,
     },
-    #[error("{file} cannot be opened: {source}; `sns secret encrypt {pod}`, then commit and sync")]
+    #[error("{file} cannot be opened: {why}; {advice}")]
     Closed {
         file: String,
-        pod: PodName,
-        source: OpenError,
+        why: OpenError,
+        advice: String,
     },
     #[error("{0} is a link or no file: an encrypted config holds files and directories only")]
     Foreign(String),
@@ -63,11 +62,12 @@ pub(super) struct Content {
 
 impl Content {
     /// Opens every file of the config in this directory.
-    pub(super) fn open(config: &Path, pod: &PodName, keys: &Keys) -> Result<Self, DecryptError> {
+    /// `advice` tells people how a file is encrypted to these keys.
+    pub(super) fn open(config: &Path, keys: &Keys, advice: &str) -> Result<Self, DecryptError> {
         let mut walk = Walk {
             name: shown(config),
-            pod,
             keys,
+            advice,
             bytes: 0,
             content: Self {
                 files: BTreeMap::new(),
@@ -105,8 +105,8 @@ impl Content {
 
 struct Walk<'a> {
     name: String,
-    pod: &'a PodName,
     keys: &'a Keys,
+    advice: &'a str,
     bytes: u64,
     content: Content,
 }
@@ -148,16 +148,16 @@ impl Walk<'_> {
         file.take(CONFIG_BYTES_MAX * 2 + 1)
             .read_to_end(&mut text)
             .map_err(unreadable)?;
-        let sealed = Sealed::read(&text).map_err(|source| DecryptError::Sealed {
+        let sealed = Sealed::read(&text).map_err(|why| DecryptError::Sealed {
             file: self.shown(path),
-            pod: self.pod.clone(),
-            source,
+            why,
+            advice: self.advice.to_owned(),
         })?;
         let opened = sealed.open(self.keys);
-        let bytes = opened.map_err(|source| DecryptError::Closed {
+        let bytes = opened.map_err(|why| DecryptError::Closed {
             file: self.shown(path),
-            pod: self.pod.clone(),
-            source,
+            why,
+            advice: self.advice.to_owned(),
         })?;
         self.bytes += seal::in_memory(bytes.len() as u64);
         if self.bytes > CONFIG_BYTES_MAX {
@@ -209,7 +209,7 @@ pub(super) mod tests {
     }
 
     pub(in crate::decrypt) fn open(config: &Path, keys: &Keys) -> Result<Content, DecryptError> {
-        Content::open(config, &"web".parse().unwrap(), keys)
+        Content::open(config, keys, "call anna")
     }
 
     #[test]
@@ -267,7 +267,7 @@ pub(super) mod tests {
         check(
             folder.path(),
             &keys,
-            "/plain cannot be used: it is not encrypted; `sns secret encrypt web`",
+            "/plain cannot be used: it is not encrypted; call anna",
         );
         let text = sealed(&keys, b"correct horse");
         put(folder.path(), "plain", text.get(..text.len() - 40).unwrap());

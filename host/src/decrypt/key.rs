@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use names::PodName;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::process::geteuid;
 use seal::{Keys, KeysError};
@@ -13,7 +14,32 @@ use zeroize::Zeroizing;
 /// A file of keys is no longer than this, in bytes.
 const BYTES_MAX: u64 = 16 * 1024;
 
-/// Why the key of the host is not used.
+/// Where the keys lie that open the configs of a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyFile {
+    /// Of the host that it runs on.
+    Host(PathBuf),
+    /// Of the user, where it runs by itself.
+    User(PathBuf),
+}
+
+impl KeyFile {
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::Host(path) | Self::User(path) => path,
+        }
+    }
+
+    /// How a file is encrypted to these keys, for people.
+    pub(super) fn advice(&self, pod: &PodName, keys: &Keys) -> String {
+        match self {
+            Self::Host(_) => format!("`sns secret encrypt {pod}`, then commit and sync"),
+            Self::User(_) => format!("encrypt it with `age --armor -r {}`", keys.recipient()),
+        }
+    }
+}
+
+/// Why a key is not used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeyFileError {
     #[error("there is no key at {}: `sns host init` makes that of a host, `sns secret keygen` that of a user", .0.display())]

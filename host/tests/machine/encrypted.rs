@@ -18,7 +18,6 @@ fn home(machine: &mut Machine) -> HostHome {
     let text = seal::seal(b"correct horse", &Audience::from([reader])).unwrap();
     let release = alice.release(&"web:1.0.0".parse().unwrap());
     let config = release.config(&"conf".parse().unwrap());
-    fs::remove_dir_all(&config).unwrap();
     Host::put(&config.join("db"), text.as_bytes());
     for path in [alice.age_key(), config.join("db"), config] {
         chown(path, Some(ALICE), Some(ALICE)).unwrap();

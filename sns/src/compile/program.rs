@@ -66,6 +66,17 @@ fn ramdisks(draft: &Draft) -> Option<Diagnostic> {
     })
 }
 
+/// Nobody opens a config for a program that drives itself.
+fn encrypted(draft: &Draft) -> Option<Diagnostic> {
+    let name = draft.encrypted_configs().next()?;
+    Some(draft.diagnostic(
+        Severity::Error,
+        "volumes",
+        format!("the config `{name}` cannot be encrypted: nothing opens it for a program that is a pod by itself"),
+        Some("leave out `encrypted`, and let the program open its files itself".to_owned()),
+    ))
+}
+
 /// The program as it is, when neither it nor its pod.yaml, which has so many `errors`, is wrong.
 pub(super) fn resolve(
     found: Option<Result<Program, Problem>>,
@@ -79,7 +90,11 @@ pub(super) fn resolve(
         None => None,
     };
     let shown = problem.map(|problem| problem.diagnostic(draft));
-    let shown: Vec<Diagnostic> = shown.into_iter().chain(ramdisks(draft)).collect();
+    let shown: Vec<Diagnostic> = shown
+        .into_iter()
+        .chain(ramdisks(draft))
+        .chain(encrypted(draft))
+        .collect();
     let errors = errors + told.show(&shown);
     match found {
         Some(Ok(program)) if errors == 0 => {

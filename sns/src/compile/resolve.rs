@@ -116,7 +116,14 @@ impl Compiler<'_> {
         let problems: Vec<Diagnostic> = missing
             .map(|name| {
                 let place = self.cluster.shown(&directory.join(name.as_str()));
-                let hint = config_hint(&name, &self.pod);
+                let is_encrypted = draft.encrypted_configs().any(|known| *known == name);
+                let hint = match is_encrypted {
+                    true => format!(
+                        "put a secret into it: sns secret set {}/{name}/FILE",
+                        self.pod
+                    ),
+                    false => config_hint(&name, &self.pod),
+                };
                 draft.diagnostic(
                     Severity::Error,
                     "volumes",
