@@ -48,9 +48,12 @@ fn is_listener(name: &str) -> bool {
     LISTENERS.iter().any(|known| name.starts_with(known))
 }
 
-/// The other pod of this host home that declares the port and is in service.
+/// The other pod of this host home that declares the port and is in service; none without a host home.
 fn pod_with(port: u16, own: &ReleaseId, release: &ReleaseDir) -> Option<ReleaseId> {
     let home = HostHome::new(release.path().ancestors().nth(4)?);
+    if home.release(own).path() != release.path() {
+        return None;
+    }
     let ids = home.releases().ok()?.into_iter();
     ids.filter(|id| id != own).find(|id| {
         let in_service = home.release(id).run_dir().join("pod");

@@ -37,6 +37,7 @@ impl Hands {
     ) -> Result<Deed, Trouble> {
         // The directory of the release may have been replaced, and with it the lock.
         self.hold().await;
+        let since_s = since_epoch().as_secs();
         let line = describe(&operation);
         self.note_beside(line.clone()).await;
         if let Operation::Stop(..) = operation {
@@ -54,7 +55,8 @@ impl Hands {
             }
         };
         if let Err(trouble) = &mut done {
-            self.name_holder(&spec, trouble).await;
+            self.name_holder(&spec, operation.unit(), since_s, trouble)
+                .await;
             let line = format!("{line} failed: {}", trouble.message);
             self.note_beside(line).await;
         }

@@ -56,6 +56,11 @@ impl Holder {
         let name = fs::read_to_string(proc.join(pid.to_string()).join("comm"));
         let name = name.unwrap_or_default();
         let name = name.trim().replace(char::is_control, "?");
+        let of_container = (name == "conmon")
+            .then(|| container_of(proc, pid))
+            .flatten();
+        let name =
+            of_container.map_or(name, |container| format!("conmon of container {container}"));
         Self::Process { name, pid }
     }
 }
@@ -91,6 +96,15 @@ fn unit_of(proc: &Path, pid: u32) -> Option<(ReleaseId, String)> {
     Some((id.parse().ok()?, unit.to_owned()))
 }
 
+/// The container that podman's monitor looks after: the word after `-n`.
+fn container_of(proc: &Path, pid: u32) -> Option<String> {
+    let line = fs::read_to_string(proc.join(pid.to_string()).join("cmdline")).ok()?;
+    let mut words = line.split('\0').skip_while(|word| *word != "-n");
+    let name = words.nth(1)?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    name.chars().all(is_name).then(|| name.to_owned())
+}
+
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -122,6 +136,26 @@ mod tests {
         );
         check(Holder::OfUser(0), "a process of user root");
         check(Holder::Unknown, "another program");
+    }
+
+    #[test]
+    fn the_monitor_of_a_container_names_it() {
+        let proc = tempfile::tempdir().unwrap();
+        let directory = proc.path().join("4711");
+        fs::create_dir(&directory).unwrap();
+        let check = |line: &[u8], expected: &str| {
+            hostfiles::replace(&directory.join("comm"), b"conmon\n", 0o644).unwrap();
+            hostfiles::replace(&directory.join("cmdline"), line, 0o644).unwrap();
+            let name = format!("{expected} (process 4711)");
+            let holder = Holder::of_process(proc.path(), 4711);
+            assert_eq!(holder.to_string(), name);
+        };
+        check(
+            b"conmon\0-c\0abc\0-n\0web-infra\0-l\0x",
+            "conmon of container web-infra",
+        );
+        check(b"conmon\0-n\0a\x1bb\0", "conmon");
+        check(b"conmon\0", "conmon");
     }
 
     #[test]

@@ -112,7 +112,7 @@ impl UserPlugins {
         CommandError::mistake(format!(
             "there is no plugin for pods with `runtime: {kind}`"
         ))
-        .listing(broken.map(|error| error.chain().join(": ")))
+        .listing(broken.map(in_one_line))
         .hint_if(did_you_mean(kind, kinds))
         .hint(format!("name plugins of your own in {}", self.place()))
         .hint(self.first_party.looked())
@@ -124,4 +124,11 @@ impl UserPlugins {
             |files| files.plugins_yaml().display().to_string(),
         )
     }
+}
+
+/// What is wrong, and why; causes below that repeat it.
+fn in_one_line(error: &CommandError) -> String {
+    let mut chain = error.chain();
+    chain.truncate(2);
+    chain.join(": ")
 }
