@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use testkit::{Cluster, Outcome, Redactor};
+use testkit::{Cluster, Outcome, Redactor, User};
 
 /// A small native pod without configs.
 pub(crate) const WEB: &str = "\
@@ -37,12 +37,18 @@ pub(crate) struct Bench {
     pub(crate) cluster: Cluster,
     redactor: Redactor,
     plugins: Option<PathBuf>,
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Bench {
     /// A project without hosts.
     pub(crate) fn new() -> Self {
         Self::of(Cluster::create().unwrap())
+    }
+
+    /// A project without hosts of an ordinary user.
+    pub(crate) fn of_user(user: &User) -> Self {
+        Self::of(Cluster::of(user).unwrap())
     }
 
     /// No project at all.
@@ -68,6 +74,7 @@ impl Bench {
             cluster,
             redactor,
             plugins: None,
+            variables: Vec::new(),
         }
     }
 
@@ -109,7 +116,10 @@ impl Bench {
 
     /// Lets `sns` find the built plugins.
     pub(crate) fn with_plugins(mut self) -> Self {
-        self.plugins = Some(built_plugins());
+        // They lie beside the programs, also where those were copied to.
+        let copied = self.cluster.folder().join("programs/plugins");
+        let is_copied = copied.is_dir();
+        self.plugins = Some(if is_copied { copied } else { built_plugins() });
         self
     }
 
@@ -118,6 +128,20 @@ impl Bench {
         // What a test finds must not depend on what lies beside the built program.
         let nowhere = self.cluster.folder().join("no-plugins");
         self.plugins.clone().unwrap_or(nowhere)
+    }
+
+    /// Sets more variables for every `sns` that runs.
+    pub(crate) fn with_variables<const N: usize>(
+        mut self,
+        variables: [(&'static str, String); N],
+    ) -> Self {
+        self.variables.extend(variables);
+        self
+    }
+
+    /// Those that were set so.
+    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
+        self.variables.clone()
     }
 
     pub(crate) fn home_option(&self, host: &str) -> String {
@@ -137,6 +161,7 @@ impl Bench {
         }
         command.env("SIMPLENETES_PLUGINS", self.plugins());
         command.env("USER", "tester");
+        command.envs(self.variables());
         Outcome::of(&mut command).unwrap()
     }
 

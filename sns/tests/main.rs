@@ -12,6 +12,7 @@ mod cluster_create;
 mod cluster_sync;
 mod cluster_sync_checks;
 mod completions;
+mod containers;
 mod executable;
 mod help;
 mod host;

@@ -1,0 +1,94 @@
+//! The network that the containers of a pod share, and what leads into it.
+
+use testkit::{fetch, free_port};
+
+use super::host::{Host, IMAGE, loopback, shell, sleeper, unit, yaml};
+
+/// Serves what stands in `/www`, which is the config `site`.
+fn server(port: u16, interface: &str) -> String {
+    let expose = format!(
+        "  expose:\n  - targetPort: 8080\n    hostPort: {port}\n    hostInterface: {interface}\n"
+    );
+    format!(
+        "- name: server\n  image: {IMAGE}\n  command: [httpd, -f, -p, '8080', -h, /www]\n  restart: always\n  stopTimeout: 1\n{expose}  mounts:\n  - volume: site\n    dest: /www\n"
+    )
+}
+
+const SITE: &str = "volumes:\n- name: site\n  type: config\n";
+
+#[test]
+fn containers_share_localhost_and_a_port_leads_in() {
+    let port = free_port().unwrap();
+    let client =
+        "until wget -qO- http://127.0.0.1:8080/page; do sleep 0.1; done; cat /etc/hosts; sleep 600";
+    let sections = format!(
+        "{SITE}containers:\n{}{}",
+        server(port, "127.0.0.1"),
+        shell("client", client, "")
+    );
+    let host = Host::new();
+    let files = [
+        ("pod.yaml", &*yaml("1.0.0", &sections)),
+        ("config/site/page", "hello from inside\n"),
+    ];
+    host.pod("web", &files);
+    host.start();
+    let status = host.wait("web:1.0.0", "both to run", |now| now.readiness);
+    host.wait_for_line("client", "hello from inside");
+    let page = fetch(loopback(port), "/page").unwrap();
+    assert_eq!(page, "hello from inside\n");
+    // The cluster's proxy has a name in every container.
+    host.wait_for_line("client", "proxy");
+    assert_eq!(
+        unit(&status, "server").ports,
+        format!("127.0.0.1:{port}:8080")
+    );
+    host.state("web", "removed");
+    host.wait("web:1.0.0", "it to be removed", |now| {
+        now.status == hostfiles::PodPhase::Removed
+    });
+    assert_eq!((host.pods(), host.containers()), (vec![], vec![]));
+    assert!(fetch(loopback(port), "/page").is_err());
+}
+
+#[test]
+fn a_container_in_the_network_of_the_host() {
+    let port = free_port().unwrap();
+    let host = Host::new();
+    let text = format!(
+        "{SITE}containers:\n- name: server\n  image: {IMAGE}\n  network: host\n  command: [httpd, -f, -p, '127.0.0.1:{port}', -h, /www]\n  stopTimeout: 1\n  mounts:\n  - volume: site\n    dest: /www\n{}",
+        sleeper("inside", "")
+    );
+    let files = [
+        ("pod.yaml", &*yaml("1.0.0", &text)),
+        ("config/site/page", "on the host\n"),
+    ];
+    host.pod("web", &files);
+    host.start();
+    host.wait("web:1.0.0", "it to run", |now| now.readiness);
+    host.until("the page", || {
+        fetch(loopback(port), "/page").is_ok_and(|page| page == "on the host\n")
+    });
+    // The other one has a network of its own, in which nobody listens there.
+    let url = format!("http://127.0.0.1:{port}/page");
+    let command = ["exec", "-c", "inside", "--", "wget", "-qO-", &url];
+    assert_ne!(host.verb("web:1.0.0", &command).code, 0);
+}
+
+#[test]
+fn two_containers_with_one_target_port_are_a_mistake_that_names_both() {
+    let host = Host::new();
+    let expose = "expose:\n- targetPort: 80\n";
+    let text = format!(
+        "containers:\n{}{}",
+        sleeper("one", expose),
+        sleeper("two", expose)
+    );
+    let files = [("pod.yaml", &*yaml("1.0.0", &text))];
+    host.bench.attach("web", "laptop", &files);
+    let said = host.bench.show(&["pod", "compile", "web"]);
+    assert!(
+        said.contains("`one` and `two` both have target port 80"),
+        "{said}"
+    );
+}
