@@ -1,6 +1,7 @@
 //! `shell` and `exec`: a person's command in a unit. The launcher asks the plugin what to run, and becomes
 //! it, so that terminal, signals and exit status are the command's own. Nobody else takes part.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -47,7 +48,9 @@ async fn launch(
 ) -> Result<Launch> {
     let hands = keep::hands(place, None, settings, log).await?;
     let command = argv.join(" ");
-    let launch = hands.attach(pod.pod(), unit, argv).await;
+    let launch = hands
+        .attach(pod.pod(), unit, argv, std::io::stdin().is_terminal())
+        .await;
     let mut launch = match launch {
         Ok(launch) => launch,
         Err(trouble) => bail!("cannot run `{command}` in {unit}: {}", trouble.message),

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use hostfiles::HostHome;
+use hostfiles::{HostHome, HostId};
 use simplenetes_plugin::{Engine, Helper};
 use simplenetes_sync::far::Recovered;
 use tokio::signal::unix::{SignalKind, signal};
@@ -106,6 +106,7 @@ impl Daemon {
             kinds: kinds_seen,
             address: address_seen,
             owner: home.owner.to_string(),
+            home: Some((home.files.clone(), HostId::of(&home.files)?)),
             ramdisks: match &settings.ramdisks {
                 Some(ramdisks) => ramdisks.clone(),
                 None => Ramdisks::own(&home.files, settings.runtime_directory.clone()),

@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use hostfiles::ReleaseDir;
+use hostfiles::{HostHome, HostId, ReleaseDir};
 use names::{ReleaseId, UnitName};
 use podspec::CompiledPod;
 use tokio::sync::watch as channel;
@@ -76,6 +76,8 @@ pub struct Surroundings {
     pub address: channel::Receiver<OwnAddress>,
     /// The name of the user that the host home belongs to.
     pub owner: String,
+    /// The host home and its identity; none for a pod that lies by itself.
+    pub home: Option<(HostHome, HostId)>,
     /// Where ramdisks come from.
     pub ramdisks: Ramdisks,
     /// The private keys that open encrypted configs.
@@ -102,7 +104,15 @@ impl Surroundings {
             ("owner-is-root", owner_is_root.to_string()),
             ("search-path", programs.as_path()),
         ];
-        facts.map(|(name, value)| (name.to_owned(), value)).into()
+        let mut facts = BTreeMap::from(facts.map(|(name, value)| (name.to_owned(), value)));
+        if let Some((home, id)) = &self.home {
+            facts.insert("host-id".to_owned(), id.to_string());
+            let logins = home.registry_config();
+            if logins.is_file() {
+                facts.insert("registry-config".to_owned(), logins.display().to_string());
+            }
+        }
+        facts
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use hostfiles::HostHome;
+use hostfiles::{HostHome, HostId};
 use simplenetes_plugin::{Engine, Helper};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch as channel;
@@ -134,6 +134,10 @@ pub(crate) async fn hands(
         kinds: channel::channel(Arc::new(kinds)).1,
         address: channel::channel(interface.map_or_else(|| address(place), OwnAddress::given)).1,
         owner: place.owner.to_string(),
+        home: match &place.home {
+            Some(home) => Some((home.clone(), HostId::of(home)?)),
+            None => None,
+        },
         ramdisks: match &place.home {
             Some(home) => Ramdisks::own(home, settings.runtime_directory.clone()),
             None => Ramdisks::Plain(settings.runtime_directory.clone()),

@@ -101,12 +101,24 @@ impl ProcessId {
     }
 }
 
-/// The parent of the process that has this number now, and the session that it is in.
+/// To whom a process belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Family {
+    pub(crate) parent: u32,
+    pub(crate) group: u32,
+    pub(crate) session: u32,
+}
+
+/// The family of the process that has this number now.
 ///
 /// # Errors
 /// There is none.
-pub(crate) fn family_of(pid: u32) -> io::Result<(u32, u32)> {
-    Stat::read(pid).map(|stat| (stat.parent, stat.session))
+pub(crate) fn family_of(pid: u32) -> io::Result<Family> {
+    Stat::read(pid).map(|stat| Family {
+        parent: stat.parent,
+        group: stat.group,
+        session: stat.session,
+    })
 }
 
 /// The kernel counts the times in `/proc` in hundredths of a second, whatever its own tick is.
@@ -175,6 +187,7 @@ fn is_gone(error: &io::Error) -> bool {
 struct Stat {
     state: char,
     parent: u32,
+    group: u32,
     session: u32,
     start_time: u64,
 }
@@ -202,6 +215,7 @@ impl Stat {
         Some(Self {
             state: fields.first()?.chars().next()?,
             parent: fields.get(1)?.parse().ok()?,
+            group: fields.get(2)?.parse().ok()?,
             session: fields.get(3)?.parse().ok()?,
             start_time: fields.get(19)?.parse().ok()?,
         })
@@ -217,7 +231,7 @@ mod tests {
         let text = "77 (a) b) S 5 77 76 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 1 1";
         let stat = Stat::parse(text).unwrap();
         assert_eq!((stat.state, stat.parent), ('S', 5));
-        assert_eq!((stat.session, stat.start_time), (76, 4711));
+        assert_eq!((stat.group, stat.session, stat.start_time), (77, 76, 4711));
         assert!(Stat::parse("77 (a) S 5").is_none());
     }
 

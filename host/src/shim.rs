@@ -33,6 +33,7 @@ use crate::lock;
 use crate::process::{ProcessId, boot_id};
 use crate::system::since_epoch;
 
+use detached::Beside;
 pub use detached::{DetachError, Detached};
 pub(crate) use log::{append as append_to_log, pump};
 pub use record::{ExitRecord, RunFiles, RunRecord};
@@ -126,7 +127,7 @@ struct Unit {
     files: RunFiles,
     process: ProcessId,
     /// What a detached unit has beside it and is not part of it; none for a unit that is a child.
-    bystanders: Option<Vec<ProcessId>>,
+    beside: Option<Beside>,
     /// Closes when both streams have run dry.
     pumps: mpsc::Receiver<()>,
     /// Why the program could not be executed; the process has ended by itself then.
@@ -169,6 +170,7 @@ impl Unit {
             address: spec.address,
             streams: Some([stdout.as_raw_fd(), stderr.as_raw_fd()]),
             refused: false,
+            detached: false,
             group: spec.group.clone(),
         };
         files.write_run(&record).map_err(ShimError::Record)?;
@@ -181,21 +183,24 @@ impl Unit {
         }
         let pumps = pump_all(spec, stdout, stderr, refusal.as_ref());
         if let (Some(detached), None) = (&spec.detached, &refusal) {
-            let found = detached.find(spec, process);
-            if found.is_err() {
+            let found = detached.find(spec, process).map_err(|error| {
                 descendants::end_every_child(&[]);
                 let _: Result<(), _> = pumps.recv_timeout(DRAIN_MAX);
-            }
-            record.process = found.map_err(ShimError::Detach)?;
+                let last = log::last_line(&spec.log_file("stderr"), record.started_ms / 1_000);
+                ShimError::Detach(error.saying(last))
+            });
+            record.process = found?;
+            record.detached = true;
             files.write_run(&record).map_err(ShimError::Record)?;
         }
         unfinished.keep();
         group.keep();
-        let is_detached = spec.detached.is_some() && refusal.is_none();
+        let detached = spec.detached.as_ref().filter(|_| refusal.is_none());
+        let beside = |detached: &Detached| Beside::of(record.process, process, detached.is_monitored);
         Ok(Self {
             files,
             process: record.process,
-            bystanders: is_detached.then(|| detached::bystanders_of(record.process)),
+            beside: detached.map(beside),
             pumps,
             refusal,
             _lock: lock,
@@ -204,12 +209,8 @@ impl Unit {
 
     /// Stays until the process and everything it left behind has ended.
     fn accompany(self, spec: &ShimSpec) -> Result<(), ShimError> {
-        let code = match &self.bystanders {
-            Some(bystanders) => {
-                let code = detached::wait_for(self.process, None).flatten();
-                detached::end_the_rest(bystanders);
-                code
-            }
+        let code = match &self.beside {
+            Some(beside) => beside.accompany(self.process),
             None => {
                 let code = descendants::wait_for(self.process.pid);
                 descendants::end_the_rest(self.process);

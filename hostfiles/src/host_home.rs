@@ -34,6 +34,18 @@ impl HostHome {
         self.0.join("cluster-id.txt")
     }
 
+    /// What tells it from every other host home of the machine: a [`crate::HostId`].
+    #[must_use]
+    pub fn host_id(&self) -> PathBuf {
+        self.0.join("host-id.txt")
+    }
+
+    /// The logins of image registries, in the form of docker and podman. Made by hand; none is fine.
+    #[must_use]
+    pub fn registry_config(&self) -> PathBuf {
+        self.0.join("registry-config.json")
+    }
+
     /// The commits of the last synced project: a [`crate::CommitChain`].
     #[must_use]
     pub fn commit_chain(&self) -> PathBuf {

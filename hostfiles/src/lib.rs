@@ -13,6 +13,7 @@ mod config_checksum;
 mod format;
 mod host_env;
 mod host_home;
+mod host_id;
 mod host_state;
 mod ingress;
 mod key_lines;
@@ -38,6 +39,7 @@ pub use format::{
 };
 pub use host_env::{HostAddress, HostEnv};
 pub use host_home::HostHome;
+pub use host_id::{HostId, HostIdError};
 pub use host_state::HostState;
 pub use ingress::{IngressAction, IngressBlock, IngressConf, IngressProtocol};
 pub use plugins_yaml::{PluginEntry, PluginsYaml};

@@ -59,6 +59,8 @@ fn plugin_packages(workspace: &Workspace) -> Vec<&Package> {
         .filter(|package| {
             package.folder.starts_with("plugins") || package.folder.starts_with("testkit/plugins")
         })
+        // What plugins share is none itself.
+        .filter(|package| workspace.root.join(&package.folder).join("plugin.yaml").exists())
         .collect()
 }
 

@@ -2,10 +2,16 @@
 //!
 //! The operator approved them by committing the pod; the plugin only places them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
-use podspec::{Check, CompiledPod, ReloadSignal, StartupCheck, Unit, VolumeKind};
+use podspec::{
+    Check, CompiledPod, Limits, ReloadSignal, Shared, StartupCheck, Unit, Volume, VolumeKind,
+};
 use serde_json::Value;
+
+use crate::Digest;
 
 /// The declared values of one pod.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,13 +19,17 @@ pub(crate) struct Declared {
     /// Programs with their arguments: those of units, probes and signals, and the one that the daemon
     /// itself was asked to execute.
     pub(crate) commands: Vec<Vec<String>>,
+    /// The arguments of units that name no program of their own: those for the program of an image.
+    pub(crate) arguments: Vec<Vec<String>>,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) images: Vec<String>,
-    /// `source:dest` of every mount, and the source alone.
+    /// `source:dest` of every mount, the source as the host knows it.
     pub(crate) mounts: Vec<String>,
+    /// The names of volumes on the host.
+    pub(crate) volumes: Vec<String>,
     /// Paths of the host that the pod mounts or works in.
     pub(crate) host_paths: Vec<String>,
-    /// `hostPort:targetPort` of every published port.
+    /// `hostPort:targetPort` of every published port, with the address that it belongs to.
     pub(crate) ports: Vec<String>,
     pub(crate) users: Vec<String>,
     pub(crate) units: Vec<String>,
@@ -28,16 +38,29 @@ pub(crate) struct Declared {
     pub(crate) capabilities: Vec<String>,
     /// `true` when a unit asks for all privileges, and `false` always.
     pub(crate) privileged: Vec<String>,
-    /// Name and `name-version` of the pod.
+    /// Name and `name-version` of the pod, and the latter with the host home's id.
     pub(crate) names: Vec<String>,
+    pub(crate) versions: Vec<String>,
+    /// `name=value` of the labels that the author gave.
+    pub(crate) labels: Vec<String>,
+    /// Numbers of the limits of units.
+    pub(crate) limits: Vec<String>,
+    /// What tells this specification of a unit from every other, see [`unit_digest`].
+    pub(crate) digests: Vec<String>,
+    /// Texts below the keys of the units' resolved specifications.
+    pub(crate) specs: BTreeMap<String, Vec<String>>,
+    /// What the host says of itself.
+    pub(crate) facts: BTreeMap<String, String>,
 }
 
 /// A value in a pattern that stands for what the pod declares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Placeholder {
     Image,
     Env,
+    Variable,
     Mount,
+    Volume,
     Port,
     User,
     Device,
@@ -45,13 +68,27 @@ pub(crate) enum Placeholder {
     Privileged,
     Unit,
     Name,
+    Version,
+    Label,
+    Limit,
+    Digest,
+    /// A text below this key of a unit's resolved specification.
+    Spec(String),
+    /// The fact of this name, not an empty one.
+    Fact(String),
 }
 
 impl Placeholder {
-    const ALL: [(&'static str, Self); 10] = [
+    const ALL: [(&'static str, Self); 16] = [
         ("pod:image", Self::Image),
         ("pod:env", Self::Env),
+        ("pod:variable", Self::Variable),
         ("pod:mount", Self::Mount),
+        ("pod:volume", Self::Volume),
+        ("pod:version", Self::Version),
+        ("pod:label", Self::Label),
+        ("pod:limit", Self::Limit),
+        ("pod:digest", Self::Digest),
         ("pod:port", Self::Port),
         ("pod:user", Self::User),
         ("pod:device", Self::Device),
@@ -62,10 +99,13 @@ impl Placeholder {
     ];
 
     pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, placeholder)| *placeholder)
+        let known = Self::ALL.iter().find(|(known, _)| *known == name);
+        match (known, name.split_once(':')) {
+            (Some((_, placeholder)), _) => Some(placeholder.clone()),
+            (None, Some(("spec", key))) => Some(Self::Spec(key.to_owned())),
+            (None, Some(("fact", name))) => Some(Self::Fact(name.to_owned())),
+            _ => None,
+        }
     }
 
     pub(crate) fn list() -> String {
@@ -73,27 +113,41 @@ impl Placeholder {
             .iter()
             .map(|(name, _)| format!("{{{name}}}"))
             .collect();
-        format!("{{pod:args}} (as a whole word), {}", names.join(", "))
+        let names = names.join(", ");
+        format!("{{pod:args}} (as a whole word), {names}, {{spec:KEY}}, {{fact:NAME}}")
     }
 }
 
 impl Declared {
-    /// Reads the declarations of a pod. `asked` is the command that the daemon was asked to execute.
-    pub(crate) fn of(pod: &CompiledPod, asked: &[String]) -> Self {
+    /// Reads the declarations of a pod, on a host with these facts. `asked` is the command that the daemon
+    /// was asked to execute.
+    pub(crate) fn of(
+        pod: &CompiledPod,
+        facts: &BTreeMap<String, String>,
+        asked: &[String],
+    ) -> Self {
+        let release = format!("{}-{}", pod.pod, pod.pod_version);
+        let label = |(name, value): (&String, &String)| format!("{name}={value}");
         let mut declared = Self {
             names: vec![
                 pod.pod.to_string(),
-                format!("{}-{}", pod.pod, pod.pod_version),
+                qualified(&release, facts),
+                release.clone(),
             ],
+            versions: vec![pod.pod_version.to_string()],
+            labels: pod.labels.iter().map(label).collect(),
             privileged: vec!["false".to_owned()],
+            facts: facts.clone(),
             ..Self::default()
         };
         if !asked.is_empty() {
             declared.commands.push(asked.to_vec());
         }
         for volume in &pod.volumes {
-            if let VolumeKind::Host { bind } = &volume.kind {
-                declared.host_paths.push(bind.clone());
+            match &volume.kind {
+                VolumeKind::Host { bind } => declared.host_paths.push(bind.clone()),
+                VolumeKind::Volume { .. } => declared.volumes.extend(source(pod, volume, facts)),
+                VolumeKind::Ramdisk { .. } | VolumeKind::Config { .. } => {}
             }
         }
         for unit in &pod.units {
@@ -102,9 +156,21 @@ impl Declared {
         declared
     }
 
+    /// What is declared where no single pod is asked about.
+    pub(crate) fn of_host(facts: &BTreeMap<String, String>) -> Self {
+        Self {
+            facts: facts.clone(),
+            ..Self::default()
+        }
+    }
+
     fn add_unit(&mut self, pod: &CompiledPod, unit: &Unit) {
         self.units.push(unit.name.to_string());
-        self.commands.extend(unit_command(&unit.spec));
+        self.digests.extend(serde_json::to_value(unit).map(|unit| unit_digest(&unit)));
+        match unit_command(&unit.spec) {
+            Some(command) => self.commands.push(command),
+            None => self.arguments.push(texts(&unit.spec, "args").collect()),
+        }
         self.commands.extend(probe_commands(unit));
         self.env.extend(unit_env(&unit.spec));
         self.images.extend(text(&unit.spec, "image"));
@@ -116,30 +182,57 @@ impl Declared {
         }
         self.host_paths
             .extend(text(&unit.spec, "workingDirectory").filter(|path| path.starts_with('/')));
+        self.limits.extend(unit.limits.iter().flat_map(limits));
+        for key in unit.spec.as_object().into_iter().flat_map(|spec| spec.keys()) {
+            let held = self.specs.entry(key.clone()).or_default();
+            held.extend(text(&unit.spec, key).chain(texts(&unit.spec, key)));
+        }
+        self.add_ports(unit);
+        for mount in &unit.mounts {
+            let volume = pod.volumes.iter().find(|known| known.name == mount.volume);
+            let source = volume.and_then(|volume| source(pod, volume, &self.facts));
+            self.mounts
+                .extend(source.map(|source| format!("{source}:{}", mount.dest)));
+        }
+    }
+
+    /// A port that names no address belongs to that of the host, where the host names one.
+    fn add_ports(&mut self, unit: &Unit) {
         for expose in &unit.expose {
             if let (Some(host), Some(target)) = (expose.host_port, expose.target_port) {
-                self.ports.push(format!("{host}:{target}"));
+                let bind = self.facts.get("bind-address");
+                let address = expose
+                    .host_interface
+                    .or_else(|| bind.and_then(|text| text.parse().ok()));
+                self.ports.push(match address {
+                    None => format!("{host}:{target}"),
+                    Some(IpAddr::V4(address)) => format!("{address}:{host}:{target}"),
+                    Some(IpAddr::V6(address)) => format!("[{address}]:{host}:{target}"),
+                });
             }
-        }
-        let sources: BTreeMap<_, _> = pod
-            .volumes
-            .iter()
-            .map(|volume| (&volume.name, &volume.kind))
-            .collect();
-        for mount in &unit.mounts {
-            let source = match sources.get(&mount.volume) {
-                Some(VolumeKind::Host { bind }) => bind.clone(),
-                _ => mount.volume.to_string(),
-            };
-            self.mounts.push(format!("{source}:{}", mount.dest));
-            self.mounts.push(source);
         }
     }
 
     /// The declared values that a placeholder stands for.
-    pub(crate) fn values(&self, placeholder: Placeholder) -> Box<dyn Iterator<Item = &str> + '_> {
+    pub(crate) fn values<'a>(
+        &'a self,
+        placeholder: &Placeholder,
+    ) -> Box<dyn Iterator<Item = Cow<'a, str>> + 'a> {
         let list = match placeholder {
-            Placeholder::Env => return Box::new(self.env.iter().map(|(name, _)| name.as_str())),
+            Placeholder::Env => {
+                return Box::new(self.env.iter().map(|(name, _)| Cow::from(name)));
+            }
+            Placeholder::Variable => {
+                let pair = |(name, value): &(String, String)| format!("{name}={value}").into();
+                return Box::new(self.env.iter().map(pair));
+            }
+            Placeholder::Spec(key) => {
+                return Box::new(self.specs.get(key).into_iter().flatten().map(Cow::from));
+            }
+            Placeholder::Fact(name) => {
+                let fact = self.facts.get(name).filter(|fact| !fact.is_empty());
+                return Box::new(fact.into_iter().map(Cow::from));
+            }
             Placeholder::Image => &self.images,
             Placeholder::Mount => &self.mounts,
             Placeholder::Port => &self.ports,
@@ -149,8 +242,13 @@ impl Declared {
             Placeholder::Privileged => &self.privileged,
             Placeholder::Unit => &self.units,
             Placeholder::Name => &self.names,
+            Placeholder::Volume => &self.volumes,
+            Placeholder::Version => &self.versions,
+            Placeholder::Label => &self.labels,
+            Placeholder::Limit => &self.limits,
+            Placeholder::Digest => &self.digests,
         };
-        Box::new(list.iter().map(String::as_str))
+        Box::new(list.iter().map(Cow::from))
     }
 
     /// True when the pod declares a command of this program.
@@ -161,16 +259,67 @@ impl Declared {
     }
 
     /// The argument lists that `{pod:args}` stands for: those declared for this program, or, for a
-    /// program that carries the pod's commands (podman), these commands as a whole.
+    /// program that carries the pod's commands (podman), these commands as a whole, and the arguments for
+    /// the programs of images.
     pub(crate) fn args_of<'a>(&'a self, program: &'a str) -> impl Iterator<Item = &'a [String]> {
         let own = self.runs(program);
-        self.commands
+        let arguments = self.arguments.iter().filter(move |_| !own);
+        let commands = self
+            .commands
             .iter()
             .filter_map(move |command| match command.split_first() {
                 Some((first, args)) if own => (first == program).then_some(args),
                 _ => Some(command.as_slice()),
-            })
+            });
+        commands.chain(arguments.map(Vec::as_slice))
     }
+}
+
+/// What tells this specification of a unit from every other: 16 hexadecimal digits of the SHA-256 of its
+/// JSON.
+pub(crate) fn unit_digest(unit: &Value) -> String {
+    let digest = Digest::of(unit.to_string().as_bytes()).to_string();
+    digest.chars().take(16).collect()
+}
+
+/// A name that no other host home of the machine uses.
+fn qualified(name: &str, facts: &BTreeMap<String, String>) -> String {
+    match facts.get("host-id").filter(|id| !id.is_empty()) {
+        Some(id) => format!("{name}-{id}"),
+        None => name.to_owned(),
+    }
+}
+
+/// What the host knows a volume by: a path, or its name there.
+fn source(pod: &CompiledPod, volume: &Volume, facts: &BTreeMap<String, String>) -> Option<String> {
+    let name = &volume.name;
+    let inside = |directory: &str| {
+        let release = facts.get("release-directory")?;
+        Some(format!("{release}/{directory}/{name}"))
+    };
+    match &volume.kind {
+        VolumeKind::Host { bind } => Some(bind.clone()),
+        VolumeKind::Config { .. } => inside("config"),
+        VolumeKind::Ramdisk { .. } => inside("ramdisk"),
+        VolumeKind::Volume { shared } => {
+            let name = match shared {
+                Shared::No => format!("{name}-{}-{}", pod.pod, pod.pod_version),
+                Shared::Pod => format!("{name}-{}", pod.pod),
+                Shared::Host => name.to_string(),
+            };
+            Some(qualified(&name, facts))
+        }
+    }
+}
+
+/// The numbers as programs that limit want them: bytes, CPUs, processes.
+fn limits(limits: &Limits) -> impl Iterator<Item = String> + use<> {
+    let memory = limits.memory_bytes.map(|bytes| bytes.to_string());
+    let cpu = limits
+        .cpu_millis
+        .map(|millis| format!("{}.{:03}", millis / 1000, millis % 1000));
+    let pids = limits.pids.map(|pids| pids.to_string());
+    [memory, cpu, pids].into_iter().flatten()
 }
 
 fn text(spec: &Value, key: &str) -> impl Iterator<Item = String> {

@@ -80,7 +80,8 @@ impl Plugin {
     /// # Errors
     /// The plugin failed.
     pub fn observe(&self, view: Arc<View>) -> Result<Vec<Step>, CallError> {
-        let mut call = self.call("observe", view, None, Declared::default());
+        let declared = Declared::of_host(&view.facts);
+        let mut call = self.call("observe", view, None, declared);
         let steps = call.push(StepsResource {
             looks_only: true,
             ..StepsResource::default()
@@ -143,7 +144,7 @@ impl Plugin {
                     format!("was given a pod that is not compiled: {error}"),
                 )
             })?;
-        Ok(Declared::of(&compiled, &view.operation.argv))
+        Ok(Declared::of(&compiled, &view.facts, &view.operation.argv))
     }
 
     fn call(

@@ -131,6 +131,8 @@ pub struct StepOptions {
     pub user: Option<String>,
     /// Where the process of a detached unit is written: relative to the release directory.
     pub pid_file: Option<String>,
+    /// True when the parent of a detached unit ends with the unit's exit status.
+    pub monitored: bool,
     /// What it reads from standard input; nothing when empty.
     pub stdin: Vec<u8>,
     /// Arguments behind the others.

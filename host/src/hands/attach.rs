@@ -1,5 +1,7 @@
 //! A command of a person in a unit: the plugin says what it is, and the person's own process becomes it.
 
+use std::collections::BTreeMap;
+
 use names::UnitName;
 use podspec::CompiledPod;
 use simplenetes_plugin::{Operation as Request, Step};
@@ -20,6 +22,7 @@ impl Hands {
         spec: &CompiledPod,
         unit: &UnitName,
         argv: Vec<String>,
+        has_terminal: bool,
     ) -> Result<Launch, Trouble> {
         let trouble = |message| Trouble {
             message,
@@ -35,6 +38,7 @@ impl Hands {
             cause: "a person asks for it".into(),
             unit: Some(unit.to_string()),
             argv,
+            arguments: BTreeMap::from([("terminal".to_owned(), has_terminal.to_string())]),
             ..Request::default()
         };
         let planned = self.plan_steps(spec, request, 0, Vec::new()).await?;

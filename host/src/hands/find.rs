@@ -193,8 +193,13 @@ fn end_once(record: &RunRecord) -> bool {
 /// Everything that a shim starts is in its session or, if it has left that, carries the shim's marker; a
 /// unit with limits is in its group, whatever it does.
 fn orphans(record: &RunRecord) -> Vec<ProcessId> {
+    let unit = record.process.is_alive().then_some(record.process);
+    if record.detached {
+        // What its program has left beside it is shared with others, and what watched over it ends by itself.
+        return unit.into_iter().collect();
+    }
     let mut left = record.shim.session_without_leader();
-    left.extend(record.process.is_alive().then_some(record.process));
+    left.extend(unit);
     left.extend(record.group.iter().flat_map(Group::processes));
     left.extend(
         Marker::of(record.shim)

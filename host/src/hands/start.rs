@@ -36,8 +36,13 @@ impl Hands {
             message,
             held: false,
         })?;
-        let request = request(spec, &Operation::Start(unit.clone()));
+        let mut request = request(spec, &Operation::Start(unit.clone()));
+        if self.truth.has_failed(unit) {
+            // What the plugin remembers may be what made it fail.
+            request.arguments.insert("again".into(), "true".into());
+        }
         let planned = self.carry_out(spec, request, start_count, state).await;
+        self.truth.set_failed(unit, planned.is_err());
         let (mut deed, incomplete, trouble) = match planned {
             Ok(planned) => {
                 let deed = self.deed(&planned);

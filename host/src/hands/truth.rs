@@ -20,6 +20,8 @@ pub(super) struct Truth {
     running: Arc<Mutex<BTreeMap<UnitName, ProcessId>>>,
     /// Those whose process has ended while their shim still ends what that has left.
     lingering: Arc<Mutex<BTreeSet<UnitName>>>,
+    /// Those whose last start failed.
+    failed: Arc<Mutex<BTreeSet<UnitName>>>,
 }
 
 impl Truth {
@@ -28,6 +30,7 @@ impl Truth {
             release,
             running: Arc::default(),
             lingering: Arc::default(),
+            failed: Arc::default(),
         }
     }
 
@@ -42,6 +45,20 @@ impl Truth {
             Some(process) => running.insert(unit.clone(), process),
             None => running.remove(unit),
         };
+    }
+
+    pub(super) fn has_failed(&self, unit: &UnitName) -> bool {
+        let failed = self.failed.lock();
+        failed.unwrap_or_else(PoisonError::into_inner).contains(unit)
+    }
+
+    pub(super) fn set_failed(&self, unit: &UnitName, has_failed: bool) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if has_failed {
+            failed.insert(unit.clone());
+        } else {
+            failed.remove(unit);
+        }
     }
 
     pub(super) fn lingers(&self) -> bool {

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::ShimSpec;
 use crate::descendants;
 use crate::gate::look_up;
-use crate::process::{ProcessId, family_of};
+use crate::process::{Family, ProcessId, family_of};
 
 /// After the program has ended, the file has to be there within so long.
 const FILE_MAX: Duration = Duration::from_secs(5);
@@ -43,6 +43,8 @@ pub struct Detached {
     pub pid_file: PathBuf,
     /// Milliseconds that the program has to start it.
     pub start_ms: u64,
+    /// True when the parent of the unit ends with the unit's exit status.
+    pub is_monitored: bool,
 }
 
 /// Why there is no unit.
@@ -51,12 +53,31 @@ pub enum DetachError {
     /// The program did not end.
     #[error("the program that should start it did not end within {0} ms")]
     Late(u64),
-    /// The program failed.
-    #[error("the program that should start it ended with {0}; its log says why")]
-    Failed(i32),
+    /// The program failed, and said this at last.
+    #[error("the program that should start it ended with {code}{}", said(.line.as_deref()))]
+    Failed {
+        /// Its exit status.
+        code: i32,
+        /// The last line of its standard error.
+        line: Option<String>,
+    },
     /// The file is not there or says nothing useful.
     #[error("the program has ended, but {path} names no process of the unit", path = .0.display())]
     NoProcess(PathBuf, #[source] io::Error),
+}
+
+fn said(line: Option<&str>) -> String {
+    line.map_or_else(|| "; it said nothing".to_owned(), |line| format!(": {line}"))
+}
+
+impl DetachError {
+    /// The same with what the program said at last, if that is why.
+    pub(super) fn saying(self, last: Option<String>) -> Self {
+        match self {
+            Self::Failed { code, .. } => Self::Failed { code, line: last },
+            other => other,
+        }
+    }
 }
 
 impl Detached {
@@ -78,7 +99,10 @@ impl Detached {
         let code = wait_for(program, Some(limit)).ok_or(DetachError::Late(self.start_ms))?;
         match code {
             Some(0) => {}
-            code => return Err(DetachError::Failed(code.unwrap_or(1))),
+            code => {
+                let (code, line) = (code.unwrap_or(1), None);
+                return Err(DetachError::Failed { code, line });
+            }
         }
         let due = Instant::now() + FILE_MAX;
         loop {
@@ -139,6 +163,14 @@ fn directory(release: &Path) -> io::Result<Dir> {
     Dir::open_ambient_dir(release, ambient_authority())
 }
 
+/// What the program has left beside the unit and above it.
+pub(super) struct Beside {
+    /// What neither is the unit nor watches over it: it stays.
+    bystanders: Vec<ProcessId>,
+    /// Whose exit status is that of the unit.
+    monitor: Option<ProcessId>,
+}
+
 /// Waits for the end of a process, collecting orphans meanwhile. Its status is known only when it was a
 /// child of this process at its end. None when the time is over.
 pub(super) fn wait_for(process: ProcessId, limit: Option<Duration>) -> Option<Option<i32>> {
@@ -180,38 +212,54 @@ fn has_ended(descriptor: &impl std::os::fd::AsFd, pause: Duration) -> bool {
     poll(&mut watched, Some(&timeout)).is_ok_and(|ready| ready > 0)
 }
 
-/// What the program that has started the unit has left beside it, in a session of its own, and what neither is
-/// the unit nor watches over it: others may share it, as rootless containers share the process that holds
-/// their user namespace.
-pub(super) fn bystanders_of(unit: ProcessId) -> Vec<ProcessId> {
-    let shim = std::process::id();
-    let line = line_of(unit.pid, shim);
-    let is_bystander = |pid: &u32| {
-        !line.contains(pid) && family_of(*pid).is_ok_and(|(_, session)| session != shim)
-    };
-    let children = descendants::children_but(&[]);
-    let beside = children.into_iter().filter(is_bystander);
-    beside.filter_map(|pid| ProcessId::of(pid).ok()).collect()
+impl Beside {
+    /// Looks what there is, once the program has ended. What has a session or a process group of its own is no
+    /// part of the unit: others may share it, as rootless containers share the process that holds their user
+    /// namespace, and the containers of a pod its network.
+    pub(super) fn of(unit: ProcessId, program: ProcessId, is_monitored: bool) -> Self {
+        let shim = std::process::id();
+        let line = line_of(unit.pid, shim);
+        let is_bystander = |pid: &u32| {
+            let own = |family: Family| family.session != shim || family.group != program.pid;
+            !line.contains(pid) && family_of(*pid).is_ok_and(own)
+        };
+        let children = descendants::children_but(&[]);
+        let beside = children.into_iter().filter(is_bystander);
+        let monitor = line.get(1).filter(|_| is_monitored);
+        Self {
+            bystanders: beside.filter_map(|pid| ProcessId::of(pid).ok()).collect(),
+            monitor: monitor.and_then(|pid| ProcessId::of(*pid).ok()),
+        }
+    }
+
+    /// Waits for the end of the unit and of what belongs to it. Gives its exit status where that becomes known.
+    pub(super) fn accompany(&self, unit: ProcessId) -> Option<i32> {
+        let code = wait_for(unit, None).flatten();
+        let told = self.end_the_rest();
+        code.or(told)
+    }
+
+    /// Gives what is left of the unit the time to end by itself, then ends it. Gives the status of the monitor.
+    fn end_the_rest(&self) -> Option<i32> {
+        let due = Instant::now() + MONITOR_MAX;
+        // Nobody has the number of this process as its own child: only orphans are collected then.
+        let monitor = self.monitor.and_then(ProcessId::as_pid).unwrap_or(Pid::INIT);
+        let mut told = None;
+        while Instant::now() < due && !descendants::children_but(&self.bystanders).is_empty() {
+            told = told.or_else(|| descendants::collect(monitor));
+            thread::sleep(FILE_PAUSE);
+        }
+        descendants::end_every_child(&self.bystanders);
+        told
+    }
 }
 
 /// The process, its parent, the parent of that and so on, up to this one.
 fn line_of(pid: u32, end: u32) -> Vec<u32> {
-    let parent = |pid: &u32| family_of(*pid).ok().map(|(parent, _)| parent);
+    let parent = |pid: &u32| family_of(*pid).ok().map(|family| family.parent);
     let line = std::iter::successors(Some(pid), parent);
     // A process may come to have another parent meanwhile; that is no circle, but would be longer.
     line.take_while(|pid| *pid != end && *pid > 1)
         .take(LINE_MAX)
         .collect()
-}
-
-/// Gives what is left of the unit the time to end by itself, then ends it. Bystanders stay.
-pub(super) fn end_the_rest(bystanders: &[ProcessId]) {
-    let due = Instant::now() + MONITOR_MAX;
-    // Nobody has the number of this process as its own child: only orphans are collected.
-    let nobody = Pid::INIT;
-    while Instant::now() < due && !descendants::children_but(bystanders).is_empty() {
-        descendants::collect(nobody);
-        thread::sleep(FILE_PAUSE);
-    }
-    descendants::end_every_child(bystanders);
 }

@@ -9,7 +9,7 @@
 //! next line that can be written is preceded by one that says how many were not.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +21,8 @@ const FILE_BYTES_MAX: u64 = 10_485_760;
 const ROTATED_MAX: usize = 5;
 /// A longer line is cut into several, so that a stream without line ends needs no more memory.
 const LINE_BYTES_MAX: usize = 65_536;
+/// So much of a log is read to find its last line.
+const TAIL_BYTES_MAX: u64 = 65_536;
 
 /// Writes everything that comes out of `stream` until it ends, with `note` as the last line.
 pub(crate) fn pump(mut stream: impl Read, path: &Path, note: Option<&str>) {
@@ -281,6 +283,22 @@ fn last_stamp(path: &Path) -> Option<(u64, u64)> {
     let text = String::from_utf8_lossy(line.get(..line.len().min(48))?).into_owned();
     let mut words = text.split(' ');
     Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+}
+
+/// The last line of a log that was written since this second, without its time.
+pub(crate) fn last_line(path: &Path, since_s: u64) -> Option<String> {
+    let mut file = File::open(path).ok()?;
+    let length = file.metadata().ok()?.len();
+    let begin = length.saturating_sub(TAIL_BYTES_MAX);
+    file.seek(SeekFrom::Start(begin)).ok()?;
+    let mut tail = Vec::new();
+    file.take(TAIL_BYTES_MAX).read_to_end(&mut tail).ok()?;
+    let text = String::from_utf8_lossy(&tail);
+    let line = text.lines().rev().find(|line| !line.trim().is_empty())?;
+    let mut words = line.splitn(3, ' ');
+    let second: u64 = words.next()?.parse().ok()?;
+    let text = words.nth(1)?;
+    (second >= since_s).then(|| text.to_owned())
 }
 
 #[cfg(test)]

@@ -36,6 +36,9 @@ pub struct RunRecord {
     /// True when its program could not be executed: it ends without having run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub refused: bool,
+    /// True when the unit has another parent than its shim.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub detached: bool,
     /// The control group of the unit; none when nothing limits it, and in a record of an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<Group>,

@@ -1,6 +1,7 @@
 //! `processes:` of a pod.yaml → the resolved specification of each process, or all that is wrong.
 
-use serde_json::{Map, Value};
+use plugin_settings::{Problem, Settings};
+use serde_json::Value;
 
 use crate::pod::{Spec, Variable};
 
@@ -9,14 +10,6 @@ use crate::pod::{Spec, Variable};
 pub(crate) struct Compiled {
     pub(crate) specs: Vec<(String, Spec)>,
     pub(crate) problems: Vec<Problem>,
-}
-
-/// Something that is wrong, with its place in the section.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Problem {
-    pub(crate) path: String,
-    pub(crate) message: String,
-    pub(crate) hint: Option<String>,
 }
 
 /// Resolves every unit of the section. `owner_is_root` says to whom the host home belongs, where that
@@ -34,211 +27,82 @@ pub(crate) fn compile(section: &Value, owner_is_root: Option<bool>) -> Compiled 
             .and_then(Value::as_str)
             .unwrap_or_default()
             .to_owned();
-        let empty = Map::new();
-        let settings = unit
-            .get("settings")
-            .and_then(Value::as_object)
-            .unwrap_or(&empty);
-        let mut reader = Reader {
-            settings,
-            path: format!("units[{index}].settings"),
-            problems: Vec::new(),
-        };
-        let spec = reader.spec(owner_is_root);
+        let mut reader = Settings::of(unit, index);
+        let spec = spec(&mut reader, owner_is_root);
         compiled.problems.append(&mut reader.problems);
         compiled.specs.push((name, spec));
     }
     compiled
 }
 
-/// Reads the settings of one unit and keeps every problem that it meets.
-struct Reader<'a> {
-    settings: &'a Map<String, Value>,
-    path: String,
-    problems: Vec<Problem>,
+fn spec(settings: &mut Settings<'_>, owner_is_root: Option<bool>) -> Spec {
+    let mut command = settings.texts("command");
+    if !settings.has("command") {
+        settings.problem(
+            "",
+            "a process needs a command",
+            Some("add `command: [PROGRAM]`"),
+        );
+    } else if command.is_empty() && settings.get("command").is_some_and(Value::is_array) {
+        settings.problem(
+            ".command",
+            "the command is empty",
+            Some("name the program as its first item"),
+        );
+    }
+    let program = if command.is_empty() {
+        String::new()
+    } else {
+        command.remove(0)
+    };
+    command.extend(settings.texts("args"));
+    Spec {
+        program,
+        args: command,
+        env: env(settings),
+        working_directory: working_directory(settings),
+        user: user(settings, owner_is_root),
+    }
 }
 
-impl Reader<'_> {
-    fn spec(&mut self, owner_is_root: Option<bool>) -> Spec {
-        let mut command = self.texts("command");
-        if !self.settings.contains_key("command") {
-            self.problem(
-                "",
-                "a process needs a command",
-                Some("add `command: [PROGRAM]`"),
-            );
-        } else if command.is_empty() && self.settings.get("command").is_some_and(Value::is_array) {
-            self.problem(
-                ".command",
-                "the command is empty",
-                Some("name the program as its first item"),
-            );
-        }
-        let program = if command.is_empty() {
-            String::new()
-        } else {
-            command.remove(0)
-        };
-        command.extend(self.texts("args"));
-        Spec {
-            program,
-            args: command,
-            env: self.env(),
-            working_directory: self.working_directory(),
-            user: self.user(owner_is_root),
-        }
-    }
-
-    fn texts(&mut self, key: &str) -> Vec<String> {
-        let items = match self.settings.get(key) {
-            None | Some(Value::Null) => return Vec::new(),
-            Some(Value::Array(items)) => items.clone(),
-            Some(_) => {
-                let hint = format!(
-                    "write a list, as in `{key}: [one, two]`; there is no shell that would split a line"
-                );
-                self.problem(
-                    &format!(".{key}"),
-                    &format!("`{key}` is not a list"),
-                    Some(&hint),
-                );
-                return Vec::new();
-            }
-        };
-        let mut texts = Vec::new();
-        for (index, item) in items.iter().enumerate() {
-            match scalar(item) {
-                Some(text) => texts.push(text),
-                None => self.problem(&format!(".{key}[{index}]"), "expected a text", None),
-            }
-        }
-        texts
-    }
-
-    fn text(&mut self, key: &str) -> Option<String> {
-        let value = self.settings.get(key).filter(|value| !value.is_null())?;
-        let text = scalar(value);
-        if text.is_none() {
-            self.problem(&format!(".{key}"), &format!("`{key}` is not a text"), None);
-        }
-        text
-    }
-
-    fn env(&mut self) -> Vec<Variable> {
-        let items = match self.settings.get("env") {
-            None | Some(Value::Null) => return Vec::new(),
-            Some(Value::Array(items)) => items.clone(),
-            Some(_) => {
-                self.problem(
-                    ".env",
-                    "`env` is not a list",
-                    Some("write a list of `name` and `value` pairs"),
-                );
-                return Vec::new();
-            }
-        };
-        items
-            .iter()
-            .enumerate()
-            .filter_map(|(index, item)| self.variable(index, item))
-            .collect()
-    }
-
-    fn variable(&mut self, index: usize, item: &Value) -> Option<Variable> {
-        let path = format!(".env[{index}]");
-        if let Some(unknown) = item
-            .as_object()
-            .and_then(|map| map.keys().find(|key| *key != "name" && *key != "value"))
-        {
-            self.problem(
-                &format!("{path}.{unknown}"),
-                &format!("unknown key `{unknown}`"),
-                Some("expected `name` and `value`"),
-            );
-        }
-        let Some(name) = item.get("name").and_then(Value::as_str) else {
-            self.problem(
-                &path,
-                "a variable needs a name",
-                Some("write `- name: NAME` and below it `value: VALUE`"),
-            );
-            return None;
-        };
-        if !is_variable_name(name) {
-            self.problem(
-                &format!("{path}.name"),
-                &format!("`{name}` is not the name of a variable"),
-                Some("letters, digits and `_`, not beginning with a digit"),
-            );
-        } else if name.starts_with("SNS_") {
-            self.problem(
-                &format!("{path}.name"),
+fn env(settings: &mut Settings<'_>) -> Vec<Variable> {
+    let env = settings.env();
+    for (index, (name, _)) in env.iter().enumerate() {
+        if name.starts_with("SNS_") {
+            settings.problem(
+                &format!(".env[{index}].name"),
                 "names that begin with `SNS_` are set by Simplenetes",
                 None,
             );
         }
-        let value = item.get("value").unwrap_or(&Value::Null);
-        let Some(value) = (if value.is_null() {
-            Some(String::new())
-        } else {
-            scalar(value)
-        }) else {
-            self.problem(&format!("{path}.value"), "expected a text", None);
-            return None;
-        };
-        Some(Variable {
-            name: name.to_owned(),
-            value,
-        })
     }
-
-    fn working_directory(&mut self) -> Option<String> {
-        let directory = self.text("workingDir")?;
-        if !directory.starts_with('/') && directory.split('/').any(|part| part == "..") {
-            self.problem(
-                ".workingDir",
-                "a relative working directory may not lead out of the unit's own",
-                Some("give an absolute path"),
-            );
-        }
-        Some(directory)
-    }
-
-    fn user(&mut self, owner_is_root: Option<bool>) -> Option<String> {
-        let user = self.text("user")?;
-        if owner_is_root == Some(false) {
-            self.problem(
-                ".user",
-                "`user` needs a host home that belongs to root",
-                Some("remove it: the process runs as the owner of the host home"),
-            );
-        }
-        Some(user)
-    }
-
-    fn problem(&mut self, path: &str, message: &str, hint: Option<&str>) {
-        self.problems.push(Problem {
-            path: format!("{}{path}", self.path),
-            message: message.to_owned(),
-            hint: hint.map(str::to_owned),
-        });
-    }
+    env.into_iter()
+        .map(|(name, value)| Variable { name, value })
+        .collect()
 }
 
-/// Numbers and truth values stand for their text, as in every YAML file that starts programs.
-fn scalar(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(truth) => Some(truth.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
+fn working_directory(settings: &mut Settings<'_>) -> Option<String> {
+    let directory = settings.text("workingDir")?;
+    if !directory.starts_with('/') && directory.split('/').any(|part| part == "..") {
+        settings.problem(
+            ".workingDir",
+            "a relative working directory may not lead out of the unit's own",
+            Some("give an absolute path"),
+        );
     }
+    Some(directory)
 }
 
-fn is_variable_name(name: &str) -> bool {
-    !name.is_empty()
-        && !name.starts_with(|c: char| c.is_ascii_digit())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+fn user(settings: &mut Settings<'_>, owner_is_root: Option<bool>) -> Option<String> {
+    let user = settings.text("user")?;
+    if owner_is_root == Some(false) {
+        settings.problem(
+            ".user",
+            "`user` needs a host home that belongs to root",
+            Some("remove it: the process runs as the owner of the host home"),
+        );
+    }
+    Some(user)
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ impl Guest for NativeRuntime {
         }
         for problem in compiled.problems {
             report.diagnostic(
-                "error",
+                if problem.is_warning { "warning" } else { "error" },
                 &problem.path,
                 &problem.message,
                 problem.hint.as_deref(),

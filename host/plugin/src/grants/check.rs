@@ -161,8 +161,8 @@ impl Checker<'_> {
         if let Some(user) = &options.user {
             let declared = self
                 .declared
-                .values(Placeholder::User)
-                .any(|declared| declared == user);
+                .values(&Placeholder::User)
+                .any(|declared| declared == *user);
             if !(grant.user && declared) {
                 return Err(format!(
                     "running `{program}` as user `{user}` is not granted"

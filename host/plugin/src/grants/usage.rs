@@ -249,8 +249,8 @@ impl Matcher<'_> {
                 .strip_prefix(expected.as_str())
                 .is_some_and(|rest| self.word(others, rest)),
             Some((Piece::Value(placeholder), others)) => {
-                self.declared.values(*placeholder).any(|value| {
-                    text.strip_prefix(value)
+                self.declared.values(placeholder).any(|value| {
+                    text.strip_prefix(value.as_ref())
                         .is_some_and(|rest| self.word(others, rest))
                 })
             }

@@ -59,6 +59,11 @@ impl HostOptions for CallState {
         Ok(())
     }
 
+    fn monitored(&mut self, options: OptionsHandle) -> Result<()> {
+        self.table.get_mut(&options)?.0.monitored = true;
+        Ok(())
+    }
+
     fn pid_file(&mut self, options: OptionsHandle, path: String) -> Result<()> {
         self.spend(path.len())?;
         self.table.get_mut(&options)?.0.pid_file = Some(path);

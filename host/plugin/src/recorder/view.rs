@@ -8,6 +8,7 @@ use wasmtime::component::Resource;
 use super::{AnswerResource, ViewResource};
 use crate::bindings::simplenetes::pod::view::{Host, HostAnswer, HostView};
 use crate::call::CallState;
+use crate::declared::unit_digest;
 
 type ViewHandle = Resource<ViewResource>;
 type AnswerHandle = Resource<AnswerResource>;
@@ -53,6 +54,18 @@ impl HostAnswer for CallState {
         self.table.delete(answer)?;
         Ok(())
     }
+}
+
+/// The pod with what tells each unit's specification from others: the plugin has no hash of its own.
+fn with_digests(mut pod: serde_json::Value) -> serde_json::Value {
+    let units = pod.get_mut("units").and_then(serde_json::Value::as_array_mut);
+    for unit in units.into_iter().flatten() {
+        let digest = unit_digest(unit);
+        if let Some(unit) = unit.as_object_mut() {
+            unit.insert("digest".to_owned(), digest.into());
+        }
+    }
+    pod
 }
 
 impl HostView for CallState {
@@ -108,7 +121,7 @@ impl HostView for CallState {
             .get(&view)?
             .view
             .pod(&id)
-            .map(|pod| pod.spec.to_string()))
+            .map(|pod| with_digests(pod.spec.clone()).to_string()))
     }
 
     fn unit_truth(

@@ -1,0 +1,356 @@
+//! One operation on a pod → the steps that lead there, or first the looks that are needed to know them.
+//!
+//! Few calls of podman, because each costs more than all else: a container that is started again costs one.
+//! Signals go to its process and need none, so a podman that hangs keeps nothing from being stopped.
+
+use crate::argv::{self, Host};
+use crate::called;
+use crate::image::{self, Image};
+use crate::pod::{Memory, Pod, Unit};
+
+/// What is asked.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Request {
+    pub(crate) operation: String,
+    pub(crate) unit: Option<String>,
+    /// The signal of `signal`.
+    pub(crate) signal: Option<String>,
+    /// Which part `create` is to make; everything when it names none.
+    pub(crate) part: Option<String>,
+    /// `download`: also what is there already.
+    pub(crate) force: bool,
+    /// `start`: the last one failed, so what is remembered may be wrong.
+    pub(crate) again: bool,
+    /// `shell`: the person has a terminal.
+    pub(crate) has_terminal: bool,
+    pub(crate) argv: Vec<String>,
+    pub(crate) host: Host,
+    pub(crate) memory: Memory,
+    /// The units that run.
+    pub(crate) running: Vec<String>,
+}
+
+/// The answer to a look.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) exit: i32,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
+}
+
+/// One step, in the words of the contract. The program is podman.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    MakeDirectory(String),
+    Remove(String),
+    Signal { unit: String, signal: String },
+    Detached { unit: String, args: Vec<String>, pid_file: String },
+    Command { id: String, args: Vec<String> },
+    /// A command that takes its time, and tells how it gets on.
+    Download { id: String, args: Vec<String> },
+    Look { id: String, args: Vec<String> },
+    Attach { args: Vec<String> },
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Asking again is of no use.
+    GiveUp(String),
+    /// podman did not answer as hoped.
+    Retry(String),
+}
+
+impl From<String> for Refusal {
+    fn from(message: String) -> Self {
+        Self::GiveUp(message)
+    }
+}
+
+/// The steps, and what to remember when they have been taken.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) memory: Option<Memory>,
+}
+
+impl Plan {
+    fn of(step: Step) -> Self {
+        Self {
+            steps: vec![step],
+            memory: None,
+        }
+    }
+}
+
+/// Plans one operation. `answer` gives the answer to a look, once it was asked.
+pub(crate) fn plan(
+    pod: &Pod,
+    request: &Request,
+    answer: impl Fn(&str) -> Option<Answer>,
+) -> Result<Plan, Refusal> {
+    let planner = Planner {
+        pod,
+        request,
+        answer: &answer,
+    };
+    let unit = || this_unit(pod, request);
+    match request.operation.as_str() {
+        "download" => planner.download(),
+        "create" => planner.create(),
+        "start" => planner.start(unit()?),
+        "stop" => planner.stop(unit()?),
+        "kill" => Ok(signal(unit()?, "KILL")),
+        "signal" => {
+            let name = request.signal.as_deref().ok_or_else(|| "no signal is named".to_owned())?;
+            Ok(signal(unit()?, name))
+        }
+        "execute" => Ok(Plan::of(Step::Command {
+            id: format!("execute in {}", unit()?.name),
+            args: argv::exec(pod, unit()?, &request.host, &request.argv),
+        })),
+        "shell" => Ok(Plan::of(Step::Attach {
+            args: argv::attach(
+                pod,
+                unit()?,
+                &request.host,
+                &request.argv,
+                request.has_terminal,
+            ),
+        })),
+        "collect" => Ok(Plan {
+            steps: vec![planner.remove_pod()],
+            memory: Some(planner.without_pod()),
+        }),
+        "remove" => Ok(Plan {
+            steps: vec![planner.remove_pod(), Step::Remove("podman".to_owned())],
+            memory: Some(planner.without_pod()),
+        }),
+        "purge" => planner.purge(),
+        "reload" | "tick" => Ok(Plan::default()),
+        unknown => Err(format!("a podman pod knows no operation `{unknown}`").into()),
+    }
+}
+
+fn this_unit<'a>(pod: &'a Pod, request: &Request) -> Result<&'a Unit, Refusal> {
+    let name = request
+        .unit
+        .as_deref()
+        .ok_or_else(|| format!("`{}` names no unit", request.operation))?;
+    pod.units
+        .iter()
+        .find(|unit| unit.name == name)
+        .ok_or_else(|| format!("pod {} has no unit `{name}`", pod.pod).into())
+}
+
+fn signal(unit: &Unit, signal: &str) -> Plan {
+    Plan::of(Step::Signal {
+        unit: unit.name.clone(),
+        signal: signal.to_owned(),
+    })
+}
+
+struct Planner<'a> {
+    pod: &'a Pod,
+    request: &'a Request,
+    answer: &'a dyn Fn(&str) -> Option<Answer>,
+}
+
+impl Planner<'_> {
+    /// The container, its image before it, and before the first one the podman pod that it lives in.
+    fn start(&self, unit: &Unit) -> Result<Plan, Refusal> {
+        let (request, host) = (self.request, &self.request.host);
+        let mut memory = request.memory.clone();
+        if request.again {
+            memory = Memory::default();
+        }
+        let mut steps = Vec::new();
+        let image = &unit.spec.image;
+        if !memory.images.contains_key(image) {
+            match self.image(image)? {
+                Image::Unknown(look) => return Ok(Plan::of(look)),
+                Image::Absent => steps.push(self.pull(image)),
+                Image::There { stop_signal } => {
+                    memory.images.insert(image.clone(), stop_signal);
+                }
+            }
+        }
+        let others_run = request.running.iter().any(|name| *name != unit.name);
+        let create = argv::create_pod(self.pod, host);
+        // It is replaced under none of its containers.
+        if !others_run && memory.created != create {
+            steps.push(Step::Command {
+                id: "create the pod".to_owned(),
+                args: create.clone(),
+            });
+        }
+        if !others_run {
+            memory.created = create;
+        }
+        steps.push(Step::MakeDirectory("podman".to_owned()));
+        steps.push(Step::Detached {
+            unit: unit.name.clone(),
+            args: argv::run(self.pod, unit, host)?,
+            pid_file: argv::pid_file(unit),
+        });
+        Ok(Plan {
+            steps,
+            memory: Some(memory),
+        })
+    }
+
+    /// An image may name a signal of its own to end by.
+    fn stop(&self, unit: &Unit) -> Result<Plan, Refusal> {
+        let image = &unit.spec.image;
+        if let Some(name) = self.request.memory.images.get(image) {
+            return Ok(signal(unit, name));
+        }
+        Ok(match self.image(image)? {
+            Image::Unknown(look) => Plan::of(look),
+            Image::Absent => signal(unit, image::STOP_SIGNAL),
+            Image::There { stop_signal } => signal(unit, &stop_signal),
+        })
+    }
+
+    fn download(&self) -> Result<Plan, Refusal> {
+        let mut plan = Plan::default();
+        let mut looks = Vec::new();
+        for image in self.images() {
+            if self.request.force {
+                plan.steps.push(self.pull(image));
+                continue;
+            }
+            match self.image(image)? {
+                Image::Unknown(look) => looks.push(look),
+                Image::Absent => plan.steps.push(self.pull(image)),
+                Image::There { .. } => {}
+            }
+        }
+        if !looks.is_empty() {
+            plan.steps = looks;
+        }
+        Ok(plan)
+    }
+
+    /// What has to be there before a container starts, and outlives it.
+    fn create(&self) -> Result<Plan, Refusal> {
+        let mut plan = match self.request.part.as_deref() {
+            None => self.download()?,
+            Some("volumes") => Plan::default(),
+            Some(part) => return Err(format!("a podman pod cannot create its {part}").into()),
+        };
+        let mut looks = Vec::new();
+        for name in self.volumes(|_| true) {
+            match self.exists(&name)? {
+                Existence::Unknown(look) => looks.push(look),
+                Existence::No => plan.steps.push(Step::Command {
+                    id: format!("create volume {name}"),
+                    args: argv::create_volume(self.pod, &self.request.host, &name),
+                }),
+                Existence::Yes => {}
+            }
+        }
+        if plan.steps.iter().any(is_look) {
+            plan.steps.retain(is_look);
+        }
+        if !looks.is_empty() {
+            plan.steps.retain(is_look);
+            plan.steps.append(&mut looks);
+        }
+        Ok(plan)
+    }
+
+    /// Only what nobody else shares: another version or pod may need the rest, now or later.
+    fn purge(&self) -> Result<Plan, Refusal> {
+        let mut plan = Plan::of(self.remove_pod());
+        let mut looks = Vec::new();
+        for name in self.volumes(|shared| !matches!(shared, "pod" | "host")) {
+            match self.exists(&name)? {
+                Existence::Unknown(look) => looks.push(look),
+                Existence::Yes => plan.steps.push(Step::Command {
+                    id: format!("remove volume {name}"),
+                    args: argv::remove_volume(&name),
+                }),
+                Existence::No => {}
+            }
+        }
+        if !looks.is_empty() {
+            plan.steps = looks;
+        }
+        plan.memory = Some(Memory::default());
+        Ok(plan)
+    }
+
+    fn remove_pod(&self) -> Step {
+        Step::Command {
+            id: "remove the pod".to_owned(),
+            args: argv::remove_pod(self.pod, &self.request.host),
+        }
+    }
+
+    fn without_pod(&self) -> Memory {
+        Memory {
+            created: Vec::new(),
+            ..self.request.memory.clone()
+        }
+    }
+
+    fn pull(&self, image: &str) -> Step {
+        Step::Download {
+            id: format!("pull {image}"),
+            args: argv::pull(&self.request.host, image),
+        }
+    }
+
+    /// Each image once, in the order of the containers.
+    fn images(&self) -> Vec<&str> {
+        let mut images: Vec<&str> = Vec::new();
+        for unit in &self.pod.units {
+            if !images.contains(&unit.spec.image.as_str()) {
+                images.push(&unit.spec.image);
+            }
+        }
+        images
+    }
+
+    fn volumes(&self, counts: impl Fn(&str) -> bool) -> Vec<String> {
+        let volumes = self.pod.volumes.iter();
+        let own = volumes.filter(|volume| volume.kind == "volume" && counts(&volume.shared));
+        own.map(|volume| called::volume(self.pod, volume, self.request.host.id()))
+            .collect()
+    }
+
+    fn image(&self, image: &str) -> Result<Image, Refusal> {
+        let id = format!("image {image}");
+        match (self.answer)(&id) {
+            Some(answer) => image::read(image, &answer).map_err(Refusal::Retry),
+            None => Ok(Image::Unknown(Step::Look {
+                id,
+                args: argv::inspect(image),
+            })),
+        }
+    }
+
+    fn exists(&self, volume: &str) -> Result<Existence, Refusal> {
+        let id = format!("volume {volume}");
+        match (self.answer)(&id) {
+            None => Ok(Existence::Unknown(Step::Look {
+                id,
+                args: argv::volume_exists(volume),
+            })),
+            Some(Answer { exit: 0, .. }) => Ok(Existence::Yes),
+            Some(Answer { exit: 1, .. }) => Ok(Existence::No),
+            Some(answer) => Err(Refusal::Retry(image::failed(&id, &answer))),
+        }
+    }
+}
+
+enum Existence {
+    Yes,
+    No,
+    Unknown(Step),
+}
+
+fn is_look(step: &Step) -> bool {
+    matches!(step, Step::Look { .. })
+}
