@@ -207,8 +207,10 @@ impl<W: World> Driver<W> {
         // pod's unit has left is told apart by it.
         self.memory.units = self.remember().units;
         let (wanted, removed) = (self.life.wanted, self.life.removed);
+        let collected = self.life.collected;
         self.life = Life::new(next, wanted);
         self.life.removed = removed;
+        self.life.collected = collected;
         self.hand.begin_anew();
         for unit in &mut self.life.units {
             let before = self.memory.units.get(&unit.name);

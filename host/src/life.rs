@@ -40,6 +40,8 @@ pub enum Operation {
     Kill(UnitName),
     /// Tell a running unit that something changed, in the way that its pod.yaml names.
     Signal(UnitName, Nudge),
+    /// Let go of what the pod holds only while it runs, as its network. All units are gone.
+    Collect,
     /// Remove what the pod made, except logs and volumes. All units are gone.
     Remove,
     /// Do what a person asked for that changes no unit.
@@ -75,7 +77,7 @@ impl Operation {
             Self::Start(unit) | Self::Stop(unit, _) | Self::Kill(unit) | Self::Signal(unit, _) => {
                 Some(unit)
             }
-            Self::Remove | Self::Errand(_) | Self::Tick => None,
+            Self::Collect | Self::Remove | Self::Errand(_) | Self::Tick => None,
         }
     }
 }
@@ -93,7 +95,9 @@ pub struct Life {
     pub outdated: bool,
     /// True when nothing of the release is left to remove.
     pub removed: bool,
-    /// Why removing failed the last time, and when it may be tried again.
+    /// True when the release holds nothing that only a pod that runs needs.
+    pub collected: bool,
+    /// Why removing or collecting failed the last time, and when it may be tried again.
     pub remove_trouble: Option<(Trouble, u64)>,
     /// True when units that should end are killed, not asked.
     pub is_hasty: bool,
@@ -129,6 +133,7 @@ impl Life {
             operation: None,
             outdated: false,
             removed: true,
+            collected: true,
             remove_trouble: None,
             is_hasty: false,
             errand: None,

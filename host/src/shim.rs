@@ -196,7 +196,8 @@ impl Unit {
         unfinished.keep();
         group.keep();
         let detached = spec.detached.as_ref().filter(|_| refusal.is_none());
-        let beside = |detached: &Detached| Beside::of(record.process, process, detached.is_monitored);
+        let beside =
+            |detached: &Detached| Beside::of(record.process, process, detached.is_monitored);
         Ok(Self {
             files,
             process: record.process,

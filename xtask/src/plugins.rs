@@ -60,7 +60,13 @@ fn plugin_packages(workspace: &Workspace) -> Vec<&Package> {
             package.folder.starts_with("plugins") || package.folder.starts_with("testkit/plugins")
         })
         // What plugins share is none itself.
-        .filter(|package| workspace.root.join(&package.folder).join("plugin.yaml").exists())
+        .filter(|package| {
+            workspace
+                .root
+                .join(&package.folder)
+                .join("plugin.yaml")
+                .exists()
+        })
         .collect()
 }
 

@@ -166,7 +166,8 @@ impl Declared {
 
     fn add_unit(&mut self, pod: &CompiledPod, unit: &Unit) {
         self.units.push(unit.name.to_string());
-        self.digests.extend(serde_json::to_value(unit).map(|unit| unit_digest(&unit)));
+        self.digests
+            .extend(serde_json::to_value(unit).map(|unit| unit_digest(&unit)));
         match unit_command(&unit.spec) {
             Some(command) => self.commands.push(command),
             None => self.arguments.push(texts(&unit.spec, "args").collect()),
@@ -183,7 +184,12 @@ impl Declared {
         self.host_paths
             .extend(text(&unit.spec, "workingDirectory").filter(|path| path.starts_with('/')));
         self.limits.extend(unit.limits.iter().flat_map(limits));
-        for key in unit.spec.as_object().into_iter().flat_map(|spec| spec.keys()) {
+        for key in unit
+            .spec
+            .as_object()
+            .into_iter()
+            .flat_map(|spec| spec.keys())
+        {
             let held = self.specs.entry(key.clone()).or_default();
             held.extend(text(&unit.spec, key).chain(texts(&unit.spec, key)));
         }
@@ -264,13 +270,13 @@ impl Declared {
     pub(crate) fn args_of<'a>(&'a self, program: &'a str) -> impl Iterator<Item = &'a [String]> {
         let own = self.runs(program);
         let arguments = self.arguments.iter().filter(move |_| !own);
-        let commands = self
-            .commands
-            .iter()
-            .filter_map(move |command| match command.split_first() {
-                Some((first, args)) if own => (first == program).then_some(args),
-                _ => Some(command.as_slice()),
-            });
+        let commands =
+            self.commands
+                .iter()
+                .filter_map(move |command| match command.split_first() {
+                    Some((first, args)) if own => (first == program).then_some(args),
+                    _ => Some(command.as_slice()),
+                });
         commands.chain(arguments.map(Vec::as_slice))
     }
 }

@@ -22,6 +22,7 @@ impl<W: World> Driver<W> {
             self.life.tick.want(at);
         }
         self.life.removed = !found.remains;
+        self.life.collected = !found.remains;
         self.place_units(found);
         self.take_in_ends(found);
         let running: Vec<_> = found.running.keys().cloned().collect();

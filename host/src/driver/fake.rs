@@ -80,6 +80,7 @@ impl World for Fake {
             Operation::Stop(unit, _) => format!("stop {unit}"),
             Operation::Kill(unit) => format!("kill {unit}"),
             Operation::Signal(unit, _) => format!("signal {unit}"),
+            Operation::Collect => "collect".to_owned(),
             Operation::Remove => "remove".to_owned(),
             Operation::Errand(errand) => format!("{errand:?}"),
             Operation::Tick => "tick".to_owned(),

@@ -82,7 +82,7 @@ async fn stopping_goes_backwards_and_kills_who_does_not_listen() {
     );
     stage.prepare().obedient();
     stage.pass(200).await;
-    assert_eq!(stage.asked(), "kill second, stop first");
+    assert_eq!(stage.asked(), "kill second, stop first, collect");
     assert_eq!(
         (stage.status().status, stage.running()),
         (PodPhase::Exited, 0)

@@ -39,7 +39,6 @@ impl Hands {
             unit: Some(unit.to_string()),
             argv,
             arguments: BTreeMap::from([("terminal".to_owned(), has_terminal.to_string())]),
-            ..Request::default()
         };
         let planned = self.plan_steps(spec, request, 0, Vec::new()).await?;
         let [

@@ -20,6 +20,7 @@ pub(super) fn request(spec: &CompiledPod, operation: &Operation) -> Request {
         Operation::Start(_) => about("start", "wanted state is running"),
         Operation::Stop(_, reason) => about("stop", because(*reason)),
         Operation::Kill(_) => about("kill", "it did not end when it was asked to"),
+        Operation::Collect => about("collect", "no unit runs, and none should"),
         Operation::Remove => about("remove", "wanted state is removed"),
         Operation::Tick => about("tick", "the plugin wanted to be asked at this time"),
         Operation::Errand(errand) => {
@@ -84,6 +85,7 @@ pub(super) fn describe(operation: &Operation) -> String {
         Operation::Signal(unit, Nudge::Signal) => {
             format!("signal {unit}: another unit has started")
         }
+        Operation::Collect => "collect".to_owned(),
         Operation::Remove => "remove".to_owned(),
         Operation::Tick => "tick".to_owned(),
         Operation::Errand(errand) => match in_the_contract(*errand) {

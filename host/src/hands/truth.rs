@@ -49,7 +49,9 @@ impl Truth {
 
     pub(super) fn has_failed(&self, unit: &UnitName) -> bool {
         let failed = self.failed.lock();
-        failed.unwrap_or_else(PoisonError::into_inner).contains(unit)
+        failed
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(unit)
     }
 
     pub(super) fn set_failed(&self, unit: &UnitName, has_failed: bool) {

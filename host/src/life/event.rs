@@ -203,6 +203,7 @@ impl Life {
             operation,
             Operation::Errand(Errand::Purge | Errand::Download { .. } | Errand::CreateVolumes)
         );
+        self.collected &= !matches!(operation, Operation::Start(_));
         if let Some(unit) = operation
             .unit()
             .cloned()
@@ -228,7 +229,8 @@ impl Life {
                 Operation::Kill(_) => unit.killed(now),
                 // It comes back when the signal fails.
                 Operation::Signal(..) => unit.nudge = None,
-                Operation::Remove | Operation::Errand(_) | Operation::Tick => {}
+                Operation::Collect | Operation::Remove | Operation::Errand(_) | Operation::Tick => {
+                }
             }
         }
         if operation == Operation::Tick {
@@ -245,10 +247,15 @@ impl Life {
             (Operation::Start(name), outcome) => self.start_done(spec, name, outcome, now),
             (Operation::Remove, Ok(())) => {
                 self.removed = true;
+                self.collected = true;
                 self.remove_trouble = None;
                 self.units.iter_mut().for_each(UnitLife::reset);
             }
-            (Operation::Remove, Err(trouble)) => {
+            (Operation::Collect, Ok(())) => {
+                self.collected = true;
+                self.remove_trouble = None;
+            }
+            (Operation::Collect | Operation::Remove, Err(trouble)) => {
                 let failures = self.remove_trouble.as_ref().map_or(2, |_| 5);
                 self.remove_trouble = Some((trouble, now + back_off_ms(failures)));
             }
@@ -322,6 +329,7 @@ impl Life {
             .unit(name)
             .is_some_and(|unit| unit.startup_probe.is_some());
         self.removed = false;
+        self.collected = false;
         // What was in the way of a removal is known now, and ended first.
         self.remove_trouble = None;
         let Some(unit) = self.unit_mut(name) else {

@@ -36,8 +36,10 @@ impl Planner {
             Some((_, not_before)) => *not_before,
             None => self.now,
         };
-        if life.wanted == PodState::Removed && !life.removed {
-            self.operate(due, Operation::Remove);
+        match life.wanted {
+            PodState::Removed if !life.removed => self.operate(due, Operation::Remove),
+            PodState::Stopped if !life.collected => self.operate(due, Operation::Collect),
+            PodState::Running | PodState::Stopped | PodState::Removed => {}
         }
     }
 

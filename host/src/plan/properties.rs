@@ -127,6 +127,10 @@ impl World {
             }
             Operation::Errand(_) => {}
             Operation::Tick => assert_eq!(self.life.wanted, PodState::Running),
+            Operation::Collect => {
+                assert_eq!(self.life.wanted, PodState::Stopped);
+                assert_eq!(self.process, [None; 3], "collected under a process");
+            }
             Operation::Remove => {
                 assert_eq!(self.life.wanted, PodState::Removed);
                 assert_eq!(self.process, [None; 3], "removed under a process");

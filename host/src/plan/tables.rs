@@ -62,6 +62,7 @@ fn line(plan: &Plan) -> String {
         Operation::Stop(unit, reason) => format!("stop {unit} {reason:?}"),
         Operation::Kill(unit) => format!("kill {unit}"),
         Operation::Signal(unit, nudge) => format!("signal {unit} {nudge:?}"),
+        Operation::Collect => "collect".to_owned(),
         Operation::Remove => "remove".to_owned(),
         Operation::Errand(errand) => format!("{errand:?}"),
         Operation::Tick => "tick".to_owned(),

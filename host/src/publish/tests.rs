@@ -158,6 +158,7 @@ impl Before {
             address: None,
             streams: None,
             refused: false,
+            detached: false,
             group: None,
         };
         let path = self.release().run_dir().join("main.json");

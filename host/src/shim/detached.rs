@@ -67,7 +67,10 @@ pub enum DetachError {
 }
 
 fn said(line: Option<&str>) -> String {
-    line.map_or_else(|| "; it said nothing".to_owned(), |line| format!(": {line}"))
+    line.map_or_else(
+        || "; it said nothing".to_owned(),
+        |line| format!(": {line}"),
+    )
 }
 
 impl DetachError {
@@ -243,7 +246,10 @@ impl Beside {
     fn end_the_rest(&self) -> Option<i32> {
         let due = Instant::now() + MONITOR_MAX;
         // Nobody has the number of this process as its own child: only orphans are collected then.
-        let monitor = self.monitor.and_then(ProcessId::as_pid).unwrap_or(Pid::INIT);
+        let monitor = self
+            .monitor
+            .and_then(ProcessId::as_pid)
+            .unwrap_or(Pid::INIT);
         let mut told = None;
         while Instant::now() < due && !descendants::children_but(&self.bystanders).is_empty() {
             told = told.or_else(|| descendants::collect(monitor));

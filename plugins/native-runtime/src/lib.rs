@@ -26,7 +26,11 @@ impl Guest for NativeRuntime {
         }
         for problem in compiled.problems {
             report.diagnostic(
-                if problem.is_warning { "warning" } else { "error" },
+                if problem.is_warning {
+                    "warning"
+                } else {
+                    "error"
+                },
                 &problem.path,
                 &problem.message,
                 problem.hint.as_deref(),

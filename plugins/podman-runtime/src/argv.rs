@@ -86,7 +86,10 @@ pub(crate) fn create_pod(pod: &Pod, host: &Host) -> Vec<String> {
             let (Some(target), Some(port)) = (expose.target_port, expose.host_port) else {
                 continue;
             };
-            let address = expose.host_interface.as_ref().or(host.bind_address.as_ref());
+            let address = expose
+                .host_interface
+                .as_ref()
+                .or(host.bind_address.as_ref());
             args.push(match address {
                 Some(address) if address.contains(':') => {
                     format!("--publish=[{address}]:{port}:{target}")
@@ -118,7 +121,10 @@ pub(crate) fn run(pod: &Pod, unit: &Unit, host: &Host) -> Result<Vec<String>, St
         "--pull=never",
         "--log-driver=passthrough",
     ]);
-    args.push(format!("--name={}", called::container(pod, unit, host.id())));
+    args.push(format!(
+        "--name={}",
+        called::container(pod, unit, host.id())
+    ));
     args.push(format!("--pod={}", called::pod(pod, host.id())));
     args.push(format!(
         "--pidfile={}/{}",
@@ -153,7 +159,11 @@ pub(crate) fn run(pod: &Pod, unit: &Unit, host: &Host) -> Result<Vec<String>, St
         args.push("--privileged=true".to_owned());
     }
     args.extend(spec.dropped.iter().map(|name| format!("--cap-drop={name}")));
-    args.extend(spec.capabilities.iter().map(|name| format!("--cap-add={name}")));
+    args.extend(
+        spec.capabilities
+            .iter()
+            .map(|name| format!("--cap-add={name}")),
+    );
     for mount in &unit.mounts {
         args.push(mounted(pod, mount, host)?);
     }
@@ -223,5 +233,5 @@ fn is_device(path: &str) -> bool {
         let rest = path.strip_prefix(*directory);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    path.starts_with(DEVICES) && !DEVICE_DIRECTORIES.iter().any(|directory| is_directory(&directory))
+    path.starts_with(DEVICES) && !DEVICE_DIRECTORIES.iter().any(is_directory)
 }

@@ -89,7 +89,9 @@ fn entrypoint(
                 settings.problem(
                     ".command",
                     "the command is empty",
-                    Some("name the program as its first item, or remove the line: the image has one"),
+                    Some(
+                        "name the program as its first item, or remove the line: the image has one",
+                    ),
                 );
             }
             return None;
@@ -205,13 +207,7 @@ struct Ports {
 }
 
 impl Ports {
-    fn take(
-        &mut self,
-        unit: &Value,
-        index: usize,
-        name: &str,
-        host_network: bool,
-    ) -> Vec<Problem> {
+    fn take(&mut self, unit: &Value, index: usize, name: &str, host_network: bool) -> Vec<Problem> {
         let mut problems = Vec::new();
         let exposes = unit.get("expose").and_then(Value::as_array);
         for (at, expose) in exposes.into_iter().flatten().enumerate() {
@@ -241,7 +237,9 @@ impl Ports {
                 Some(other) if other != name => note(
                     false,
                     "targetPort",
-                    format!("the containers `{other}` and `{name}` both have target port {target}, and they share one network"),
+                    format!(
+                        "the containers `{other}` and `{name}` both have target port {target}, and they share one network"
+                    ),
                     "let one of them listen on another port",
                 ),
                 Some(_) => {}

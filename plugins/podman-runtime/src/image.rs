@@ -41,8 +41,7 @@ pub(crate) fn read(image: &str, answer: &Answer) -> Result<Image, String> {
     let text = String::from_utf8_lossy(&answer.stderr);
     match answer.exit {
         0 => {
-            let images: Vec<Inspected> =
-                serde_json::from_slice(&answer.stdout).unwrap_or_default();
+            let images: Vec<Inspected> = serde_json::from_slice(&answer.stdout).unwrap_or_default();
             let named = images
                 .into_iter()
                 .next()

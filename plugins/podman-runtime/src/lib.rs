@@ -59,7 +59,11 @@ impl Guest for PodmanRuntime {
             report.resolved(&unit, &to_json(&spec)?);
         }
         for problem in compiled.problems {
-            let severity = if problem.is_warning { "warning" } else { "error" };
+            let severity = if problem.is_warning {
+                "warning"
+            } else {
+                "error"
+            };
             report.diagnostic(
                 severity,
                 &problem.path,
@@ -113,11 +117,13 @@ impl Guest for PodmanRuntime {
             .ok_or_else(|| give_up("no pod in the view"))?;
         let pod = this_pod(view, &id)?;
         let request = request(view, &id, &pod);
-        let plan = plan::plan(&pod, &request, |look| answer(view, look))
-            .map_err(|refusal| match refusal {
-                plan::Refusal::GiveUp(message) => give_up(&message),
-                plan::Refusal::Retry(message) => retry(&message),
-            })?;
+        let plan =
+            plan::plan(&pod, &request, |look| answer(view, look)).map_err(
+                |refusal| match refusal {
+                    plan::Refusal::GiveUp(message) => give_up(&message),
+                    plan::Refusal::Retry(message) => retry(&message),
+                },
+            )?;
         for step in &plan.steps {
             record(steps, step)?;
         }

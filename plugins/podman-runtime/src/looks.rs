@@ -41,8 +41,10 @@ pub(crate) fn read(answer: &Answer) -> Result<Vec<Container>, String> {
         return Err(crate::image::failed(LIST, answer));
     }
     // Older versions say `null` when there is none.
-    let containers: Option<Vec<Container>> = serde_json::from_slice(&answer.stdout)
-        .map_err(|error| format!("podman lists its containers in a form that cannot be read: {error}"))?;
+    let containers: Option<Vec<Container>> =
+        serde_json::from_slice(&answer.stdout).map_err(|error| {
+            format!("podman lists its containers in a form that cannot be read: {error}")
+        })?;
     Ok(containers.unwrap_or_default())
 }
 
@@ -58,7 +60,9 @@ pub(crate) fn assess(
     for unit in &pod.units {
         let name = called::container(pod, unit, host_id);
         let known = truth(&unit.name);
-        let found = containers.iter().find(|container| container.names.contains(&name));
+        let found = containers
+            .iter()
+            .find(|container| container.names.contains(&name));
         let (state, pid, exit) = match found {
             Some(container) => match container.state.as_str() {
                 "running" | "paused" | "stopping" => {
@@ -90,5 +94,8 @@ pub(crate) fn assess(
             exit,
         });
     }
-    (units, Some(messages.join("; ")).filter(|text| !text.is_empty()))
+    (
+        units,
+        Some(messages.join("; ")).filter(|text| !text.is_empty()),
+    )
 }

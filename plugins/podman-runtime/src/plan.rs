@@ -43,13 +43,31 @@ pub(crate) struct Answer {
 pub(crate) enum Step {
     MakeDirectory(String),
     Remove(String),
-    Signal { unit: String, signal: String },
-    Detached { unit: String, args: Vec<String>, pid_file: String },
-    Command { id: String, args: Vec<String> },
+    Signal {
+        unit: String,
+        signal: String,
+    },
+    Detached {
+        unit: String,
+        args: Vec<String>,
+        pid_file: String,
+    },
+    Command {
+        id: String,
+        args: Vec<String>,
+    },
     /// A command that takes its time, and tells how it gets on.
-    Download { id: String, args: Vec<String> },
-    Look { id: String, args: Vec<String> },
-    Attach { args: Vec<String> },
+    Download {
+        id: String,
+        args: Vec<String>,
+    },
+    Look {
+        id: String,
+        args: Vec<String>,
+    },
+    Attach {
+        args: Vec<String>,
+    },
 }
 
 /// Why there is no plan.
@@ -102,7 +120,10 @@ pub(crate) fn plan(
         "stop" => planner.stop(unit()?),
         "kill" => Ok(signal(unit()?, "KILL")),
         "signal" => {
-            let name = request.signal.as_deref().ok_or_else(|| "no signal is named".to_owned())?;
+            let name = request
+                .signal
+                .as_deref()
+                .ok_or_else(|| "no signal is named".to_owned())?;
             Ok(signal(unit()?, name))
         }
         "execute" => Ok(Plan::of(Step::Command {

@@ -60,7 +60,11 @@ impl<'a> Settings<'a> {
                 let hint = format!(
                     "write a list, as in `{key}: [one, two]`; there is no shell that would split a line"
                 );
-                self.problem(&format!(".{key}"), &format!("`{key}` is not a list"), Some(&hint));
+                self.problem(
+                    &format!(".{key}"),
+                    &format!("`{key}` is not a list"),
+                    Some(&hint),
+                );
                 return Vec::new();
             }
         };

@@ -58,7 +58,9 @@ impl HostAnswer for CallState {
 
 /// The pod with what tells each unit's specification from others: the plugin has no hash of its own.
 fn with_digests(mut pod: serde_json::Value) -> serde_json::Value {
-    let units = pod.get_mut("units").and_then(serde_json::Value::as_array_mut);
+    let units = pod
+        .get_mut("units")
+        .and_then(serde_json::Value::as_array_mut);
     for unit in units.into_iter().flatten() {
         let digest = unit_digest(unit);
         if let Some(unit) = unit.as_object_mut() {

@@ -258,7 +258,9 @@ impl State {
                 Ok(Deed::default())
             }
             Operation::Remove => Ok(self.remove()),
-            Operation::Signal(..) | Operation::Errand(_) | Operation::Tick => Ok(Deed::default()),
+            Operation::Collect | Operation::Signal(..) | Operation::Errand(_) | Operation::Tick => {
+                Ok(Deed::default())
+            }
         }
     }
 

@@ -39,7 +39,7 @@ async fn what_is_stopped_by_hand_stays_so_until_its_state_changes_or_it_is_run()
     let stage = running().await;
     check(
         &ask(&stage, "stop").await,
-        "stop second, stop first",
+        "stop second, stop first, collect",
         "done",
     );
     stage.pass(120_000).await;
@@ -100,7 +100,7 @@ async fn killing_asks_nobody() {
     let stage = running().await;
     check(
         &ask(&stage, "kill").await,
-        "kill second, kill first",
+        "kill second, kill first, collect",
         "done",
     );
     check(

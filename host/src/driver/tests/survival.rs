@@ -30,7 +30,10 @@ async fn a_unit_that_runs_although_its_start_failed_is_taken_over() {
     assert_eq!(stage.status().units[0].start_count, 7);
     stage.change(|desired| desired.state = Ok(Some(PodState::Stopped)));
     stage.pass(1).await;
-    assert_eq!((stage.asked().as_str(), stage.running()), ("stop main", 0));
+    assert_eq!(
+        (stage.asked().as_str(), stage.running()),
+        ("stop main, collect", 0)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -50,7 +53,7 @@ async fn a_survivor_keeps_the_number_of_its_start() {
     stage.pass(1).await;
     assert_eq!(
         (stage.asked().as_str(), stage.running()),
-        ("start main, stop main", 0)
+        ("start main, stop main, collect", 0)
     );
 }
 
