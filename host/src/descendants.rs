@@ -40,14 +40,14 @@ fn code_of(status: WaitStatus) -> i32 {
     status.exit_status().or(by_signal).unwrap_or(1)
 }
 
-/// Collects every child that has ended. Gives the status of this one if it is among them.
-pub(crate) fn collect(child: Pid) -> Option<i32> {
-    let mut code = None;
+/// Collects every child that has ended, with its status.
+pub(crate) fn collect() -> Vec<(Pid, i32)> {
+    let mut collected = Vec::new();
     loop {
         match wait(WaitOptions::NOHANG) {
-            Ok(Some((pid, status))) if pid == child => code = Some(code_of(status)),
-            Ok(Some(_)) | Err(Errno::INTR) => {}
-            Ok(None) | Err(_) => return code,
+            Ok(Some((pid, status))) => collected.push((pid, code_of(status))),
+            Err(Errno::INTR) => {}
+            Ok(None) | Err(_) => return collected,
         }
     }
 }

@@ -182,6 +182,7 @@ impl Unit {
             files.write_run(&record).map_err(ShimError::Record)?;
         }
         let pumps = pump_all(spec, stdout, stderr, refusal.as_ref());
+        let mut beside = None;
         if let (Some(detached), None) = (&spec.detached, &refusal) {
             let found = detached.find(spec, process).map_err(|error| {
                 descendants::end_every_child(&[]);
@@ -189,19 +190,18 @@ impl Unit {
                 let last = log::last_line(&spec.log_file("stderr"), record.started_ms / 1_000);
                 ShimError::Detach(error.saying(last))
             });
-            record.process = found?;
+            let found = found?;
+            beside = Some(Beside::of(&found, process));
+            record.process = found.process;
             record.detached = true;
             files.write_run(&record).map_err(ShimError::Record)?;
         }
         unfinished.keep();
         group.keep();
-        let detached = spec.detached.as_ref().filter(|_| refusal.is_none());
-        let beside =
-            |detached: &Detached| Beside::of(record.process, process, detached.is_monitored);
         Ok(Self {
             files,
             process: record.process,
-            beside: detached.map(beside),
+            beside,
             pumps,
             refusal,
             _lock: lock,

@@ -305,8 +305,9 @@ fn source(pod: &CompiledPod, volume: &Volume, facts: &BTreeMap<String, String>) 
     };
     match &volume.kind {
         VolumeKind::Host { bind } => Some(bind.clone()),
-        VolumeKind::Config { .. } => inside("config"),
-        VolumeKind::Ramdisk { .. } => inside("ramdisk"),
+        VolumeKind::Config { encrypted: false } => inside("config"),
+        // The plain files of an encrypted config lie where a ramdisk of that name would.
+        VolumeKind::Config { encrypted: true } | VolumeKind::Ramdisk { .. } => inside("ramdisk"),
         VolumeKind::Volume { shared } => {
             let name = match shared {
                 Shared::No => format!("{name}-{}-{}", pod.pod, pod.pod_version),

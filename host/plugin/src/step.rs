@@ -131,8 +131,8 @@ pub struct StepOptions {
     pub user: Option<String>,
     /// Where the process of a detached unit is written: relative to the release directory.
     pub pid_file: Option<String>,
-    /// True when the parent of a detached unit ends with the unit's exit status.
-    pub monitored: bool,
+    /// Where the process is written that watches over a detached unit and ends with its exit status.
+    pub monitor_file: Option<String>,
     /// What it reads from standard input; nothing when empty.
     pub stdin: Vec<u8>,
     /// Arguments behind the others.

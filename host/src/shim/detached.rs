@@ -4,6 +4,7 @@
 //! What the file says is believed only of a process that is younger than the shim and, where the unit has
 //! a user of its own, belongs to that: a unit must not be able to have another process signalled.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
@@ -43,8 +44,9 @@ pub struct Detached {
     pub pid_file: PathBuf,
     /// Milliseconds that the program has to start it.
     pub start_ms: u64,
-    /// True when the parent of the unit ends with the unit's exit status.
-    pub is_monitored: bool,
+    /// The file with the process that watches over the unit and ends with its exit status, relative to the
+    /// release; none where nothing does.
+    pub monitor_file: Option<PathBuf>,
 }
 
 /// Why there is no unit.
@@ -83,23 +85,32 @@ impl DetachError {
     }
 }
 
+/// A unit that its program has left to another parent.
+pub(super) struct Found {
+    /// Its process, which may have ended already.
+    pub(super) process: ProcessId,
+    /// The process that ends with its exit status, and that status if it is known already.
+    monitor: Option<(Pid, Option<i32>)>,
+}
+
 impl Detached {
-    /// Removes the file of an earlier run, which would name somebody else now.
+    /// Removes the files of an earlier run, which would name somebody else now.
     pub(super) fn forget(&self, release: &Path) -> io::Result<()> {
-        match directory(release)?.remove_file(&self.pid_file) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+        for path in std::iter::once(&self.pid_file).chain(&self.monitor_file) {
+            match directory(release)?.remove_file(path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// Waits until the program has left the unit to itself, and finds it.
-    pub(super) fn find(
-        &self,
-        spec: &ShimSpec,
-        program: ProcessId,
-    ) -> Result<ProcessId, DetachError> {
+    pub(super) fn find(&self, spec: &ShimSpec, program: ProcessId) -> Result<Found, DetachError> {
         let limit = Duration::from_millis(self.start_ms);
-        let code = wait_for(program, Some(limit)).ok_or(DetachError::Late(self.start_ms))?;
+        let mut collected = BTreeMap::new();
+        let code = wait_for(program, Some(limit), &mut collected)
+            .ok_or(DetachError::Late(self.start_ms))?;
         match code {
             Some(0) => {}
             code => {
@@ -110,7 +121,12 @@ impl Detached {
         let due = Instant::now() + FILE_MAX;
         loop {
             match self.look(spec) {
-                Ok(process) => return Ok(process),
+                Ok(process) => {
+                    let monitor = self.monitor(spec.release.path());
+                    let told = |pid: Pid| collected.get(&pid).copied();
+                    let monitor = monitor.map(|pid| (pid, told(pid)));
+                    return Ok(Found { process, monitor });
+                }
                 // What is refused once stays so; a file that is being written is not.
                 Err(error)
                     if error.kind() == ErrorKind::PermissionDenied || Instant::now() >= due =>
@@ -123,8 +139,15 @@ impl Detached {
     }
 
     fn look(&self, spec: &ShimSpec) -> io::Result<ProcessId> {
-        let pid = self.read(spec.release.path())?;
-        let process = ProcessId::of(pid)?;
+        let pid = read(spec.release.path(), &self.pid_file)?;
+        let process = match ProcessId::of(pid) {
+            Ok(process) => process,
+            // It has ended at once, which the process that watches over it knows.
+            Err(_) if self.monitor(spec.release.path()).is_some() => {
+                return Ok(ProcessId { pid, start_time: 0 });
+            }
+            Err(error) => return Err(error),
+        };
         let shim = ProcessId::of(std::process::id())?;
         if process.start_time < shim.start_time {
             return Err(refused(pid, "it is older than the start of the unit"));
@@ -140,22 +163,27 @@ impl Detached {
         Ok(process)
     }
 
-    /// Whatever stands there is read without waiting, and not to the end.
-    fn read(&self, release: &Path) -> io::Result<u32> {
-        let mut options = OpenOptions::new();
-        let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-        options.read(true).custom_flags(flags);
-        let file = directory(release)?.open_with(&self.pid_file, &options)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(ErrorKind::PermissionDenied, "it is no file"));
-        }
-        let mut text = String::new();
-        file.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
-        text.trim().parse().map_err(|_| {
-            let message = format!("it says {text:?}, expected the number of a process");
-            io::Error::new(ErrorKind::InvalidData, message)
-        })
+    fn monitor(&self, release: &Path) -> Option<Pid> {
+        let pid = read(release, self.monitor_file.as_ref()?).ok()?;
+        Pid::from_raw(i32::try_from(pid).ok()?)
     }
+}
+
+/// Whatever stands there is read without waiting, and not to the end.
+fn read(release: &Path, path: &Path) -> io::Result<u32> {
+    let mut options = OpenOptions::new();
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    options.read(true).custom_flags(flags);
+    let file = directory(release)?.open_with(path, &options)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(ErrorKind::PermissionDenied, "it is no file"));
+    }
+    let mut text = String::new();
+    file.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
+    text.trim().parse().map_err(|_| {
+        let message = format!("it says {text:?}, expected the number of a process");
+        io::Error::new(ErrorKind::InvalidData, message)
+    })
 }
 
 fn refused(pid: u32, why: &str) -> io::Error {
@@ -170,24 +198,29 @@ fn directory(release: &Path) -> io::Result<Dir> {
 pub(super) struct Beside {
     /// What neither is the unit nor watches over it: it stays.
     bystanders: Vec<ProcessId>,
-    /// Whose exit status is that of the unit.
-    monitor: Option<ProcessId>,
+    monitor: Option<(Pid, Option<i32>)>,
 }
+
+/// The exit statuses of processes that were collected while something else was waited for.
+type Collected = BTreeMap<Pid, i32>;
 
 /// Waits for the end of a process, collecting orphans meanwhile. Its status is known only when it was a
 /// child of this process at its end. None when the time is over.
-pub(super) fn wait_for(process: ProcessId, limit: Option<Duration>) -> Option<Option<i32>> {
+fn wait_for(
+    process: ProcessId,
+    limit: Option<Duration>,
+    collected: &mut Collected,
+) -> Option<Option<i32>> {
     let due = limit.map(|limit| Instant::now() + limit);
-    let pid = process.as_pid();
     let descriptor = process.open().ok().flatten();
-    let mut code = None;
     loop {
         let has_ended = match &descriptor {
             Some(descriptor) => has_ended(descriptor, pause(due)),
             // It has ended already, or cannot be watched.
             None => !process.is_alive(),
         };
-        code = code.or_else(|| pid.and_then(descendants::collect));
+        collected.extend(descendants::collect());
+        let code = process.as_pid().and_then(|pid| collected.remove(&pid));
         if has_ended || code.is_some() {
             return Some(code);
         }
@@ -219,44 +252,42 @@ impl Beside {
     /// Looks what there is, once the program has ended. What has a session or a process group of its own is no
     /// part of the unit: others may share it, as rootless containers share the process that holds their user
     /// namespace, and the containers of a pod its network.
-    pub(super) fn of(unit: ProcessId, program: ProcessId, is_monitored: bool) -> Self {
+    pub(super) fn of(unit: &Found, program: ProcessId) -> Self {
         let shim = std::process::id();
-        let line = line_of(unit.pid, shim);
+        let mut line = line_of(unit.process.pid, shim);
+        let monitor = unit.monitor.map(|(pid, _)| pid.as_raw_nonzero().get());
+        line.extend(monitor.and_then(|pid| u32::try_from(pid).ok()));
         let is_bystander = |pid: &u32| {
             let own = |family: Family| family.session != shim || family.group != program.pid;
             !line.contains(pid) && family_of(*pid).is_ok_and(own)
         };
         let children = descendants::children_but(&[]);
         let beside = children.into_iter().filter(is_bystander);
-        let monitor = line.get(1).filter(|_| is_monitored);
         Self {
             bystanders: beside.filter_map(|pid| ProcessId::of(pid).ok()).collect(),
-            monitor: monitor.and_then(|pid| ProcessId::of(*pid).ok()),
+            monitor: unit.monitor,
         }
     }
 
     /// Waits for the end of the unit and of what belongs to it. Gives its exit status where that becomes known.
     pub(super) fn accompany(&self, unit: ProcessId) -> Option<i32> {
-        let code = wait_for(unit, None).flatten();
-        let told = self.end_the_rest();
-        code.or(told)
+        let mut collected = Collected::new();
+        // The monitor itself may have been killed: then the unit is a child of this process.
+        let own = wait_for(unit, None, &mut collected).flatten();
+        self.end_the_rest(&mut collected);
+        let told = |(pid, told): (Pid, Option<i32>)| told.or_else(|| collected.get(&pid).copied());
+        own.or_else(|| self.monitor.and_then(told))
     }
 
-    /// Gives what is left of the unit the time to end by itself, then ends it. Gives the status of the monitor.
-    fn end_the_rest(&self) -> Option<i32> {
+    /// Gives what is left of the unit the time to end by itself, then ends it.
+    fn end_the_rest(&self, collected: &mut Collected) {
         let due = Instant::now() + MONITOR_MAX;
-        // Nobody has the number of this process as its own child: only orphans are collected then.
-        let monitor = self
-            .monitor
-            .and_then(ProcessId::as_pid)
-            .unwrap_or(Pid::INIT);
-        let mut told = None;
         while Instant::now() < due && !descendants::children_but(&self.bystanders).is_empty() {
-            told = told.or_else(|| descendants::collect(monitor));
+            collected.extend(descendants::collect());
             thread::sleep(FILE_PAUSE);
         }
+        collected.extend(descendants::collect());
         descendants::end_every_child(&self.bystanders);
-        told
     }
 }
 

@@ -47,7 +47,7 @@ impl StepRunner {
             (true, None) => return Err(StepError::Refused(NO_PID_FILE.into())),
             (true, Some(path)) => Some(Detached {
                 pid_file: path.into(),
-                is_monitored: options.monitored,
+                monitor_file: options.monitor_file.as_ref().map(Into::into),
                 start_ms: options
                     .timeout_ms
                     .unwrap_or(START_DEFAULT_MS)

@@ -30,6 +30,11 @@ pub(crate) fn pid_file(unit: &Unit) -> String {
     format!("podman/{}.pid", unit.name)
 }
 
+/// Where podman writes the process that watches over a container, relative to the release directory.
+pub(crate) fn monitor_file(unit: &Unit) -> String {
+    format!("podman/{}.monitor.pid", unit.name)
+}
+
 fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
     words.map(str::to_owned).into()
 }
@@ -131,6 +136,11 @@ pub(crate) fn run(pod: &Pod, unit: &Unit, host: &Host) -> Result<Vec<String>, St
         host.release_directory,
         pid_file(unit)
     ));
+    args.push(format!(
+        "--conmon-pidfile={}/{}",
+        host.release_directory,
+        monitor_file(unit)
+    ));
     if spec.host_network {
         args.push("--network=host".to_owned());
         args.extend(proxy(host));
@@ -214,7 +224,11 @@ fn mounted(pod: &Pod, mount: &Mount, host: &Host) -> Result<String, String> {
         volume.ok_or_else(|| format!("pod {} declares no volume `{}`", pod.pod, mount.volume))?;
     let (name, dest, release) = (&volume.name, &mount.dest, &host.release_directory);
     match (volume.kind.as_str(), &volume.bind) {
-        ("config", _) => Ok(format!("--volume={release}/config/{name}:{dest}:ro,z")),
+        ("config", _) if !volume.encrypted => {
+            Ok(format!("--volume={release}/config/{name}:{dest}:ro,z"))
+        }
+        // The daemon keeps the plain files of an encrypted config where a ramdisk of that name would be.
+        ("config", _) => Ok(format!("--volume={release}/ramdisk/{name}:{dest}:ro,z")),
         ("ramdisk", _) => Ok(format!("--volume={release}/ramdisk/{name}:{dest}:rw,z")),
         ("volume", _) => {
             let source = called::volume(pod, volume, host.id());

@@ -216,10 +216,11 @@ fn record(steps: &Steps, step: &plan::Step) -> Result<(), Fault> {
             unit,
             args,
             pid_file,
+            monitor_file,
         } => {
             let options = options();
             options.pid_file(pid_file);
-            options.monitored();
+            options.monitor_file(monitor_file);
             steps.detached(unit, PODMAN, args, &options)
         }
         plan::Step::Command { id, args } => steps.command(id, PODMAN, args, &options()),

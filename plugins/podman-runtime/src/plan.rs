@@ -51,6 +51,7 @@ pub(crate) enum Step {
         unit: String,
         args: Vec<String>,
         pid_file: String,
+        monitor_file: String,
     },
     Command {
         id: String,
@@ -213,6 +214,7 @@ impl Planner<'_> {
             unit: unit.name.clone(),
             args: argv::run(self.pod, unit, host)?,
             pid_file: argv::pid_file(unit),
+            monitor_file: argv::monitor_file(unit),
         });
         Ok(Plan {
             steps,

@@ -28,6 +28,9 @@ pub(crate) struct Volume {
     /// Who else sees it, for type `volume`: `no`, `pod` or `host`.
     #[serde(default)]
     pub(crate) shared: String,
+    /// For type `config`: its files are encrypted, and the daemon opens them in memory.
+    #[serde(default)]
+    pub(crate) encrypted: bool,
     /// The path on the host, for type `host`.
     #[serde(default)]
     pub(crate) bind: Option<String>,

@@ -64,7 +64,9 @@ impl Checker<'_> {
                 let path = options.pid_file.as_deref().ok_or_else(|| {
                     "a detached unit needs `pid-file`: nobody would know its process".to_owned()
                 })?;
-                self.directory(path, true)?;
+                for path in std::iter::once(path).chain(options.monitor_file.as_deref()) {
+                    self.directory(path, true)?;
+                }
                 self.program(program, args, options)
             }
             Step::Signal { unit, signal } => {

@@ -59,8 +59,9 @@ impl HostOptions for CallState {
         Ok(())
     }
 
-    fn monitored(&mut self, options: OptionsHandle) -> Result<()> {
-        self.table.get_mut(&options)?.0.monitored = true;
+    fn monitor_file(&mut self, options: OptionsHandle, path: String) -> Result<()> {
+        self.spend(path.len())?;
+        self.table.get_mut(&options)?.0.monitor_file = Some(path);
         Ok(())
     }
 
