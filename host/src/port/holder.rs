@@ -88,7 +88,7 @@ fn process_of(proc: &Path, listener: &Listener) -> Option<u32> {
 
 /// The unit whose shim leads the session of the process.
 fn unit_of(proc: &Path, pid: u32) -> Option<(ReleaseId, String)> {
-    let (_, session) = family_of(pid).ok()?;
+    let session = family_of(pid).ok()?.session;
     let line = fs::read_to_string(proc.join(session.to_string()).join("cmdline")).ok()?;
     let mut words = line.split('\0').skip(1);
     let (shim, id, unit) = (words.next()?, words.next()?, words.next()?);

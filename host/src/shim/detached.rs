@@ -4,7 +4,6 @@
 //! What the file says is believed only of a process that is younger than the shim and, where the unit has
 //! a user of its own, belongs to that: a unit must not be able to have another process signalled.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
@@ -108,7 +107,7 @@ impl Detached {
     /// Waits until the program has left the unit to itself, and finds it.
     pub(super) fn find(&self, spec: &ShimSpec, program: ProcessId) -> Result<Found, DetachError> {
         let limit = Duration::from_millis(self.start_ms);
-        let mut collected = BTreeMap::new();
+        let mut collected = Collected::default();
         let code = wait_for(program, Some(limit), &mut collected)
             .ok_or(DetachError::Late(self.start_ms))?;
         match code {
@@ -123,8 +122,7 @@ impl Detached {
             match self.look(spec) {
                 Ok(process) => {
                     let monitor = self.monitor(spec.release.path());
-                    let told = |pid: Pid| collected.get(&pid).copied();
-                    let monitor = monitor.map(|pid| (pid, told(pid)));
+                    let monitor = monitor.map(|pid| (pid, collected.status_of(pid)));
                     return Ok(Found { process, monitor });
                 }
                 // What is refused once stays so; a file that is being written is not.
@@ -202,7 +200,19 @@ pub(super) struct Beside {
 }
 
 /// The exit statuses of processes that were collected while something else was waited for.
-type Collected = BTreeMap<Pid, i32>;
+#[derive(Default)]
+struct Collected(Vec<(Pid, i32)>);
+
+impl Collected {
+    fn take_all(&mut self) {
+        self.0.extend(descendants::collect());
+    }
+
+    fn status_of(&self, pid: Pid) -> Option<i32> {
+        let found = self.0.iter().find(|(known, _)| *known == pid);
+        found.map(|(_, code)| *code)
+    }
+}
 
 /// Waits for the end of a process, collecting orphans meanwhile. Its status is known only when it was a
 /// child of this process at its end. None when the time is over.
@@ -219,8 +229,8 @@ fn wait_for(
             // It has ended already, or cannot be watched.
             None => !process.is_alive(),
         };
-        collected.extend(descendants::collect());
-        let code = process.as_pid().and_then(|pid| collected.remove(&pid));
+        collected.take_all();
+        let code = process.as_pid().and_then(|pid| collected.status_of(pid));
         if has_ended || code.is_some() {
             return Some(code);
         }
@@ -271,11 +281,11 @@ impl Beside {
 
     /// Waits for the end of the unit and of what belongs to it. Gives its exit status where that becomes known.
     pub(super) fn accompany(&self, unit: ProcessId) -> Option<i32> {
-        let mut collected = Collected::new();
+        let mut collected = Collected::default();
         // The monitor itself may have been killed: then the unit is a child of this process.
         let own = wait_for(unit, None, &mut collected).flatten();
         self.end_the_rest(&mut collected);
-        let told = |(pid, told): (Pid, Option<i32>)| told.or_else(|| collected.get(&pid).copied());
+        let told = |(pid, told): (Pid, Option<i32>)| told.or_else(|| collected.status_of(pid));
         own.or_else(|| self.monitor.and_then(told))
     }
 
@@ -283,10 +293,10 @@ impl Beside {
     fn end_the_rest(&self, collected: &mut Collected) {
         let due = Instant::now() + MONITOR_MAX;
         while Instant::now() < due && !descendants::children_but(&self.bystanders).is_empty() {
-            collected.extend(descendants::collect());
+            collected.take_all();
             thread::sleep(FILE_PAUSE);
         }
-        collected.extend(descendants::collect());
+        collected.take_all();
         descendants::end_every_child(&self.bystanders);
     }
 }
