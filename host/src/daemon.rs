@@ -106,7 +106,8 @@ impl Daemon {
             kinds: kinds_seen,
             address: address_seen,
             owner: home.owner.to_string(),
-            home: Some((home.files.clone(), HostId::of(&home.files)?)),
+            home: Some(home.files.clone()),
+            id: HostId::of(&home.files)?,
             ramdisks: match &settings.ramdisks {
                 Some(ramdisks) => ramdisks.clone(),
                 None => Ramdisks::own(&home.files, settings.runtime_directory.clone()),

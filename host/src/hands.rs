@@ -76,8 +76,10 @@ pub struct Surroundings {
     pub address: channel::Receiver<OwnAddress>,
     /// The name of the user that the host home belongs to.
     pub owner: String,
-    /// The host home and its identity; none for a pod that lies by itself.
-    pub home: Option<(HostHome, HostId)>,
+    /// The host home; none for a pod that lies by itself.
+    pub home: Option<HostHome>,
+    /// What tells the host home, or that pod, from all others of the machine.
+    pub id: HostId,
     /// Where ramdisks come from.
     pub ramdisks: Ramdisks,
     /// The private keys that open encrypted configs.
@@ -105,8 +107,8 @@ impl Surroundings {
             ("search-path", programs.as_path()),
         ];
         let mut facts = BTreeMap::from(facts.map(|(name, value)| (name.to_owned(), value)));
-        if let Some((home, id)) = &self.home {
-            facts.insert("host-id".to_owned(), id.to_string());
+        facts.insert("host-id".to_owned(), self.id.to_string());
+        if let Some(home) = &self.home {
             let logins = home.registry_config();
             if logins.is_file() {
                 facts.insert("registry-config".to_owned(), logins.display().to_string());

@@ -134,9 +134,10 @@ pub(crate) async fn hands(
         kinds: channel::channel(Arc::new(kinds)).1,
         address: channel::channel(interface.map_or_else(|| address(place), OwnAddress::given)).1,
         owner: place.owner.to_string(),
-        home: match &place.home {
-            Some(home) => Some((home.clone(), HostId::of(home)?)),
-            None => None,
+        home: place.home.clone(),
+        id: match &place.home {
+            Some(home) => HostId::of(home)?,
+            None => HostId::of_release(&place.release)?,
         },
         ramdisks: match &place.home {
             Some(home) => Ramdisks::own(home, settings.runtime_directory.clone()),

@@ -186,6 +186,29 @@ pub fn one_line(error: &dyn std::error::Error) -> String {
     line.replace(char::is_control, " ")
 }
 
+/// A longer complaint of a program is told without the way that led to its cause.
+const COMPLAINT_CHARS_MAX: usize = 100;
+
+/// What a program said of its failure, short enough for one line of `ps`: without the word `Error`, and when it
+/// is long without what stands before its cause, which programs name last, behind colons.
+#[must_use]
+pub fn complaint(line: &str) -> String {
+    let line = line.trim();
+    let line = line.strip_prefix("Error: ").unwrap_or(line);
+    let mut kept = line;
+    while kept.chars().count() > COMPLAINT_CHARS_MAX {
+        let Some((_, rest)) = kept.split_once(": ") else {
+            break;
+        };
+        kept = rest;
+    }
+    if kept.len() < line.len() {
+        format!("… {kept}")
+    } else {
+        kept.to_owned()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,5 +228,18 @@ mod tests {
         check(Style::Plain, "[WARN] a\nb\n");
         check(Style::Colour, "\x1b[33m[WARN]\x1b[0m a\nb\n");
         check(Style::Journal, "<4>a b\n");
+    }
+
+    #[test]
+    fn of_a_long_complaint_the_cause_is_left() {
+        let check = |line, expected: &str| assert_eq!(complaint(line), expected);
+        check("Error: no such pod", "no such pod");
+        check("permission denied", "permission denied");
+        check(
+            "Error: initializing source docker://127.0.0.1:5000/team/app:1: reading manifest 1 in 127.0.0.1:5000/team/app: unauthorized: authentication required",
+            "… reading manifest 1 in 127.0.0.1:5000/team/app: unauthorized: authentication required",
+        );
+        let word = "x".repeat(200);
+        check(&word, &word);
     }
 }

@@ -56,8 +56,8 @@ pub enum ShimError {
     #[error("cannot {0}")]
     Prepare(&'static str, #[source] io::Error),
     /// The program that should start the unit did not.
-    #[error("it did not start")]
-    Detach(#[source] DetachError),
+    #[error(transparent)]
+    Detach(DetachError),
     /// The control group that limits the unit could not be made.
     #[error("cannot limit the unit")]
     Limit(#[source] GroupError),

@@ -17,11 +17,17 @@ const NAMED: &str = "plugin mock 0.1.0 failed in `plan`";
 /// A pod that declares a program, an image, a mount and what else a container may get, and whose plugin plans
 /// these words when it should start.
 fn pod(host: &Host, id: &str, words: &str) {
+    let words = in_release(host, id, words);
     let behaviour = serde_json::to_string(&format!("do {words}")).unwrap();
     let unit = format!(
         "- name: main\n  restart: always\n  mounts: [{{volume: conf, dest: /mnt}}]\n  spec: {{program: sleep, args: ['600'], image: busybox, devices: [/dev/fuse], capabilities: [NET_ADMIN], env: [{{name: MODE, value: quiet}}], behaviour: {behaviour}}}\n"
     );
     host.pod_of("mock", id, "running", &unit);
+}
+
+/// A mount is known by its path on the host.
+fn in_release(host: &Host, id: &str, words: &str) -> String {
+    words.replace("RELEASE", host.release(id).path().to_str().unwrap())
 }
 
 /// A daemon with a `podman` that only leaves a word when it is called, and runs what stands last.
@@ -71,7 +77,7 @@ fn check(grants: Value, refused: &[(&str, &str)], allowed: &str) {
     for id in &ids {
         let called = fs::read_to_string(host.release(id).path().join("called"));
         let called = called.unwrap_or_default();
-        let expected = allowed
+        let expected = in_release(&host, id, allowed)
             .strip_prefix("podman ")
             .map_or(String::new(), |words| format!("{words}\n"));
         assert_eq!(called, expected, "{id}");
@@ -136,6 +142,6 @@ fn a_podman_like_grant_places_nothing_that_the_pod_does_not_declare() {
     check(
         grants,
         &rows,
-        "podman run --volume conf:/mnt --device /dev/fuse --cap-add=NET_ADMIN --privileged=false --env MODE busybox sleep 600",
+        "podman run --volume RELEASE/config/conf:/mnt --device /dev/fuse --cap-add=NET_ADMIN --privileged=false --env MODE busybox sleep 600",
     );
 }

@@ -1,16 +1,19 @@
 //! `host-id.txt`: tells a host home from every other on the same machine. One word of eight hexadecimal
 //! digits.
 //!
-//! Names of volumes are made with it, so it stays with the host home wherever that is moved to.
+//! Names of volumes, pods and containers are made with it, so it stays with the host home wherever that is
+//! moved to. A copy of a host home has the same, and must not be served beside it. A pod that lies by itself
+//! has one too, in `.pod.id`.
 
 use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::fs;
 use std::hash::BuildHasher as _;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::{Format, FormatError, HostHome, ReadError, read_if_present};
+use crate::{Format, FormatError, HostHome, ReadError, ReleaseDir, read_if_present};
 
 /// The identity of a host home.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +27,7 @@ pub enum HostIdError {
     Read(#[source] ReadError),
     /// There is none, and none could be made.
     #[error("cannot make {}", .0.display())]
-    Make(std::path::PathBuf, #[source] io::Error),
+    Make(PathBuf, #[source] io::Error),
 }
 
 impl HostId {
@@ -33,7 +36,18 @@ impl HostId {
     /// # Errors
     /// The file is damaged, or cannot be made.
     pub fn of(home: &HostHome) -> Result<Self, HostIdError> {
-        let path = home.host_id();
+        Self::at(home.host_id())
+    }
+
+    /// The id of a release that lies by itself, in no host home: two directories may hold the same pod.
+    ///
+    /// # Errors
+    /// As for [`Self::of`].
+    pub fn of_release(release: &ReleaseDir) -> Result<Self, HostIdError> {
+        Self::at(release.id())
+    }
+
+    fn at(path: PathBuf) -> Result<Self, HostIdError> {
         let known = || read_if_present::<Self>(&path).map_err(HostIdError::Read);
         if let Some(id) = known()? {
             return Ok(id);
@@ -63,7 +77,7 @@ impl HostId {
     }
 }
 
-fn write_new(path: &std::path::Path, bytes: &[u8]) -> io::Result<()> {
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::io::Write as _;
     // One that a killed process has left may be there.
     let mut file = fs::File::options()

@@ -65,6 +65,12 @@ impl ReleaseDir {
         self.0.join(".pod.problem")
     }
 
+    /// What tells a pod that lies by itself from every other of its name: a [`crate::HostId`].
+    #[must_use]
+    pub fn id(&self) -> PathBuf {
+        self.0.join(".pod.id")
+    }
+
     /// The lock of whoever drives the release.
     #[must_use]
     pub fn lock(&self) -> PathBuf {

@@ -38,8 +38,12 @@ pub(crate) struct Declared {
     pub(crate) capabilities: Vec<String>,
     /// `true` when a unit asks for all privileges, and `false` always.
     pub(crate) privileged: Vec<String>,
-    /// Name and `name-version` of the pod, and the latter with the host home's id.
+    /// Name and `name-version` of the pod.
     pub(crate) names: Vec<String>,
+    /// `name-version` of the pod, with the host home's id where there is one.
+    pub(crate) instances: Vec<String>,
+    /// Those of the volumes that nobody else shares.
+    pub(crate) own_volumes: Vec<String>,
     pub(crate) versions: Vec<String>,
     /// `name=value` of the labels that the author gave.
     pub(crate) labels: Vec<String>,
@@ -61,6 +65,7 @@ pub(crate) enum Placeholder {
     Variable,
     Mount,
     Volume,
+    OwnVolume,
     Port,
     User,
     Device,
@@ -68,6 +73,7 @@ pub(crate) enum Placeholder {
     Privileged,
     Unit,
     Name,
+    Instance,
     Version,
     Label,
     Limit,
@@ -79,12 +85,14 @@ pub(crate) enum Placeholder {
 }
 
 impl Placeholder {
-    const ALL: [(&'static str, Self); 16] = [
+    const ALL: [(&'static str, Self); 18] = [
         ("pod:image", Self::Image),
         ("pod:env", Self::Env),
         ("pod:variable", Self::Variable),
         ("pod:mount", Self::Mount),
         ("pod:volume", Self::Volume),
+        ("pod:own-volume", Self::OwnVolume),
+        ("pod:instance", Self::Instance),
         ("pod:version", Self::Version),
         ("pod:label", Self::Label),
         ("pod:limit", Self::Limit),
@@ -129,11 +137,8 @@ impl Declared {
         let release = format!("{}-{}", pod.pod, pod.pod_version);
         let label = |(name, value): (&String, &String)| format!("{name}={value}");
         let mut declared = Self {
-            names: vec![
-                pod.pod.to_string(),
-                qualified(&release, facts),
-                release.clone(),
-            ],
+            instances: vec![qualified(&release, facts)],
+            names: vec![pod.pod.to_string(), release],
             versions: vec![pod.pod_version.to_string()],
             labels: pod.labels.iter().map(label).collect(),
             privileged: vec!["false".to_owned()],
@@ -146,7 +151,12 @@ impl Declared {
         for volume in &pod.volumes {
             match &volume.kind {
                 VolumeKind::Host { bind } => declared.host_paths.push(bind.clone()),
-                VolumeKind::Volume { .. } => declared.volumes.extend(source(pod, volume, facts)),
+                VolumeKind::Volume { shared } => {
+                    let name = source(pod, volume, facts);
+                    let own = name.clone().filter(|_| *shared == Shared::No);
+                    declared.own_volumes.extend(own);
+                    declared.volumes.extend(name);
+                }
                 VolumeKind::Ramdisk { .. } | VolumeKind::Config { .. } => {}
             }
         }
@@ -249,6 +259,8 @@ impl Declared {
             Placeholder::Unit => &self.units,
             Placeholder::Name => &self.names,
             Placeholder::Volume => &self.volumes,
+            Placeholder::OwnVolume => &self.own_volumes,
+            Placeholder::Instance => &self.instances,
             Placeholder::Version => &self.versions,
             Placeholder::Label => &self.labels,
             Placeholder::Limit => &self.limits,
@@ -264,17 +276,19 @@ impl Declared {
             .any(|command| command.first().is_some_and(|first| first == program))
     }
 
-    /// The argument lists that `{pod:args}` stands for: those declared for this program, or, for a
+    /// The argument lists that `{pod:args}` stands for: those declared for `own`, the pod's program, or, for a
     /// program that carries the pod's commands (podman), these commands as a whole, and the arguments for
     /// the programs of images.
-    pub(crate) fn args_of<'a>(&'a self, program: &'a str) -> impl Iterator<Item = &'a [String]> {
-        let own = self.runs(program);
-        let arguments = self.arguments.iter().filter(move |_| !own);
+    pub(crate) fn args_of<'a>(
+        &'a self,
+        own: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a [String]> {
+        let arguments = self.arguments.iter().filter(move |_| own.is_none());
         let commands =
             self.commands
                 .iter()
-                .filter_map(move |command| match command.split_first() {
-                    Some((first, args)) if own => (first == program).then_some(args),
+                .filter_map(move |command| match (command.split_first(), own) {
+                    (Some((first, args)), Some(program)) => (first == program).then_some(args),
                     _ => Some(command.as_slice()),
                 });
         commands.chain(arguments.map(Vec::as_slice))

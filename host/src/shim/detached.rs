@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::ShimSpec;
 use crate::descendants;
 use crate::gate::look_up;
+use crate::log::complaint;
 use crate::process::{Family, ProcessId, family_of};
 
 /// After the program has ended, the file has to be there within so long.
@@ -55,7 +56,7 @@ pub enum DetachError {
     #[error("the program that should start it did not end within {0} ms")]
     Late(u64),
     /// The program failed, and said this at last.
-    #[error("the program that should start it ended with {code}{}", said(.line.as_deref()))]
+    #[error("the program that starts it ended with {code}{}", said(.line.as_deref()))]
     Failed {
         /// Its exit status.
         code: i32,
@@ -70,7 +71,7 @@ pub enum DetachError {
 fn said(line: Option<&str>) -> String {
     line.map_or_else(
         || "; it said nothing".to_owned(),
-        |line| format!(": {line}"),
+        |line| format!(": {}", complaint(line)),
     )
 }
 

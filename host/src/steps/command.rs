@@ -205,7 +205,7 @@ impl StepRunner {
     }
 
     /// What programs write is searched for. It is read anew for each step: secrets come and go.
-    async fn redaction(&self) -> Redaction {
+    pub(super) async fn redaction(&self) -> Redaction {
         let secrets = self.secrets.clone();
         let read = tokio::task::spawn_blocking(move || secrets.redaction()).await;
         read.unwrap_or_default()

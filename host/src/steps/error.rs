@@ -6,6 +6,7 @@ use names::SecretName;
 use simplenetes_plugin::Answer;
 
 use crate::cgroup::GroupError;
+use crate::log::complaint;
 use crate::secrets::SecretError;
 
 /// Why a step failed.
@@ -157,6 +158,6 @@ fn tail(said: &str) -> String {
     if said.is_empty() {
         String::new()
     } else {
-        format!(": {said}")
+        format!(": {}", complaint(said))
     }
 }

@@ -84,12 +84,13 @@ impl StepRunner {
         let (shim, channel) = self
             .start_shim(&spec)
             .map_err(|error| failed(format!("its shim could not be started: {error}")))?;
+        let redaction = self.redaction().await;
         let message = match timeout(answer_max, ask_shim(channel, &spec)).await {
             Ok(Ok(Answer { error: None, .. })) => return Ok(()),
             Ok(Ok(Answer {
                 error: Some(message),
                 ..
-            })) => return Err(failed(message)),
+            })) => return Err(failed(redaction.line(&message))),
             Ok(Err(error)) => format!("its shim could not be asked: {error}"),
             Err(_) => format!("its shim gave no answer in {} s", answer_max.as_secs()),
         };

@@ -2,7 +2,7 @@
 //! them as a whole.
 
 use crate::called;
-use crate::pod::{Mount, Pod, Unit};
+use crate::pod::{HOST_NETWORK, Mount, Pod, Unit};
 
 /// What the host says of itself.
 #[derive(Debug, Clone, Default)]
@@ -21,9 +21,16 @@ impl Host {
     }
 }
 
-/// Below these, a path is a device to be handed in; the directories among them are mounted.
+/// Below this, a path is a device to be handed in; directories and sockets there are mounted.
 const DEVICES: &str = "/dev/";
-const DEVICE_DIRECTORIES: [&str; 4] = ["/dev/shm", "/dev/mqueue", "/dev/hugepages", "/dev/pts"];
+const NO_DEVICES: [&str; 6] = [
+    "/dev/shm",
+    "/dev/mqueue",
+    "/dev/hugepages",
+    "/dev/pts",
+    "/dev/log",
+    "/dev/initctl",
+];
 
 /// Where podman writes the process of a container, relative to the release directory.
 pub(crate) fn pid_file(unit: &Unit) -> String {
@@ -82,11 +89,15 @@ pub(crate) fn remove_volume(volume: &str) -> Vec<String> {
 pub(crate) fn create_pod(pod: &Pod, host: &Host) -> Vec<String> {
     let mut args = words(["pod", "create", "--replace"]);
     args.push(format!("--name={}", called::pod(pod, host.id())));
-    if !pod.units.is_empty() && pod.units.iter().all(|unit| unit.spec.host_network) {
-        args.push("--network=host".to_owned());
+    if !pod.units.is_empty() && pod.units.iter().all(|unit| unit.spec.has_host_network()) {
+        args.push(format!("--network={HOST_NETWORK}"));
     }
     args.extend(proxy(host));
-    for unit in pod.units.iter().filter(|unit| !unit.spec.host_network) {
+    for unit in pod
+        .units
+        .iter()
+        .filter(|unit| !unit.spec.has_host_network())
+    {
         for expose in &unit.expose {
             let (Some(target), Some(port)) = (expose.target_port, expose.host_port) else {
                 continue;
@@ -122,8 +133,11 @@ pub(crate) fn run(pod: &Pod, unit: &Unit, host: &Host) -> Result<Vec<String>, St
         "run",
         "--detach",
         "--rm",
-        "--replace",
         "--pull=never",
+        // The host's own, with the passwords in it, is nothing for a container.
+        "--http-proxy=false",
+        // Probes are the daemon's.
+        "--no-healthcheck",
         "--log-driver=passthrough",
     ]);
     args.push(format!(
@@ -141,8 +155,8 @@ pub(crate) fn run(pod: &Pod, unit: &Unit, host: &Host) -> Result<Vec<String>, St
         host.release_directory,
         monitor_file(unit)
     ));
-    if spec.host_network {
-        args.push("--network=host".to_owned());
+    if let Some(network) = &spec.network {
+        args.push(format!("--network={network}"));
         args.extend(proxy(host));
     }
     for variable in &spec.env {
@@ -185,6 +199,13 @@ pub(crate) fn run(pod: &Pod, unit: &Unit, host: &Host) -> Result<Vec<String>, St
     Ok(args)
 }
 
+/// Removes what is left of the container of a unit, with the volumes that have no name.
+pub(crate) fn remove_container(pod: &Pod, unit: &Unit, host: &Host) -> Vec<String> {
+    let mut args = words(["rm", "--force", "--ignore", "--volumes", "--time=0"]);
+    args.push(called::container(pod, unit, host.id()));
+    args
+}
+
 /// Runs a command in a container that runs.
 pub(crate) fn exec(pod: &Pod, unit: &Unit, host: &Host, argv: &[String]) -> Vec<String> {
     let mut args = vec!["exec".to_owned(), called::container(pod, unit, host.id())];
@@ -214,7 +235,8 @@ fn proxy(host: &Host) -> Option<String> {
     Some(format!("--add-host=proxy:{address}"))
 }
 
-/// Configs are read-only; `z` lets containers in where SELinux is on, and says nothing elsewhere.
+/// Configs are read-only; `z` lets containers in where SELinux is on, and says nothing elsewhere. A path of the
+/// host is left as it is labelled: others use it too.
 fn mounted(pod: &Pod, mount: &Mount, host: &Host) -> Result<String, String> {
     let volume = pod
         .volumes
@@ -235,7 +257,7 @@ fn mounted(pod: &Pod, mount: &Mount, host: &Host) -> Result<String, String> {
             Ok(format!("--volume={source}:{dest}:rw,z"))
         }
         ("host", Some(bind)) if is_device(bind) => Ok(format!("--device={bind}:{dest}")),
-        ("host", Some(bind)) => Ok(format!("--volume={bind}:{dest}:rw,z")),
+        ("host", Some(bind)) => Ok(format!("--volume={bind}:{dest}:rw")),
         (kind, _) => Err(format!(
             "a container cannot mount volume `{name}` of type {kind}"
         )),
@@ -247,5 +269,231 @@ fn is_device(path: &str) -> bool {
         let rest = path.strip_prefix(*directory);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    path.starts_with(DEVICES) && !DEVICE_DIRECTORIES.iter().any(is_directory)
+    path.starts_with(DEVICES) && !NO_DEVICES.iter().any(is_directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn host(id: Option<&str>) -> Host {
+        Host {
+            id: id.map(str::to_owned),
+            release_directory: "/home/sns/pods/web/release/1.0.0".to_owned(),
+            bind_address: Some("192.168.1.5".to_owned()),
+            proxy_address: Some("192.168.1.5".to_owned()),
+            registry_config: None,
+        }
+    }
+
+    fn pod(units: &Value) -> Pod {
+        serde_json::from_value(json!({
+            "pod": "web", "podVersion": "1.0.0", "labels": {"tier": "front/end"},
+            "volumes": [
+                {"name": "conf", "type": "config"}, {"name": "keys", "type": "config", "encrypted": true},
+                {"name": "tmp1", "type": "ramdisk"}, {"name": "own", "type": "volume", "shared": "no"},
+                {"name": "data", "type": "volume", "shared": "pod"}, {"name": "all", "type": "volume", "shared": "host"},
+                {"name": "pages", "type": "host", "bind": "/srv/pages"}, {"name": "file", "type": "host", "bind": "/etc/hosts"},
+                {"name": "fuse", "type": "host", "bind": "/dev/fuse"}, {"name": "shm", "type": "host", "bind": "/dev/shm/a"}
+            ],
+            "units": units,
+        }))
+        .unwrap()
+    }
+
+    #[track_caller]
+    fn check(args: &[String], expected: &str) {
+        let expected: Vec<&str> = expected
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
+        assert_eq!(args, expected, "{args:#?}");
+    }
+
+    fn run_of(units: &Value, id: Option<&str>) -> Vec<String> {
+        let pod = pod(units);
+        run(&pod, &pod.units[0], &host(id)).unwrap()
+    }
+
+    #[test]
+    fn a_small_container() {
+        let units = json!([{"name": "main", "digest": "d1", "spec": {"image": "nginx:1"}}]);
+        let expected = "run
+            --detach
+            --rm
+            --pull=never
+            --http-proxy=false
+            --no-healthcheck
+            --log-driver=passthrough
+            --name=main-web-1.0.0-3f9ac211
+            --pod=web-1.0.0-3f9ac211
+            --pidfile=/home/sns/pods/web/release/1.0.0/podman/main.pid
+            --conmon-pidfile=/home/sns/pods/web/release/1.0.0/podman/main.monitor.pid
+            --label=tier=front/end
+            --label=io.simplenetes.host=3f9ac211
+            --label=io.simplenetes.pod=web-1.0.0-3f9ac211
+            --label=io.simplenetes.version=1.0.0
+            --label=io.simplenetes.unit=main
+            --label=io.simplenetes.digest=d1
+            nginx:1";
+        check(&run_of(&units, Some("3f9ac211")), expected);
+        let alone = expected
+            .replace("-3f9ac211", "")
+            .replace("            --label=io.simplenetes.host=3f9ac211\n", "");
+        check(&run_of(&units, None), &alone);
+    }
+
+    #[test]
+    fn a_container_with_everything() {
+        let units = json!([{
+            "name": "main", "digest": "d1",
+            "mounts": [
+                {"volume": "conf", "dest": "/c"}, {"volume": "keys", "dest": "/k"}, {"volume": "tmp1", "dest": "/t"},
+                {"volume": "own", "dest": "/o"}, {"volume": "data", "dest": "/d"}, {"volume": "all", "dest": "/a"},
+                {"volume": "pages", "dest": "/p"}, {"volume": "file", "dest": "/f"}, {"volume": "fuse", "dest": "/dev/fuse"},
+                {"volume": "shm", "dest": "/s"}
+            ],
+            "limits": {"memoryBytes": 268_435_456_u64, "cpuMillis": 1500, "pids": 100},
+            "spec": {
+                "image": "nginx@sha256:00", "entrypoint": "[\"sh\"]", "args": ["-c", "echo $HOME \"a b\""],
+                "env": [{"name": "A", "value": "b c"}, {"name": "E", "value": ""}], "directory": "/srv",
+                "user": "1000:1000", "network": "host", "readOnly": true, "capabilities": ["NET_ADMIN"],
+                "dropped": ["ALL"], "privileged": true
+            }
+        }]);
+        let args = run_of(&units, Some("3f9ac211"));
+        let from = args
+            .iter()
+            .position(|arg| arg.starts_with("--conmon"))
+            .unwrap()
+            + 1;
+        check(
+            &args[from..],
+            "--network=host
+            --add-host=proxy:192.168.1.5
+            --env=A=b c
+            --env=E=
+            --workdir=/srv
+            --user=1000:1000
+            --memory=268435456
+            --memory-swap=268435456
+            --cpus=1.500
+            --pids-limit=100
+            --entrypoint=[\"sh\"]
+            --read-only
+            --privileged=true
+            --cap-drop=ALL
+            --cap-add=NET_ADMIN
+            --volume=/home/sns/pods/web/release/1.0.0/config/conf:/c:ro,z
+            --volume=/home/sns/pods/web/release/1.0.0/ramdisk/keys:/k:ro,z
+            --volume=/home/sns/pods/web/release/1.0.0/ramdisk/tmp1:/t:rw,z
+            --volume=own-web-1.0.0-3f9ac211:/o:rw,z
+            --volume=data-web-3f9ac211:/d:rw,z
+            --volume=all-3f9ac211:/a:rw,z
+            --volume=/srv/pages:/p:rw
+            --volume=/etc/hosts:/f:rw
+            --device=/dev/fuse:/dev/fuse
+            --volume=/dev/shm/a:/s:rw
+            --label=tier=front/end
+            --label=io.simplenetes.host=3f9ac211
+            --label=io.simplenetes.pod=web-1.0.0-3f9ac211
+            --label=io.simplenetes.version=1.0.0
+            --label=io.simplenetes.unit=main
+            --label=io.simplenetes.digest=d1
+            nginx@sha256:00
+            -c
+            echo $HOME \"a b\"",
+        );
+    }
+
+    #[test]
+    fn the_pod_holds_ports_and_proxy() {
+        let units = json!([
+            {"name": "main", "spec": {"image": "a"}, "expose": [
+                {"targetPort": 80, "hostPort": 30000}, {"targetPort": 81}, {"targetPort": 82, "hostPort": 30001, "hostInterface": "::1"}
+            ]},
+            {"name": "side", "spec": {"image": "a"}, "expose": [{"targetPort": 83, "hostPort": 30002, "hostInterface": "127.0.0.1"}]},
+            {"name": "out", "spec": {"image": "a", "network": "host"}, "expose": [{"targetPort": 84, "hostPort": 84}]}
+        ]);
+        check(
+            &create_pod(&pod(&units), &host(Some("3f9ac211"))),
+            "pod
+            create
+            --replace
+            --name=web-1.0.0-3f9ac211
+            --add-host=proxy:192.168.1.5
+            --publish=192.168.1.5:30000:80
+            --publish=[::1]:30001:82
+            --publish=127.0.0.1:30002:83
+            --label=tier=front/end
+            --label=io.simplenetes.host=3f9ac211
+            --label=io.simplenetes.pod=web-1.0.0-3f9ac211
+            --label=io.simplenetes.version=1.0.0",
+        );
+    }
+
+    #[test]
+    fn a_pod_of_host_containers_has_no_network_of_its_own() {
+        let units = json!([{"name": "main", "spec": {"image": "a", "network": "host"}}]);
+        let args = create_pod(&pod(&units), &host(None));
+        assert!(args.contains(&"--network=host".to_owned()), "{args:?}");
+    }
+
+    #[test]
+    fn commands_in_a_container() {
+        let pod = pod(&json!([{"name": "main", "spec": {"image": "a"}}]));
+        let (unit, host) = (&pod.units[0], &host(None));
+        let argv = ["sh".to_owned(), "-c".to_owned(), "a b".to_owned()];
+        let name = "main-web-1.0.0";
+        check(
+            &exec(&pod, unit, host, &argv),
+            &format!("exec\n{name}\nsh\n-c\na b"),
+        );
+        check(
+            &attach(&pod, unit, host, &argv, false),
+            &format!("exec\n--interactive\n{name}\nsh\n-c\na b"),
+        );
+        check(
+            &attach(&pod, unit, host, &argv, true),
+            &format!("exec\n--interactive\n--tty\n{name}\nsh\n-c\na b"),
+        );
+    }
+
+    #[test]
+    fn the_rest() {
+        let pod = pod(&json!([]));
+        let host = Host {
+            registry_config: Some("/home/sns/registry-config.json".to_owned()),
+            ..host(Some("3f9ac211"))
+        };
+        check(
+            &list("3f9ac211"),
+            "ps\n--all\n--no-trunc\n--format=json\n--filter=label=io.simplenetes.host=3f9ac211",
+        );
+        check(&inspect("a:1"), "image\ninspect\na:1");
+        let unit = Unit {
+            name: "main".to_owned(),
+            ..Unit::default()
+        };
+        check(
+            &remove_container(&pod, &unit, &host),
+            "rm\n--force\n--ignore\n--volumes\n--time=0\nmain-web-1.0.0-3f9ac211",
+        );
+        check(
+            &pull(&host, "a:1"),
+            "pull\n--authfile=/home/sns/registry-config.json\na:1",
+        );
+        check(
+            &remove_pod(&pod, &host),
+            "pod\nrm\n--force\n--ignore\n--time=0\nweb-1.0.0-3f9ac211",
+        );
+        check(
+            &create_volume(&pod, &host, "v"),
+            "volume\ncreate\n--label=io.simplenetes.host=3f9ac211\n--label=io.simplenetes.pod=web-1.0.0-3f9ac211\n--label=io.simplenetes.version=1.0.0\nv",
+        );
+        check(&volume_exists("v"), "volume\nexists\nv");
+        check(&remove_volume("v"), "volume\nrm\nv");
+    }
 }

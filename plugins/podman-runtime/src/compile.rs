@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use plugin_settings::{Problem, Settings, scalar};
 use serde_json::{Map, Value};
 
-use crate::pod::{Spec, Variable};
+use crate::pod::{HOST_NETWORK, Spec, Variable};
 
 /// Everything that one compile brought.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub(crate) fn compile(section: &Value) -> Compiled {
         let mut settings = Settings::of(unit, index);
         let spec = spec(&mut settings);
         compiled.problems.append(&mut settings.problems);
-        let problems = ports.take(unit, index, name, spec.host_network);
+        let problems = ports.take(unit, index, name, spec.has_host_network());
         compiled.problems.extend(problems);
         compiled.specs.push((name.to_owned(), spec));
     }
@@ -43,7 +43,7 @@ fn spec(settings: &mut Settings<'_>) -> Spec {
         env: env.map(|(name, value)| Variable { name, value }).collect(),
         directory: directory(settings),
         user: user(settings),
-        host_network: host_network(settings),
+        network: network(settings),
         read_only: settings.truth("readOnly"),
         capabilities,
         dropped,
@@ -127,17 +127,17 @@ fn user(settings: &mut Settings<'_>) -> Option<String> {
     Some(user)
 }
 
-fn host_network(settings: &mut Settings<'_>) -> bool {
-    match settings.text("network").as_deref() {
-        None => false,
-        Some("host") => true,
-        Some(other) => {
+fn network(settings: &mut Settings<'_>) -> Option<String> {
+    let network = settings.text("network")?;
+    match network.as_str() {
+        HOST_NETWORK => Some(network),
+        other => {
             settings.problem(
                 ".network",
                 &format!("`{other}` is no network"),
                 Some("`host` for the network of the host; without the line, that which the containers of the pod share"),
             );
-            false
+            None
         }
     }
 }
@@ -249,5 +249,124 @@ impl Ports {
             }
         }
         problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn compile_one(settings: &Value) -> Compiled {
+        compile(&json!({"units": [{"name": "main", "settings": settings}]}))
+    }
+
+    #[track_caller]
+    fn check_problem(settings: &Value, path: &str, part_of_message: &str) {
+        let problems = compile_one(settings).problems;
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!(problems[0].path, format!("units[0].settings{path}"));
+        let message = &problems[0].message;
+        assert!(message.contains(part_of_message), "{message}");
+    }
+
+    #[test]
+    fn everything_that_a_container_can_say() {
+        let compiled = compile_one(&json!({
+            "image": "docker.io/library/nginx:1.27", "command": ["nginx", "-g"], "args": ["daemon off;", 1],
+            "env": [{"name": "A", "value": true}], "workingDir": "/srv", "user": "1000:1000", "network": "host",
+            "readOnly": true, "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}, "privileged": false
+        }));
+        assert_eq!(compiled.problems, []);
+        assert_eq!(
+            serde_json::to_value(&compiled.specs[0].1).unwrap(),
+            json!({
+                "image": "docker.io/library/nginx:1.27", "entrypoint": "[\"nginx\"]", "args": ["-g", "daemon off;", "1"],
+                "env": [{"name": "A", "value": "true"}], "directory": "/srv", "user": "1000:1000", "network": "host",
+                "readOnly": true, "capabilities": ["NET_BIND_SERVICE"], "dropped": ["ALL"]
+            })
+        );
+    }
+
+    #[test]
+    fn arguments_alone_are_for_the_program_of_the_image() {
+        let compiled = compile_one(&json!({"image": "a", "args": ["x"]}));
+        let spec = &compiled.specs[0].1;
+        assert_eq!(
+            (&spec.entrypoint, spec.args.as_slice()),
+            (&None, &["x".to_owned()][..])
+        );
+    }
+
+    #[test]
+    fn every_mistake_has_its_place() {
+        check_problem(&json!({}), "", "needs an image");
+        for image in ["", "-v", "a b", "--privileged"] {
+            check_problem(
+                &json!({"image": image}),
+                ".image",
+                "not the name of an image",
+            );
+        }
+        let with = |key: &str, value: Value| json!({"image": "a", key: value});
+        check_problem(&with("command", json!([])), ".command", "empty");
+        check_problem(&with("command", json!([""])), ".command[0]", "no name");
+        check_problem(&with("command", json!("sh -c")), ".command", "not a list");
+        check_problem(&with("args", json!({})), ".args", "not a list");
+        check_problem(&with("workingDir", json!("srv")), ".workingDir", "inside");
+        check_problem(&with("user", json!("a b")), ".user", "no user");
+        check_problem(&with("network", json!("bridge")), ".network", "no network");
+        check_problem(&with("readOnly", json!("yes")), ".readOnly", "neither");
+        check_problem(&with("privileged", json!(1)), ".privileged", "neither");
+        check_problem(
+            &with("env", json!([{"name": "1A"}])),
+            ".env[0].name",
+            "not the name",
+        );
+        check_problem(
+            &with("capabilities", json!(["ALL"])),
+            ".capabilities",
+            "no `add`",
+        );
+        check_problem(
+            &with("capabilities", json!({"ad": []})),
+            ".capabilities.ad",
+            "unknown key",
+        );
+        check_problem(
+            &with("capabilities", json!({"add": "ALL"})),
+            ".capabilities.add",
+            "not a list",
+        );
+        check_problem(
+            &with("capabilities", json!({"drop": ["all"]})),
+            ".capabilities.drop[0]",
+            "no name",
+        );
+    }
+
+    #[test]
+    fn containers_share_their_target_ports() {
+        let unit = |name: &str, network: Value, expose: Value| json!({"name": name, "settings": {"image": "a", "network": network}, "expose": expose});
+        let port = json!([{"targetPort": 80, "hostPort": 8080}]);
+        let problems = |units: Value| compile(&json!({"units": units})).problems;
+        let own = json!(null);
+        let found = problems(json!([
+            unit("one", own.clone(), port.clone()),
+            unit("two", own.clone(), port.clone())
+        ]));
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].path, "units[1].expose[0].targetPort");
+        assert!(
+            found[0].message.contains("`one` and `two`"),
+            "{}",
+            found[0].message
+        );
+        assert!(!found[0].is_warning);
+        let apart = problems(json!([
+            unit("one", own, port.clone()),
+            unit("two", json!("host"), port)
+        ]));
+        assert!(apart.len() == 1 && apart[0].is_warning, "{apart:?}");
     }
 }

@@ -9,7 +9,7 @@ pub(crate) const STOP_SIGNAL: &str = "TERM";
 /// What podman ends with when it could not do what it was asked, for whatever reason.
 const FAILED: i32 = 125;
 /// So it says that there is no such image.
-const ABSENT: [&str; 3] = ["image not known", "no such image", "not found"];
+const ABSENT: [&str; 2] = ["image not known", "no such image"];
 
 /// An image on this host.
 pub(crate) enum Image {
@@ -55,15 +55,33 @@ pub(crate) fn read(image: &str, answer: &Answer) -> Result<Image, String> {
     }
 }
 
-/// A name that could not be sent is as good as none.
+/// The signals by which images want to end, with their numbers on Linux for x86 and ARM: builders write
+/// either.
+const SIGNALS: [(&str, &str); 13] = [
+    ("1", "HUP"),
+    ("2", "INT"),
+    ("3", "QUIT"),
+    ("6", "ABRT"),
+    ("9", "KILL"),
+    ("10", "USR1"),
+    ("12", "USR2"),
+    ("13", "PIPE"),
+    ("14", "ALRM"),
+    ("15", "TERM"),
+    ("18", "CONT"),
+    ("28", "WINCH"),
+    ("30", "PWR"),
+];
+
+/// One that could not be sent is as good as none.
 fn stop_signal(named: Option<String>) -> String {
-    let name = named.unwrap_or_default();
-    let name = name.strip_prefix("SIG").unwrap_or(&name);
-    let is_name = !name.is_empty()
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b"+-".contains(&b));
-    if is_name { name } else { STOP_SIGNAL }.to_owned()
+    let text = named.unwrap_or_default();
+    let text = text.to_ascii_uppercase();
+    let text = text.strip_prefix("SIG").unwrap_or(&text);
+    let known = SIGNALS
+        .iter()
+        .find(|(number, name)| text == *number || text == *name);
+    known.map_or(STOP_SIGNAL, |(_, name)| name).to_owned()
 }
 
 /// A sentence about a look that brought nothing.

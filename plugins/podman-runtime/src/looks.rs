@@ -99,3 +99,93 @@ pub(crate) fn assess(
         Some(messages.join("; ")).filter(|text| !text.is_empty()),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn answer(containers: &serde_json::Value) -> Answer {
+        Answer {
+            stdout: containers.to_string().into_bytes(),
+            ..Answer::default()
+        }
+    }
+
+    fn assessed(containers: &serde_json::Value, exit: Option<i32>) -> (Unit, Option<String>) {
+        let pod: Pod = serde_json::from_value(json!({
+            "pod": "web", "podVersion": "1.0.0",
+            "units": [{"name": "main", "digest": "new", "spec": {"image": "a"}}],
+        }))
+        .unwrap();
+        let containers = read(&answer(containers)).unwrap();
+        let truth = |_: &str| Truth {
+            exit,
+            ..Truth::default()
+        };
+        let (mut units, message) = assess(&pod, Some("3f9ac211"), &containers, truth);
+        (units.remove(0), message)
+    }
+
+    fn container(state: &str, digest: &str) -> serde_json::Value {
+        json!([{
+            "Names": ["main-web-1.0.0-3f9ac211"], "State": state, "Pid": 77, "ExitCode": 3,
+            "Labels": {"io.simplenetes.digest": digest}
+        }])
+    }
+
+    #[track_caller]
+    fn check(
+        containers: &serde_json::Value,
+        expected: (&str, Option<u32>, Option<i32>),
+        said: &str,
+    ) {
+        let (unit, message) = assessed(containers, None);
+        assert_eq!((unit.state, unit.pid, unit.exit), expected);
+        let message = message.unwrap_or_default();
+        assert!(
+            message.contains(said) && message.is_empty() == said.is_empty(),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn states() {
+        check(
+            &container("running", "new"),
+            ("running", Some(77), None),
+            "",
+        );
+        check(&container("exited", "new"), ("exited", None, Some(3)), "");
+        check(&container("created", "new"), ("absent", None, None), "");
+        check(
+            &container("paused", "new"),
+            ("running", Some(77), None),
+            "podman unpause main-web-1.0.0-3f9ac211",
+        );
+        check(
+            &container("running", "old"),
+            ("running", Some(77), None),
+            "`rerun main`",
+        );
+        check(&json!([]), ("absent", None, None), "");
+        // So says an older podman when there is none.
+        check(&json!(null), ("absent", None, None), "");
+        assert_eq!(assessed(&json!([]), Some(7)).0.exit, Some(7));
+    }
+
+    #[test]
+    fn an_answer_that_is_none() {
+        let failed = Answer {
+            exit: 125,
+            stderr: b"Error: database is locked\n".to_vec(),
+            ..Answer::default()
+        };
+        assert!(read(&failed).unwrap_err().contains("database is locked"));
+        let garbled = Answer {
+            stdout: b"CONTAINER ID".to_vec(),
+            ..Answer::default()
+        };
+        assert!(read(&garbled).unwrap_err().contains("cannot be read"));
+    }
+}

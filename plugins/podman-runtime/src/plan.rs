@@ -3,6 +3,8 @@
 //! Few calls of podman, because each costs more than all else: a container that is started again costs one.
 //! Signals go to its process and need none, so a podman that hangs keeps nothing from being stopped.
 
+use std::collections::BTreeMap;
+
 use crate::argv::{self, Host};
 use crate::called;
 use crate::image::{self, Image};
@@ -209,6 +211,13 @@ impl Planner<'_> {
         if !others_run {
             memory.created = create;
         }
+        if request.again {
+            // One whose monitor was killed stays behind; no other start needs a call for that.
+            steps.push(Step::Command {
+                id: format!("remove what is left of {}", unit.name),
+                args: argv::remove_container(self.pod, unit, host),
+            });
+        }
         steps.push(Step::MakeDirectory("podman".to_owned()));
         steps.push(Step::Detached {
             unit: unit.name.clone(),
@@ -228,10 +237,11 @@ impl Planner<'_> {
         if let Some(name) = self.request.memory.images.get(image) {
             return Ok(signal(unit, name));
         }
-        Ok(match self.image(image)? {
-            Image::Unknown(look) => Plan::of(look),
-            Image::Absent => signal(unit, image::STOP_SIGNAL),
-            Image::There { stop_signal } => signal(unit, &stop_signal),
+        Ok(match self.image(image) {
+            Ok(Image::Unknown(look)) => Plan::of(look),
+            Ok(Image::There { stop_signal }) => signal(unit, &stop_signal),
+            // It has to end all the same.
+            Ok(Image::Absent) | Err(_) => signal(unit, image::STOP_SIGNAL),
         })
     }
 
@@ -251,6 +261,12 @@ impl Planner<'_> {
         }
         if !looks.is_empty() {
             plan.steps = looks;
+        } else {
+            // A new image may want another signal.
+            plan.memory = Some(Memory {
+                images: BTreeMap::new(),
+                ..self.request.memory.clone()
+            });
         }
         Ok(plan)
     }
@@ -376,4 +392,214 @@ enum Existence {
 
 fn is_look(step: &Step) -> bool {
     matches!(step, Step::Look { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn pod() -> Pod {
+        serde_json::from_value(json!({
+            "pod": "web", "podVersion": "1.0.0",
+            "volumes": [
+                {"name": "own", "type": "volume", "shared": "no"}, {"name": "data", "type": "volume", "shared": "pod"},
+                {"name": "all", "type": "volume", "shared": "host"}
+            ],
+            "units": [
+                {"name": "main", "spec": {"image": "a:1"}}, {"name": "side", "spec": {"image": "a:1"}},
+                {"name": "last", "spec": {"image": "b:1"}}
+            ],
+        }))
+        .unwrap()
+    }
+
+    fn request(operation: &str, unit: &str) -> Request {
+        Request {
+            operation: operation.to_owned(),
+            unit: Some(unit.to_owned()).filter(|unit| !unit.is_empty()),
+            ..Request::default()
+        }
+    }
+
+    /// Steps in short: a look or command by its id, all others by their kind.
+    fn short(plan: &Plan) -> String {
+        let words = plan.steps.iter().map(|step| match step {
+            Step::MakeDirectory(path) => format!("make {path}"),
+            Step::Remove(path) => format!("remove {path}"),
+            Step::Signal { unit, signal } => format!("{signal} to {unit}"),
+            Step::Detached { unit, .. } => format!("run {unit}"),
+            Step::Command { id, .. } | Step::Download { id, .. } => id.clone(),
+            Step::Look { id, .. } => format!("look {id}"),
+            Step::Attach { args } => args.join(" "),
+        });
+        words.collect::<Vec<_>>().join(", ")
+    }
+
+    fn answered(exit: i32, stdout: &str, stderr: &str) -> Answer {
+        Answer {
+            exit,
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+        }
+    }
+
+    fn there() -> Answer {
+        answered(0, r#"[{"Config": {"StopSignal": "3"}}]"#, "")
+    }
+
+    fn absent() -> Answer {
+        answered(125, "[]", "Error: a:1: image not known")
+    }
+
+    #[track_caller]
+    fn check(request: &Request, answers: &[(&str, Answer)], expected: &str) -> Plan {
+        let answer = |id: &str| {
+            let found = answers.iter().find(|(known, _)| *known == id);
+            found.map(|(_, answer)| answer.clone())
+        };
+        let plan = plan(&pod(), request, answer).unwrap();
+        assert_eq!(short(&plan), expected);
+        plan
+    }
+
+    const START: &str = "create the pod, make podman, run main";
+
+    #[test]
+    fn a_first_start_looks_for_its_image_once() {
+        let start = request("start", "main");
+        check(&start, &[], "look image a:1");
+        check(
+            &start,
+            &[("image a:1", absent())],
+            "pull a:1, create the pod, make podman, run main",
+        );
+        let plan = check(&start, &[("image a:1", there())], START);
+        let memory = plan.memory.unwrap();
+        assert_eq!(memory.images["a:1"], "QUIT");
+        let again = Request {
+            memory: memory.clone(),
+            ..start.clone()
+        };
+        check(&again, &[], "make podman, run main");
+        // The first attempt has failed: what is remembered may be why.
+        let failed = Request {
+            again: true,
+            ..again
+        };
+        check(
+            &failed,
+            &[("image a:1", there())],
+            "create the pod, remove what is left of main, make podman, run main",
+        );
+    }
+
+    #[test]
+    fn the_podman_pod_is_never_replaced_under_a_container() {
+        let second = Request {
+            running: vec!["main".to_owned()],
+            again: true,
+            ..request("start", "side")
+        };
+        check(
+            &second,
+            &[("image a:1", there())],
+            "remove what is left of side, make podman, run side",
+        );
+        // Of itself it is no container: it is being started again.
+        let own = Request {
+            running: vec!["main".to_owned()],
+            ..request("start", "main")
+        };
+        check(&own, &[("image a:1", there())], START);
+    }
+
+    #[test]
+    fn a_podman_that_does_not_answer_is_asked_again() {
+        let silent = answered(125, "", "Error: cannot connect\n");
+        let refused = plan(&pod(), &request("start", "main"), |_| Some(silent.clone()));
+        let message = "podman cannot say how image a:1 is: Error: cannot connect".to_owned();
+        assert_eq!(refused, Err(Refusal::Retry(message)));
+    }
+
+    #[test]
+    fn units_end_by_signals_and_without_podman() {
+        let stop = Request {
+            memory: Memory {
+                images: BTreeMap::from([("a:1".to_owned(), "QUIT".to_owned())]),
+                ..Memory::default()
+            },
+            ..request("stop", "main")
+        };
+        check(&stop, &[], "QUIT to main");
+        check(&request("stop", "main"), &[], "look image a:1");
+        check(
+            &request("stop", "main"),
+            &[("image a:1", absent())],
+            "TERM to main",
+        );
+        check(&request("kill", "main"), &[], "KILL to main");
+        let hup = Request {
+            signal: Some("HUP".to_owned()),
+            ..request("signal", "main")
+        };
+        check(&hup, &[], "HUP to main");
+    }
+
+    #[test]
+    fn downloads() {
+        check(
+            &request("download", ""),
+            &[],
+            "look image a:1, look image b:1",
+        );
+        let answers = [("image a:1", there()), ("image b:1", absent())];
+        check(&request("download", ""), &answers, "pull b:1");
+        let forced = Request {
+            force: true,
+            ..request("download", "")
+        };
+        check(&forced, &[], "pull a:1, pull b:1");
+    }
+
+    #[test]
+    fn volumes_are_made_once_and_purged_when_nobody_shares_them() {
+        let volumes = Request {
+            part: Some("volumes".to_owned()),
+            ..request("create", "")
+        };
+        let (yes, no) = (answered(0, "", ""), answered(1, "", ""));
+        check(
+            &volumes,
+            &[],
+            "look volume own-web-1.0.0, look volume data-web, look volume all",
+        );
+        let answers = [
+            ("volume own-web-1.0.0", no),
+            ("volume data-web", yes.clone()),
+            ("volume all", yes.clone()),
+        ];
+        check(&volumes, &answers, "create volume own-web-1.0.0");
+        let purge = request("purge", "");
+        check(&purge, &[], "look volume own-web-1.0.0");
+        let plan = check(
+            &purge,
+            &[("volume own-web-1.0.0", yes)],
+            "remove the pod, remove volume own-web-1.0.0",
+        );
+        assert_eq!(plan.memory, Some(Memory::default()));
+    }
+
+    #[test]
+    fn what_a_pod_holds_is_let_go() {
+        let plan = check(&request("collect", ""), &[], "remove the pod");
+        assert!(plan.memory.unwrap().created.is_empty());
+        check(&request("remove", ""), &[], "remove the pod, remove podman");
+        check(&request("tick", ""), &[], "");
+        assert!(plan_of_unknown().is_err());
+    }
+
+    fn plan_of_unknown() -> Result<Plan, Refusal> {
+        plan(&pod(), &request("dance", ""), |_| None)
+    }
 }

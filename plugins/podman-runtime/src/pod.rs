@@ -101,9 +101,9 @@ pub(crate) struct Spec {
     pub(crate) directory: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) user: Option<String>,
-    /// True when it lives in the network of the host.
-    #[serde(skip_serializing_if = "is_false")]
-    pub(crate) host_network: bool,
+    /// [`HOST_NETWORK`], or that of the pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) network: Option<String>,
     #[serde(skip_serializing_if = "is_false")]
     pub(crate) read_only: bool,
     /// Capabilities that it gets besides podman's usual ones.
@@ -114,6 +114,15 @@ pub(crate) struct Spec {
     pub(crate) dropped: Vec<String>,
     #[serde(skip_serializing_if = "is_false")]
     pub(crate) privileged: bool,
+}
+
+/// The network of the host.
+pub(crate) const HOST_NETWORK: &str = "host";
+
+impl Spec {
+    pub(crate) fn has_host_network(&self) -> bool {
+        self.network.is_some()
+    }
 }
 
 #[expect(

@@ -119,7 +119,7 @@ fn a_readiness_probe_that_hangs_ends_with_all_that_it_began() {
     let host = Host::of(&format!("containers:\n{text}"));
     host.wait("web:1.0.0", "it to run", is_running);
     // Twice: the one before has ended, or there would be two.
-    let probes = || host.exec("main", &["sh", "-c", "pgrep -f 'sleep 471[1]' | wc -l"]);
+    let probes = || host.exec("main", &["sh", "-c", "ps | grep '[s]leep 4711' | wc -l"]);
     host.until("a probe", || probes() == "1\n");
     host.until("no probe", || probes() == "0\n");
     host.until("the next probe", || probes() == "1\n");

@@ -7,6 +7,9 @@ use crate::content::shown;
 use crate::declared::{Declared, Placeholder};
 use crate::{Step, StepOptions};
 
+/// The grant for whatever programs the pod itself declares.
+const OWN_PROGRAM: &str = "{pod:program}";
+
 /// Checks the steps of one call.
 #[derive(Debug)]
 pub(crate) struct Checker<'a> {
@@ -120,10 +123,9 @@ impl Checker<'_> {
         let grant = named
             .into_iter()
             .find(|grant| {
-                grant
-                    .arguments
-                    .iter()
-                    .any(|usage| usage.allows(program, &words, self.declared))
+                let own = Some(program).filter(|_| grant.program == OWN_PROGRAM);
+                let mut usages = grant.arguments.iter();
+                usages.any(|usage| usage.allows(own, &words, self.declared))
             })
             .ok_or_else(|| {
                 let words: Vec<String> = words.iter().map(|word| shown(word)).collect();
@@ -135,7 +137,7 @@ impl Checker<'_> {
 
     fn names(&self, grant: &ProgramGrant, program: &str) -> bool {
         match grant.program.as_str() {
-            "{pod:program}" => self.declared.runs(program),
+            OWN_PROGRAM => self.declared.runs(program),
             name => name == program,
         }
     }

@@ -48,9 +48,10 @@ enum Piece {
 
 impl Usage {
     /// True when these arguments have this form, with values that the pod declares.
-    pub(crate) fn allows(&self, program: &str, args: &[String], declared: &Declared) -> bool {
+    /// `own` is the program when the grant is for those of the pod.
+    pub(crate) fn allows(&self, own: Option<&str>, args: &[String], declared: &Declared) -> bool {
         let matcher = Matcher {
-            program,
+            own,
             args,
             declared,
         };
@@ -183,7 +184,7 @@ fn placeholder(name: &str) -> Result<Piece, String> {
 
 /// Follows all ways through a pattern at once, so no pattern takes more than arguments × items steps.
 struct Matcher<'a> {
-    program: &'a str,
+    own: Option<&'a str>,
     args: &'a [String],
     declared: &'a Declared,
 }
@@ -235,7 +236,7 @@ impl Matcher<'_> {
 
     fn declared_args(&self, start: usize) -> Vec<usize> {
         let rest = self.args.get(start..).unwrap_or_default();
-        let lists = self.declared.args_of(self.program);
+        let lists = self.declared.args_of(self.own);
         lists
             .filter(|args| rest.starts_with(args))
             .map(|args| start + args.len())
@@ -296,10 +297,11 @@ mod tests {
 
     fn check(usage: &str, program: &str, args: &str, expected: bool) {
         let args: Vec<String> = args.split_whitespace().map(str::to_owned).collect();
-        let allowed = usage
-            .parse::<Usage>()
-            .unwrap()
-            .allows(program, &args, &declared());
+        let allowed = usage.parse::<Usage>().unwrap().allows(
+            Some(program).filter(|program| *program != "podman"),
+            &args,
+            &declared(),
+        );
         assert_eq!(allowed, expected, "`{usage}` with `{program} {args:?}`");
     }
 
