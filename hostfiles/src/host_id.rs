@@ -36,7 +36,7 @@ impl HostId {
     /// # Errors
     /// The file is damaged, or cannot be made.
     pub fn of(home: &HostHome) -> Result<Self, HostIdError> {
-        Self::at(home.host_id())
+        Self::at(&home.host_id())
     }
 
     /// The id of a release that lies by itself, in no host home: two directories may hold the same pod.
@@ -44,22 +44,22 @@ impl HostId {
     /// # Errors
     /// As for [`Self::of`].
     pub fn of_release(release: &ReleaseDir) -> Result<Self, HostIdError> {
-        Self::at(release.id())
+        Self::at(&release.id())
     }
 
-    fn at(path: PathBuf) -> Result<Self, HostIdError> {
-        let known = || read_if_present::<Self>(&path).map_err(HostIdError::Read);
+    fn at(path: &Path) -> Result<Self, HostIdError> {
+        let known = || read_if_present::<Self>(path).map_err(HostIdError::Read);
         if let Some(id) = known()? {
             return Ok(id);
         }
-        let failed = |error| HostIdError::Make(path.clone(), error);
+        let failed = |error| HostIdError::Make(path.to_owned(), error);
         // Every hasher of the standard library starts from fresh randomness of the system.
         let random = RandomState::new().hash_one(std::process::id());
         let id = Self(format!("{:08x}", random & 0xffff_ffff));
         let beside = path.with_extension(format!("{}.tmp", std::process::id()));
         write_new(&beside, id.to_text().as_bytes()).map_err(failed)?;
         // A link is made whole or not at all, and never in place of one that somebody else has made.
-        let linked = fs::hard_link(&beside, &path);
+        let linked = fs::hard_link(&beside, path);
         fs::remove_file(&beside).map_err(failed)?;
         match linked {
             Ok(()) => Ok(id),
@@ -137,7 +137,7 @@ mod tests {
     fn a_damaged_id_is_not_replaced() {
         let directory = tempfile::tempdir().unwrap();
         let home = HostHome::new(directory.path());
-        fs::write(home.host_id(), "web\n").unwrap();
+        crate::replace(&home.host_id(), b"web\n", 0o644).unwrap();
         assert!(HostId::of(&home).is_err());
         assert_eq!(fs::read_to_string(home.host_id()).unwrap(), "web\n");
     }

@@ -2,16 +2,17 @@
 //!
 //! The operator approved them by committing the pod; the plugin only places them.
 
+mod on_host;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use podspec::{
-    Check, CompiledPod, Limits, ReloadSignal, Shared, StartupCheck, Unit, Volume, VolumeKind,
-};
+use podspec::{Check, CompiledPod, ReloadSignal, Shared, StartupCheck, Unit, VolumeKind};
 use serde_json::Value;
 
 use crate::Digest;
+use on_host::{limits, qualified, source};
 
 /// The declared values of one pod.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -300,47 +301,6 @@ impl Declared {
 pub(crate) fn unit_digest(unit: &Value) -> String {
     let digest = Digest::of(unit.to_string().as_bytes()).to_string();
     digest.chars().take(16).collect()
-}
-
-/// A name that no other host home of the machine uses.
-fn qualified(name: &str, facts: &BTreeMap<String, String>) -> String {
-    match facts.get("host-id").filter(|id| !id.is_empty()) {
-        Some(id) => format!("{name}-{id}"),
-        None => name.to_owned(),
-    }
-}
-
-/// What the host knows a volume by: a path, or its name there.
-fn source(pod: &CompiledPod, volume: &Volume, facts: &BTreeMap<String, String>) -> Option<String> {
-    let name = &volume.name;
-    let inside = |directory: &str| {
-        let release = facts.get("release-directory")?;
-        Some(format!("{release}/{directory}/{name}"))
-    };
-    match &volume.kind {
-        VolumeKind::Host { bind } => Some(bind.clone()),
-        VolumeKind::Config { encrypted: false } => inside("config"),
-        // The plain files of an encrypted config lie where a ramdisk of that name would.
-        VolumeKind::Config { encrypted: true } | VolumeKind::Ramdisk { .. } => inside("ramdisk"),
-        VolumeKind::Volume { shared } => {
-            let name = match shared {
-                Shared::No => format!("{name}-{}-{}", pod.pod, pod.pod_version),
-                Shared::Pod => format!("{name}-{}", pod.pod),
-                Shared::Host => name.to_string(),
-            };
-            Some(qualified(&name, facts))
-        }
-    }
-}
-
-/// The numbers as programs that limit want them: bytes, CPUs, processes.
-fn limits(limits: &Limits) -> impl Iterator<Item = String> + use<> {
-    let memory = limits.memory_bytes.map(|bytes| bytes.to_string());
-    let cpu = limits
-        .cpu_millis
-        .map(|millis| format!("{}.{:03}", millis / 1000, millis % 1000));
-    let pids = limits.pids.map(|pids| pids.to_string());
-    [memory, cpu, pids].into_iter().flatten()
 }
 
 fn text(spec: &Value, key: &str) -> impl Iterator<Item = String> {

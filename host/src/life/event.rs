@@ -251,10 +251,7 @@ impl Life {
                 self.remove_trouble = None;
                 self.units.iter_mut().for_each(UnitLife::reset);
             }
-            (Operation::Collect, Ok(())) => {
-                self.collected = true;
-                self.remove_trouble = None;
-            }
+            (Operation::Collect, Ok(())) => (self.collected, self.remove_trouble) = (true, None),
             (Operation::Collect | Operation::Remove, Err(trouble)) => {
                 let failures = self.remove_trouble.as_ref().map_or(2, |_| 5);
                 self.remove_trouble = Some((trouble, now + back_off_ms(failures)));

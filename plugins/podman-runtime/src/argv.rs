@@ -2,7 +2,7 @@
 //! them as a whole.
 
 use crate::called;
-use crate::pod::{HOST_NETWORK, Mount, Pod, Unit};
+use crate::pod::{HOST_NETWORK, Mount, Pod, Spec, Unit};
 
 /// What the host says of itself.
 #[derive(Debug, Clone, Default)]
@@ -176,6 +176,21 @@ pub(crate) fn run(pod: &Pod, unit: &Unit, host: &Host) -> Result<Vec<String>, St
     option("cpus", limits.cpu_millis.map(cpus));
     option("pids-limit", limits.pids.map(|pids| pids.to_string()));
     option("entrypoint", spec.entrypoint.clone());
+    args.extend(rights(spec));
+    for mount in &unit.mounts {
+        args.push(mounted(pod, mount, host)?);
+    }
+    args.extend(called::labels(pod, host.id()));
+    args.push(format!("--label={}={}", called::LABEL_UNIT, unit.name));
+    args.push(format!("--label={}={}", called::LABEL_DIGEST, unit.digest));
+    args.push(spec.image.clone());
+    args.extend(spec.args.iter().cloned());
+    Ok(args)
+}
+
+/// What a container may do.
+fn rights(spec: &Spec) -> Vec<String> {
+    let mut args = Vec::new();
     if spec.read_only {
         args.push("--read-only".to_owned());
     }
@@ -188,15 +203,7 @@ pub(crate) fn run(pod: &Pod, unit: &Unit, host: &Host) -> Result<Vec<String>, St
             .iter()
             .map(|name| format!("--cap-add={name}")),
     );
-    for mount in &unit.mounts {
-        args.push(mounted(pod, mount, host)?);
-    }
-    args.extend(called::labels(pod, host.id()));
-    args.push(format!("--label={}={}", called::LABEL_UNIT, unit.name));
-    args.push(format!("--label={}={}", called::LABEL_DIGEST, unit.digest));
-    args.push(spec.image.clone());
-    args.extend(spec.args.iter().cloned());
-    Ok(args)
+    args
 }
 
 /// Removes what is left of the container of a unit, with the volumes that have no name.
