@@ -189,6 +189,23 @@ pub fn one_line(error: &dyn std::error::Error) -> String {
 /// A longer complaint of a program is told without the way that led to its cause.
 const COMPLAINT_CHARS_MAX: usize = 100;
 
+/// The line in which a program says why it failed: the last one that begins with `Error:`, else the last. Of a
+/// block of several errors the first is the cause, and the others follow from it.
+#[must_use]
+pub fn complaint_in(text: &str) -> Option<&str> {
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+    let last = lines.clone().next_back()?;
+    let Some(error) = lines.rfind(|line| line.starts_with("Error: ")) else {
+        return Some(last);
+    };
+    if !error.ends_with("occurred:") {
+        return Some(error);
+    }
+    let mut behind = text.lines().skip_while(|line| *line != error).skip(1);
+    let first = behind.find_map(|line| line.trim_start().strip_prefix("* "));
+    Some(first.unwrap_or(error))
+}
+
 /// What a program said of its failure, short enough for one line of `ps`: without the word `Error`, and when it
 /// is long without what stands before its cause, which programs name last, behind colons.
 #[must_use]
@@ -228,6 +245,18 @@ mod tests {
         check(Style::Plain, "[WARN] a\nb\n");
         check(Style::Colour, "\x1b[33m[WARN]\x1b[0m a\nb\n");
         check(Style::Journal, "<4>a b\n");
+    }
+
+    #[test]
+    fn the_line_that_says_why() {
+        let check = |text, expected| assert_eq!(complaint_in(text), expected);
+        check("", None);
+        check("one\ntwo\n\n", Some("two"));
+        check("Error: no such pod\nbye\n", Some("Error: no such pod"));
+        check(
+            "Error: 2 errors occurred:\n\t* container is wedged\n\t* it has dependents\n\n",
+            Some("container is wedged"),
+        );
     }
 
     #[test]

@@ -187,7 +187,8 @@ impl Unit {
             let found = detached.find(spec, process).map_err(|error| {
                 descendants::end_every_child(&[]);
                 let _: Result<(), _> = pumps.recv_timeout(DRAIN_MAX);
-                let last = log::last_line(&spec.log_file("stderr"), record.started_ms / 1_000);
+                let last =
+                    log::complaint_since(&spec.log_file("stderr"), record.started_ms / 1_000);
                 ShimError::Detach(error.saying(last))
             });
             let found = found?;

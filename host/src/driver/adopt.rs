@@ -139,13 +139,13 @@ fn says_something(memory: &UnitMemory, start_count: u32) -> bool {
     is_last && start_count > memory.counted_from
 }
 
-/// A removal that has found a unit running has not removed anything: the unit has to end first.
+/// What should take something away and has found a unit running has taken nothing: the unit has to end first.
 pub(super) fn removed_nothing(
     operation: Option<&Operation>,
     survivors: &BTreeMap<UnitName, Survivor>,
 ) -> Result<(), Trouble> {
     match (operation, survivors.keys().next()) {
-        (Some(Operation::Remove), Some(unit)) => Err(Trouble {
+        (Some(Operation::Remove | Operation::Collect), Some(unit)) => Err(Trouble {
             message: format!("nothing was removed: {unit} still runs and is ended first"),
             held: false,
         }),

@@ -47,15 +47,13 @@ impl Hands {
         let mut done = match &operation {
             Operation::Start(unit) => self.start(&spec, unit, start_count, state).await,
             Operation::Remove => self.remove(&spec, state).await,
+            Operation::Collect => self.clear(&spec, Operation::Collect, state).await,
             Operation::Errand(errand) => self.errand(&spec, *errand, state).await,
-            Operation::Stop(..)
-            | Operation::Kill(_)
-            | Operation::Signal(..)
-            | Operation::Collect
-            | Operation::Tick => self
-                .carry_out(&spec, request(&spec, &operation), start_count, state)
-                .await
-                .map(|planned| self.deed(&planned)),
+            Operation::Stop(..) | Operation::Kill(_) | Operation::Signal(..) | Operation::Tick => {
+                self.carry_out(&spec, request(&spec, &operation), start_count, state)
+                    .await
+                    .map(|planned| self.deed(&planned))
+            }
         };
         if let Err(trouble) = &mut done {
             self.name_holder(&spec, operation.unit(), since_s, trouble)

@@ -16,10 +16,23 @@ use crate::shim::RunRecord;
 impl Hands {
     /// Nothing is removed under a unit that runs after all: its stop has to come first.
     pub(super) async fn remove(&self, spec: &CompiledPod, state: Vec<u8>) -> Result<Deed, Trouble> {
-        let trouble = |message| Trouble {
-            message,
-            held: false,
-        };
+        let deed = self.clear(spec, Operation::Remove, state).await?;
+        if deed.survivors.is_empty() {
+            self.forget().await.map_err(|error| Trouble {
+                message: format!("cannot remove `run`: {error}"),
+                held: false,
+            })?;
+        }
+        Ok(deed)
+    }
+
+    /// Carries out what takes something away from all units; not when one of them runs after all.
+    pub(super) async fn clear(
+        &self,
+        spec: &CompiledPod,
+        operation: Operation,
+        state: Vec<u8>,
+    ) -> Result<Deed, Trouble> {
         let mut survivors = BTreeMap::new();
         for unit in &spec.units {
             match self.settled(&unit.name).await {
@@ -27,10 +40,10 @@ impl Hands {
                     survivors.insert(unit.name.clone(), self.take_over(&unit.name, &record, None));
                 }
                 Unit::Unsettled(_) => {
-                    return Err(trouble(format!(
-                        "nobody can say whether unit {} still runs",
-                        unit.name
-                    )));
+                    return Err(Trouble {
+                        message: format!("nobody can say whether unit {} still runs", unit.name),
+                        held: false,
+                    });
                 }
                 Unit::Ended(..) | Unit::Orphaned(_) | Unit::Nothing => {}
             }
@@ -42,11 +55,8 @@ impl Hands {
             });
         }
         let planned = self
-            .carry_out(spec, request(spec, &Operation::Remove), 0, state)
+            .carry_out(spec, request(spec, &operation), 0, state)
             .await?;
-        self.forget()
-            .await
-            .map_err(|error| trouble(format!("cannot remove `run`: {error}")))?;
         Ok(self.deed(&planned))
     }
 

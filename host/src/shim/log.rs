@@ -13,6 +13,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::log::complaint_in;
 use crate::system::since_epoch;
 
 /// A log file that has reached this size is put aside before the next line.
@@ -285,8 +286,8 @@ fn last_stamp(path: &Path) -> Option<(u64, u64)> {
     Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
 }
 
-/// The last line of a log that was written since this second, without its time.
-pub(crate) fn last_line(path: &Path, since_s: u64) -> Option<String> {
+/// Why a program has failed, from what it has written into its log since this second.
+pub(crate) fn complaint_since(path: &Path, since_s: u64) -> Option<String> {
     let mut file = File::open(path).ok()?;
     let length = file.metadata().ok()?.len();
     let begin = length.saturating_sub(TAIL_BYTES_MAX);
@@ -294,11 +295,13 @@ pub(crate) fn last_line(path: &Path, since_s: u64) -> Option<String> {
     let mut tail = Vec::new();
     file.take(TAIL_BYTES_MAX).read_to_end(&mut tail).ok()?;
     let text = String::from_utf8_lossy(&tail);
-    let line = text.lines().rev().find(|line| !line.trim().is_empty())?;
-    let mut words = line.splitn(3, ' ');
-    let second: u64 = words.next()?.parse().ok()?;
-    let text = words.nth(1)?;
-    (second >= since_s).then(|| text.to_owned())
+    let said = text.lines().filter_map(|line| {
+        let mut words = line.splitn(3, ' ');
+        let second: u64 = words.next()?.parse().ok()?;
+        words.nth(1).filter(|_| second >= since_s)
+    });
+    let said: Vec<&str> = said.collect();
+    complaint_in(&said.join("\n")).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use names::SecretName;
 use simplenetes_plugin::Answer;
 
 use crate::cgroup::GroupError;
-use crate::log::complaint;
+use crate::log::{complaint, complaint_in};
 use crate::secrets::SecretError;
 
 /// Why a step failed.
@@ -146,7 +146,7 @@ pub(super) fn succeeded(id: String, answer: Answer) -> Result<Answer, StepError>
         return Ok(answer);
     }
     let said = String::from_utf8_lossy(&answer.stderr);
-    let said = said.lines().rfind(|line| !line.trim().is_empty());
+    let said = complaint_in(&said);
     Err(StepError::Status {
         id,
         status: answer.exit,

@@ -16,7 +16,10 @@ pub(crate) struct Compiled {
 
 /// Resolves every unit of the section.
 pub(crate) fn compile(section: &Value) -> Compiled {
-    let mut compiled = Compiled::default();
+    let mut compiled = Compiled {
+        problems: unbindable(section),
+        ..Compiled::default()
+    };
     let mut ports = Ports::default();
     let units = section.get("units").and_then(Value::as_array);
     for (index, unit) in units.into_iter().flatten().enumerate() {
@@ -24,6 +27,7 @@ pub(crate) fn compile(section: &Value) -> Compiled {
         let mut settings = Settings::of(unit, index);
         let spec = spec(&mut settings);
         compiled.problems.append(&mut settings.problems);
+        compiled.problems.extend(unmountable(unit, index));
         let problems = ports.take(unit, index, name, spec.has_host_network());
         compiled.problems.extend(problems);
         compiled.specs.push((name.to_owned(), spec));
@@ -200,6 +204,42 @@ fn names_of_capabilities(
     names
 }
 
+/// podman parts a mount at its colons.
+fn unmountable(unit: &Value, index: usize) -> Vec<Problem> {
+    let mounts = unit.get("mounts").and_then(Value::as_array);
+    let mounts = mounts.into_iter().flatten().enumerate();
+    let has_colon = |mount: &Value| {
+        let dest = mount.get("dest").and_then(Value::as_str);
+        dest.is_some_and(|dest| dest.contains(':'))
+    };
+    let bad = mounts.filter(|(_, mount)| has_colon(mount));
+    let problem = |(at, _)| Problem {
+        is_warning: false,
+        path: format!("units[{index}].mounts[{at}].dest"),
+        message: "a container can mount nothing at a path with a colon".to_owned(),
+        hint: None,
+    };
+    bad.map(problem).collect()
+}
+
+/// Nor can it mount a path of the host that has one.
+fn unbindable(section: &Value) -> Vec<Problem> {
+    let volumes = section.get("volumes").and_then(Value::as_array);
+    let volumes = volumes.into_iter().flatten().enumerate();
+    let has_colon = |volume: &Value| {
+        let bind = volume.get("bind").and_then(Value::as_str);
+        bind.is_some_and(|bind| bind.contains(':'))
+    };
+    let bad = volumes.filter(|(_, volume)| has_colon(volume));
+    let problem = |(at, _)| Problem {
+        is_warning: false,
+        path: format!("volumes[{at}].bind"),
+        message: "a container can mount no path with a colon".to_owned(),
+        hint: Some("lead a symbolic link without one there".to_owned()),
+    };
+    bad.map(problem).collect()
+}
+
 /// The containers of a pod share one network, and with it its ports.
 #[derive(Default)]
 struct Ports {
@@ -343,6 +383,20 @@ mod tests {
             ".capabilities.drop[0]",
             "no name",
         );
+    }
+
+    #[test]
+    fn nothing_is_mounted_by_a_path_with_a_colon() {
+        let problems = compile(&json!({
+            "volumes": [{"name": "a", "type": "host", "bind": "/a"}, {"name": "b", "type": "host", "bind": "/b:c"}],
+            "units": [{"name": "main", "settings": {"image": "a"}, "mounts": [{"volume": "b", "dest": "/x:ro"}]}]
+        }))
+        .problems;
+        let paths: Vec<&str> = problems
+            .iter()
+            .map(|problem| problem.path.as_str())
+            .collect();
+        assert_eq!(paths, ["volumes[1].bind", "units[0].mounts[0].dest"]);
     }
 
     #[test]
