@@ -147,6 +147,26 @@ pub fn boot_id() -> io::Result<String> {
         .to_owned())
 }
 
+/// How many bytes the processes of a session have read and written, without those of its leader: an
+/// approximation from below, because those that have ended, and those of other users, do not count.
+#[must_use]
+pub(crate) fn traffic_of_session(session: u32) -> u64 {
+    let members =
+        processes().filter(|pid| Stat::read(*pid).is_ok_and(|stat| stat.session == session));
+    let members = members.filter(|pid| *pid != session);
+    members.filter_map(traffic_of).sum()
+}
+
+/// `rchar` and `wchar` of `/proc/PID/io`.
+fn traffic_of(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
+    let count = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line?.trim().parse::<u64>().ok()
+    };
+    Some(count("rchar:")?.saturating_add(count("wchar:")?))
+}
+
 /// The processes whose parent this one is.
 #[must_use]
 pub fn children_of(parent: u32) -> Vec<u32> {

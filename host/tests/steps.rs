@@ -244,6 +244,19 @@ async fn silence_ends_a_download_and_talk_does_not() {
 }
 
 #[tokio::test]
+async fn a_download_that_says_nothing_but_works_is_not_silent() {
+    let both = StepOptions {
+        silence_ms: Some(2_500),
+        timeout_ms: Some(6_000),
+        ..StepOptions::default()
+    };
+    let error = run("exec cat /dev/zero > /dev/null", both)
+        .await
+        .unwrap_err();
+    assert_eq!(error.to_string(), "check: no end after 6000 ms");
+}
+
+#[tokio::test]
 async fn a_download_is_ended_when_something_else_is_wanted_and_a_command_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let runner = runner(folder.path());

@@ -13,10 +13,15 @@ use super::wait::{self, Pipe, Ready};
 use super::{Ending, Frame, Leftovers, StepSpec};
 use crate::descendants;
 use crate::gate::Gate;
-use crate::process::ProcessId;
+use crate::process::{ProcessId, traffic_of_session};
 
 /// How often the last line is told at most.
 const TELL_PAUSE: Duration = Duration::from_millis(500);
+/// How often it is looked whether a program that is silent works all the same.
+const TRAFFIC_PAUSE: Duration = Duration::from_secs(1);
+/// A program that has read and written so much is not silent: without a terminal, downloads do not tell how
+/// they get on.
+const TRAFFIC_BYTES_MIN: u64 = 16_384;
 /// After the program has ended, its streams get so long to run dry: what it left behind may keep them.
 const DRAIN_MAX: Duration = Duration::from_millis(500);
 /// So long a program may take to end in order, once all is killed that it has waited for.
@@ -25,6 +30,41 @@ const MOMENT_MAX: Duration = Duration::from_secs(1);
 const KILL_PAUSE: Duration = Duration::from_millis(10);
 /// A program that is stuck in the kernel cannot be ended by anyone; so long it is tried.
 const KILL_MAX: Duration = Duration::from_secs(5);
+
+/// What the program and all in its session read and write.
+struct Traffic {
+    due: Instant,
+    bytes: u64,
+}
+
+impl Traffic {
+    fn begin(now: Instant) -> Self {
+        Self {
+            due: now + TRAFFIC_PAUSE,
+            bytes: Self::now(),
+        }
+    }
+
+    /// The runner leads the session of its program.
+    fn now() -> u64 {
+        traffic_of_session(std::process::id())
+    }
+
+    /// True when it is time to look, and enough has been read and written since that was last so.
+    fn flows(&mut self, now: Instant) -> bool {
+        if now < self.due {
+            return false;
+        }
+        self.due = now + TRAFFIC_PAUSE;
+        let bytes = Self::now();
+        let flows = bytes.saturating_sub(self.bytes) >= TRAFFIC_BYTES_MIN;
+        // Fewer than before: a process has ended.
+        if flows || bytes < self.bytes {
+            self.bytes = bytes;
+        }
+        flows
+    }
+}
 
 /// A step whose program runs.
 pub(super) struct Running {
@@ -91,13 +131,20 @@ impl Running {
     fn wait(&mut self, spec: &StepSpec, driver: &mut Driver) -> Ending {
         let begin = Instant::now();
         let (mut heard, mut told) = (begin, begin);
+        let mut traffic = spec.silence_ms.map(|_| Traffic::begin(begin));
         let mut is_untold = false;
         let after = |from: Instant, ms: Option<u64>| from.checked_add(Duration::from_millis(ms?));
         loop {
             let (late, silent) = (after(begin, spec.total_ms), after(heard, spec.silence_ms));
             // A program that hangs after a line is shown with that line, not with one before.
             let tell = is_untold.then(|| told + TELL_PAUSE);
-            let due = late.into_iter().chain(silent).chain(tell).min();
+            let looked = traffic.as_ref().map(|traffic| traffic.due);
+            let due = late
+                .into_iter()
+                .chain(silent)
+                .chain(tell)
+                .chain(looked)
+                .min();
             let ready = wait::until(due, &self.end, driver.speech(), &self.pipes);
             if ready.end {
                 return Ending::Exited(wait::status_of(self.process));
@@ -109,11 +156,14 @@ impl Running {
             if late.is_some_and(|late| late <= now) {
                 return Ending::Late;
             }
+            if traffic.as_mut().is_some_and(|traffic| traffic.flows(now)) {
+                heard = now;
+            }
             // What has come before somebody looked was not silence.
             if self.take(ready) {
                 heard = now;
                 is_untold = true;
-            } else if silent.is_some_and(|silent| silent <= now) {
+            } else if heard < now && silent.is_some_and(|silent| silent <= now) {
                 return Ending::Silent;
             }
             if is_untold && now.duration_since(told) >= TELL_PAUSE {
