@@ -184,14 +184,8 @@ impl Unit {
         let pumps = pump_all(spec, stdout, stderr, refusal.as_ref());
         let mut beside = None;
         if let (Some(detached), None) = (&spec.detached, &refusal) {
-            let found = detached.find(spec, process).map_err(|error| {
-                descendants::end_every_child(&[]);
-                let _: Result<(), _> = pumps.recv_timeout(DRAIN_MAX);
-                let last =
-                    log::complaint_since(&spec.log_file("stderr"), record.started_ms / 1_000);
-                ShimError::Detach(error.saying(last))
-            });
-            let found = found?;
+            let found = detached.find(spec, process);
+            let found = found.map_err(|error| explained(error, spec, &pumps, record.started_ms))?;
             beside = Some(Beside::of(&found, process));
             record.process = found.process;
             record.detached = true;
@@ -234,6 +228,19 @@ impl Unit {
         };
         self.files.write_exit(&exit).map_err(ShimError::Record)
     }
+}
+
+/// Ends what the program has left that did not start its unit, and says why, from what it has written.
+fn explained(
+    error: DetachError,
+    spec: &ShimSpec,
+    pumps: &mpsc::Receiver<()>,
+    started_ms: u64,
+) -> ShimError {
+    descendants::end_every_child(&[]);
+    let _: Result<(), _> = pumps.recv_timeout(DRAIN_MAX);
+    let why = log::complaint_since(&spec.log_file("stderr"), started_ms / 1_000);
+    ShimError::Detach(error.saying(why))
 }
 
 /// Writes both streams into their logs, until they have run dry. No value is ever sent: the channel closes.
