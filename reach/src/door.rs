@@ -39,7 +39,7 @@ pub struct Door {
 
 impl Way {
     /// The way to this process. `program` is started as the helper where one is needed: it must call
-    /// [`serve`](crate::serve) when its first argument is [`SUBCOMMAND`]. Blocks for a moment; whenever the
+    /// [`serve`](crate::serve()) when its first argument is [`SUBCOMMAND`]. Blocks for a moment; whenever the
     /// helper does not answer within `limit`, that is an error.
     ///
     /// # Errors

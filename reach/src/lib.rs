@@ -1,7 +1,7 @@
 //! Sockets made inside the network namespace of a pod: no tool in its image, no published port and no port
 //! forwarder is needed to talk to it.
 //!
-//! A namespace is entered by a helper, a small process of the program that wants in (see [`serve`]): whoever
+//! A namespace is entered by a helper, a small process of the program that wants in (see [`serve()`]): whoever
 //! is not root has to join the pod's user namespace first, which only a process with a single thread can, and
 //! a thread that is in a foreign namespace is good for nothing else. One way for all is better than two.
 //!
