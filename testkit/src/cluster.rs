@@ -71,7 +71,7 @@ impl Cluster {
         let mut cluster = Self::empty()?;
         let copies = cluster.folder().join("programs");
         copy(&cluster.programs.join("plugins"), &copies.join("plugins"))?;
-        for name in ["sns", "simplenetesd"] {
+        for name in ["sns", "simplenetesd", "sns-proxy"] {
             fs::copy(program(name)?, copies.join(name))?;
         }
         cluster.programs = copies;

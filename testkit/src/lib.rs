@@ -1,6 +1,6 @@
 //! What the tests of several crates need: a Cluster Project in a temporary folder, our own programs, a
-//! daemon, a podman, a registry and a user that never outlive their test, golden files, redaction, soak
-//! counts and seeds.
+//! daemon, a podman, a registry, a user and a network of hosts that never outlive their test, golden files,
+//! redaction, soak counts and seeds.
 //!
 //! For tests and `xtask` only; no shipped crate depends on it. It knows the programs from outside and
 //! no crate of the project from inside, so any crate may use it in its tests.
@@ -10,6 +10,7 @@ mod component;
 mod daemon;
 mod golden;
 mod net;
+mod network;
 mod outcome;
 mod podman;
 mod program;
@@ -24,6 +25,7 @@ pub use component::{component, importing};
 pub use daemon::Daemon;
 pub use golden::check;
 pub use net::{fetch, free_port};
+pub use network::Network;
 pub use outcome::Outcome;
 pub use podman::Podman;
 pub use program::program;

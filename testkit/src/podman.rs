@@ -191,8 +191,9 @@ mod tests {
         pid.unwrap().trim().parse().unwrap()
     }
 
+    /// What has ended and waits to be collected has no command line any more.
     fn is_alive(pid: i32) -> bool {
-        Path::new(&format!("/proc/{pid}/cmdline")).exists()
+        fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
     }
 
     #[test]

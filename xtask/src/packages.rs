@@ -45,8 +45,8 @@ pub(crate) const RUN: [Package; 2] = [
     },
 ];
 
-/// What the tests of container pods run, for root and for an ordinary user.
-pub(crate) const CONTAINERS: [Package; 10] = [
+/// What the tests of container pods and of several hosts run, for root and for an ordinary user.
+pub(crate) const CONTAINERS: [Package; 11] = [
     Package {
         name: "podman",
         witness: "podman",
@@ -96,6 +96,11 @@ pub(crate) const CONTAINERS: [Package; 10] = [
         name: "docker-registry",
         witness: "docker-registry",
         reason: "images are pulled from it on loopback",
+    },
+    Package {
+        name: "iproute2",
+        witness: "ip",
+        reason: "makes the network namespaces that are the hosts of tests",
     },
 ];
 

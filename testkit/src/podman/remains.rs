@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
@@ -16,6 +17,12 @@ use crate::wait_until;
 
 /// podman waits for what it has not seen ending, and sometimes for itself.
 const REMOVE_MAX: Duration = Duration::from_secs(20);
+
+/// How long a killed process may take to be gone.
+const END_MAX: Timespec = Timespec {
+    tv_sec: 5,
+    tv_nsec: 0,
+};
 
 impl Podman {
     /// The processes that use this podman: its own, and those of ours that outlive a daemon.
@@ -31,8 +38,9 @@ impl Podman {
         numbers().filter(|pid| is_ours(*pid)).collect()
     }
 
-    /// Ends those of its processes for which `is_meant` holds.
+    /// Ends those of its processes for which `is_meant` holds, and waits until they have ended.
     fn end(&self, is_meant: impl Fn(i32) -> bool) {
+        let mut ending = Vec::new();
         for pid in self.processes() {
             let Some(process) = Pid::from_raw(pid) else {
                 continue;
@@ -43,7 +51,13 @@ impl Podman {
             // Looked at again: the number may have been given to another process before it was opened.
             if is_meant(pid) && self.processes().contains(&pid) {
                 let _ = pidfd_send_signal(&descriptor, Signal::KILL);
+                ending.push(descriptor);
             }
+        }
+        for descriptor in ending {
+            let mut end = [PollFd::new(&descriptor, PollFlags::IN)];
+            // One that does not end within that time waits for a disk, and nobody can do anything about it.
+            let _ = poll(&mut end, Some(&END_MAX));
         }
     }
 

@@ -1,0 +1,207 @@
+//! Hosts of a test, each in a network namespace of its own, all of them on one switch. It needs root.
+//!
+//! ```text
+//! host 0 ── eth0 10.77.0.1 ──┐
+//! host 1 ── eth0 10.77.0.2 ──┼── bridge, in a namespace of its own
+//! …                          │
+//! ```
+//!
+//! Nothing leads from there to the machine's own network, and nothing in.
+
+use std::fs::File;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::AsFd as _;
+use std::panic::resume_unwind;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+use anyhow::{Context as _, Result};
+use rustix::process::{Pid, test_kill_process};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::Outcome;
+use crate::cluster::command;
+
+/// Namespaces of tests are called so, then the test's process, then a number.
+const PREFIX: &str = "snsnet";
+/// Where `ip netns` keeps them.
+const NAMESPACES: &str = "/run/netns";
+/// How many this process has made.
+static MADE: AtomicU32 = AtomicU32::new(0);
+
+/// Hosts that reach each other and nothing else. Dropping it takes the namespaces away; whatever still runs in
+/// one keeps it until it ends.
+#[derive(Debug)]
+pub struct Network {
+    switch: Namespace,
+    hosts: Vec<Namespace>,
+}
+
+impl Network {
+    /// So many hosts, 200 at most.
+    ///
+    /// # Errors
+    /// This is not root, or `ip` is missing.
+    pub fn new(hosts: u8) -> Result<Self> {
+        remove_forgotten();
+        let switch = Namespace::new()?;
+        switch.ip("link add bridge type bridge")?;
+        switch.ip("link set bridge up")?;
+        let mut network = Self {
+            switch,
+            hosts: Vec::new(),
+        };
+        for host in 0..hosts {
+            network.plug_in(usize::from(host))?;
+        }
+        Ok(network)
+    }
+
+    fn plug_in(&mut self, host: usize) -> Result<()> {
+        let (namespace, address) = (Namespace::new()?, Self::address(host));
+        let (switch, name) = (&self.switch, &namespace.0);
+        switch.ip(&format!(
+            "link add port{host} type veth peer name eth0 netns {name}"
+        ))?;
+        switch.ip(&format!("link set port{host} master bridge up"))?;
+        namespace.ip("link set lo up")?;
+        namespace.ip(&format!("address add {address}/24 dev eth0"))?;
+        namespace.ip("link set eth0 up")?;
+        // Programs look at the default route to learn which address is the host's.
+        namespace.ip("route add default via 10.77.0.254")?;
+        self.hosts.push(namespace);
+        Ok(())
+    }
+
+    /// The address of a host.
+    #[must_use]
+    pub fn address(host: usize) -> IpAddr {
+        let last = u8::try_from(host).unwrap_or(u8::MAX).saturating_add(1);
+        IpAddr::from(Ipv4Addr::new(10, 77, 0, last))
+    }
+
+    /// Does something at that host: all programs that are started and all sockets that are opened belong to its
+    /// network.
+    ///
+    /// # Errors
+    /// There is no such host, or its namespace cannot be entered.
+    pub fn at<T: Send>(&self, host: usize, work: impl FnOnce() -> T + Send) -> Result<T> {
+        let namespace = self.hosts.get(host).context("there is no such host")?;
+        let file = File::open(Path::new(NAMESPACES).join(&namespace.0))?;
+        // Only a thread of its own can be elsewhere.
+        let there = || -> Result<T> {
+            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
+                .context("cannot enter the namespace of a host: this needs root")?;
+            Ok(work())
+        };
+        thread::scope(|scope| scope.spawn(there).join())
+            .unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// Pulls the plug of a host: whatever is sent to it is lost, and nobody is told.
+    ///
+    /// # Errors
+    /// There is no such host.
+    pub fn cut(&self, host: usize) -> Result<()> {
+        self.switch.ip(&format!("link set port{host} down"))
+    }
+
+    /// Plugs it in again.
+    ///
+    /// # Errors
+    /// There is no such host.
+    pub fn mend(&self, host: usize) -> Result<()> {
+        self.switch.ip(&format!("link set port{host} up"))
+    }
+}
+
+/// A network namespace with a name.
+#[derive(Debug)]
+struct Namespace(String);
+
+impl Namespace {
+    fn new() -> Result<Self> {
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{PREFIX}-{}-{number}", std::process::id());
+        ip(&format!("netns add {name}"))?;
+        Ok(Self(name))
+    }
+
+    fn ip(&self, words: &str) -> Result<()> {
+        ip(&format!("-netns {} {words}", self.0))
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // One that is left is removed by the next test, see `remove_forgotten`.
+        let _ = ip(&format!("netns delete {}", self.0));
+    }
+}
+
+fn ip(words: &str) -> Result<()> {
+    let mut ip = command("ip");
+    ip.args(words.split(' '));
+    let outcome = Outcome::of(&mut ip)?;
+    outcome.success().map(drop)
+}
+
+/// Removes what tests have left that were killed.
+fn remove_forgotten() {
+    let entries = std::fs::read_dir(NAMESPACES)
+        .into_iter()
+        .flatten()
+        .flatten();
+    for name in entries.filter_map(|entry| entry.file_name().into_string().ok()) {
+        let process = name
+            .strip_prefix(PREFIX)
+            .and_then(|rest| rest.split('-').nth(1)?.parse().ok());
+        let is_forgotten =
+            |id| Pid::from_raw(id).is_some_and(|pid| test_kill_process(pid).is_err());
+        if process.is_some_and(is_forgotten) {
+            let _ = ip(&format!("netns delete {name}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn hosts_reach_each_other_until_one_is_cut_off() {
+        let network = Network::new(2).unwrap();
+        let address = SocketAddr::new(Network::address(1), 7000);
+        let listener = network
+            .at(1, || TcpListener::bind(address).unwrap())
+            .unwrap();
+        let connects = |host| {
+            let connect = || TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok();
+            network.at(host, connect).unwrap()
+        };
+        assert!(connects(0) && connects(1));
+        network.cut(1).unwrap();
+        assert!(!connects(0) && connects(1));
+        network.mend(1).unwrap();
+        let heals = crate::wait_until("the way to be back", Duration::from_secs(30), || {
+            Ok(connects(0).then_some(()))
+        });
+        heals.unwrap();
+        drop(listener);
+        assert!(network.at(2, || ()).is_err());
+    }
+
+    #[test]
+    fn a_panic_at_a_host_is_one_of_the_test() {
+        let network = Network::new(1).unwrap();
+        let work = || network.at(0, || panic!("as a test that fails")).unwrap();
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err());
+        let name = network.hosts[0].0.clone();
+        drop(network);
+        assert!(!Path::new(NAMESPACES).join(name).exists());
+    }
+}
