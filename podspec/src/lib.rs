@@ -34,3 +34,6 @@ pub use shape::Shape;
 
 /// A pod.yaml that shows every key, each with its meaning: the manual's chapter about the format.
 pub const EXAMPLE: &str = include_str!("example.yaml");
+
+/// The same for a pod of containers, with what is particular to those.
+pub const EXAMPLE_CONTAINERS: &str = include_str!("example_containers.yaml");

@@ -1,8 +1,8 @@
 //! The commented example is part of the manual, so it must be right and name every key.
 
-use podspec::EXAMPLE;
+use podspec::{EXAMPLE, EXAMPLE_CONTAINERS};
 
-use crate::shapes::{draft, native, resolve};
+use crate::shapes::{draft, native, podman, resolve};
 
 #[test]
 fn the_example_compiles_without_a_word() {
@@ -11,6 +11,28 @@ fn the_example_compiles_without_a_word() {
     let pod = resolve(draft);
     assert_eq!(pod.runtime, "native");
     assert!(pod.units.len() >= 2);
+}
+
+#[test]
+fn the_example_of_containers_compiles_without_a_word() {
+    let draft = draft(EXAMPLE_CONTAINERS).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    assert_eq!(draft.diagnostics(), []);
+    assert_eq!(resolve(draft).runtime, "podman");
+}
+
+fn shows(example: &str, key: &str) -> bool {
+    example.lines().any(|line| {
+        let line = line.trim_start_matches(['#', ' ', '-']);
+        line.starts_with(&format!("{key}:"))
+    })
+}
+
+#[test]
+fn the_example_of_containers_shows_their_keys() {
+    for key in podman().keys {
+        let shown = shows(EXAMPLE_CONTAINERS, &key);
+        assert!(shown, "the example does not show `{key}`");
+    }
 }
 
 #[test]
@@ -26,22 +48,21 @@ fn the_example_shows_every_key() {
         .chain(shape.keys)
         .chain([shape.units]);
     for key in all {
-        let shown = EXAMPLE.lines().any(|line| {
-            let line = line.trim_start_matches(['#', ' ', '-']);
-            line.starts_with(&format!("{key}:"))
-        });
-        assert!(shown, "the example does not show `{key}`");
+        assert!(shows(EXAMPLE, &key), "the example does not show `{key}`");
     }
 }
 
-/// The manual of the format, which is the example between two paragraphs.
+/// The manual of the format, which is the examples between paragraphs.
 fn manual() -> String {
     format!(
         "# pod.yaml\n\n\
-        What a pod.yaml can say, shown by a pod of native processes. This page is made from\n\
-        [`podspec/src/example.yaml`](../podspec/src/example.yaml), which is compiled by a test; change it there and\n\
-        renew this page with `BLESS=1 cargo test -p podspec`.\n\n\
+        What a pod.yaml can say, shown by a pod of native processes and [one of containers](#containers). This page\n\
+        is made from [`podspec/src/example.yaml`](../podspec/src/example.yaml) and\n\
+        [`podspec/src/example_containers.yaml`](../podspec/src/example_containers.yaml), which are compiled by tests;\n\
+        change them there and renew this page with `BLESS=1 cargo test -p podspec`.\n\n\
         ```yaml\n{EXAMPLE}```\n\n\
+        ## Containers\n\n\
+        ```yaml\n{EXAMPLE_CONTAINERS}```\n\n\
         Every mistake is reported with its line and column, all of them at once: unknown keys too, with the key\n\
         that was probably meant. Lists may be indented or not.\n"
     )

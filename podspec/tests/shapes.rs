@@ -26,7 +26,9 @@ pub(crate) fn podman() -> Shape {
     Shape {
         kind: "podman".to_owned(),
         units: "containers".to_owned(),
-        keys: words("image command args env workingDir network"),
+        keys: words(
+            "image command args env workingDir user network readOnly capabilities privileged",
+        ),
         volume_types: words("config ramdisk volume host"),
         listens_on_host: false,
         links_mounts: false,

@@ -37,6 +37,25 @@ fn a_foreign_program_is_compiled_without_a_plugin() {
 }
 
 #[test]
+fn the_examples_of_the_manual_compile_without_a_word() {
+    let bench = Bench::new().with_plugins();
+    bench.add_host("laptop", "192.168.1.5");
+    for (pod, text) in [
+        ("native", podspec::EXAMPLE),
+        ("containers", podspec::EXAMPLE_CONTAINERS),
+    ] {
+        let files = [("pod.yaml", text), ("config/settings/a", "1\n")];
+        bench.attach(pod, "laptop", &files);
+        bench.commit();
+        let said = bench.show(&["pod", "compile", pod]);
+        assert!(
+            !said.contains("warning") && said.ends_with("[exit 0]"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn a_native_pod_gets_ports_files_and_a_log_line() {
     let bench = Bench::with_native_host();
     bench.attach("web", "laptop", &[("pod.yaml", WEB)]);
