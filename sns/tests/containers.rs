@@ -10,6 +10,7 @@ mod network;
 mod probes;
 mod rights;
 mod rootless;
+mod secrets;
 mod survival;
 mod trouble;
 mod volumes;

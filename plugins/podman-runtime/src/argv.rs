@@ -2,6 +2,7 @@
 //! them as a whole.
 
 use crate::called;
+use crate::network::{self, Network};
 use crate::pod::{HOST_NETWORK, Mount, Pod, Spec, Unit};
 
 /// What the host says of itself.
@@ -13,6 +14,7 @@ pub(crate) struct Host {
     pub(crate) proxy_address: Option<String>,
     /// The file with the logins of registries.
     pub(crate) registry_config: Option<String>,
+    pub(crate) owner_is_root: bool,
 }
 
 impl Host {
@@ -53,6 +55,11 @@ pub(crate) fn list(host_id: &str) -> Vec<String> {
     args
 }
 
+/// What podman says of itself and the host.
+pub(crate) fn info() -> Vec<String> {
+    words(["info", "--format=json"])
+}
+
 /// Is the image there, and what does it say of itself?
 pub(crate) fn inspect(image: &str) -> Vec<String> {
     words(["image", "inspect", image])
@@ -86,11 +93,13 @@ pub(crate) fn remove_volume(volume: &str) -> Vec<String> {
 
 /// The podman pod holds the network that its containers share: published ports and the name of the proxy are
 /// given to it, because podman refuses them for its members.
-pub(crate) fn create_pod(pod: &Pod, host: &Host) -> Vec<String> {
+pub(crate) fn create_pod(pod: &Pod, host: &Host, network: Network) -> Vec<String> {
     let mut args = words(["pod", "create", "--replace"]);
     args.push(format!("--name={}", called::pod(pod, host.id())));
-    if !pod.units.is_empty() && pod.units.iter().all(|unit| unit.spec.has_host_network()) {
+    if !pod.has_own_network() {
         args.push(format!("--network={HOST_NETWORK}"));
+    } else if network == Network::Pasta {
+        args.push(network::OWN_ADDRESS.to_owned());
     }
     args.extend(proxy(host));
     for unit in pod
@@ -117,6 +126,12 @@ pub(crate) fn create_pod(pod: &Pod, host: &Host) -> Vec<String> {
     }
     args.extend(called::labels(pod, host.id()));
     args
+}
+
+/// True when a container has to get from a network of its own to a proxy with an IPv4 address.
+pub(crate) fn has_way_out(pod: &Pod, host: &Host) -> bool {
+    let address = host.proxy_address.as_deref();
+    pod.has_own_network() && address.is_some_and(|address| !address.contains(':'))
 }
 
 /// Ends and removes the podman pod with all its containers.
@@ -291,6 +306,7 @@ mod tests {
             bind_address: Some("192.168.1.5".to_owned()),
             proxy_address: Some("192.168.1.5".to_owned()),
             registry_config: None,
+            owner_is_root: true,
         }
     }
 
@@ -425,7 +441,7 @@ mod tests {
             {"name": "out", "spec": {"image": "a", "network": "host"}, "expose": [{"targetPort": 84, "hostPort": 84}]}
         ]);
         check(
-            &create_pod(&pod(&units), &host(Some("3f9ac211"))),
+            &create_pod(&pod(&units), &host(Some("3f9ac211")), Network::Usual),
             "pod
             create
             --replace
@@ -444,7 +460,7 @@ mod tests {
     #[test]
     fn a_pod_of_host_containers_has_no_network_of_its_own() {
         let units = json!([{"name": "main", "spec": {"image": "a", "network": "host"}}]);
-        let args = create_pod(&pod(&units), &host(None));
+        let args = create_pod(&pod(&units), &host(None), Network::Pasta);
         assert!(args.contains(&"--network=host".to_owned()), "{args:?}");
     }
 

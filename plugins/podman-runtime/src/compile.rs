@@ -1,6 +1,7 @@
 //! `containers:` of a pod.yaml → the resolved specification of each container, or all that is wrong.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use plugin_settings::{Problem, Settings, scalar};
 use serde_json::{Map, Value};
@@ -14,8 +15,8 @@ pub(crate) struct Compiled {
     pub(crate) problems: Vec<Problem>,
 }
 
-/// Resolves every unit of the section.
-pub(crate) fn compile(section: &Value) -> Compiled {
+/// Resolves every unit of the section, for a host whose proxy listens on this address.
+pub(crate) fn compile(section: &Value, proxy_address: Option<&str>) -> Compiled {
     let mut compiled = Compiled {
         problems: unbindable(section),
         ..Compiled::default()
@@ -30,6 +31,9 @@ pub(crate) fn compile(section: &Value) -> Compiled {
         compiled.problems.extend(unmountable(unit, index));
         let problems = ports.take(unit, index, name, spec.has_host_network());
         compiled.problems.extend(problems);
+        compiled
+            .problems
+            .extend(unreachable_proxy(&spec, index, proxy_address));
         compiled.specs.push((name.to_owned(), spec));
     }
     compiled
@@ -204,6 +208,29 @@ fn names_of_capabilities(
     names
 }
 
+/// The loopback device of a container is not that of the host. Many containers never ask for the proxy, so only
+/// those that name it are told.
+fn unreachable_proxy(spec: &Spec, index: usize, proxy_address: Option<&str>) -> Option<Problem> {
+    let address: IpAddr = proxy_address?.parse().ok()?;
+    let values = spec.env.iter().map(|variable| &variable.value);
+    let names_it = spec
+        .args
+        .iter()
+        .chain(values)
+        .any(|text| text.contains("proxy:"));
+    let is_lost = names_it && address.is_loopback() && !spec.has_host_network();
+    is_lost.then(|| Problem {
+        is_warning: true,
+        path: format!("units[{index}]"),
+        message: format!(
+            "the container cannot reach the proxy of this host, which listens on {address} only"
+        ),
+        hint: Some(
+            "set ROUTERADDRESS in its host.env to an address of the machine's network".to_owned(),
+        ),
+    })
+}
+
 /// podman parts a mount at its colons.
 fn unmountable(unit: &Value, index: usize) -> Vec<Problem> {
     let mounts = unit.get("mounts").and_then(Value::as_array);
@@ -298,7 +325,10 @@ mod tests {
     use serde_json::json;
 
     fn compile_one(settings: &Value) -> Compiled {
-        compile(&json!({"units": [{"name": "main", "settings": settings}]}))
+        compile(
+            &json!({"units": [{"name": "main", "settings": settings}]}),
+            None,
+        )
     }
 
     #[track_caller]
@@ -390,7 +420,7 @@ mod tests {
         let problems = compile(&json!({
             "volumes": [{"name": "a", "type": "host", "bind": "/a"}, {"name": "b", "type": "host", "bind": "/b:c"}],
             "units": [{"name": "main", "settings": {"image": "a"}, "mounts": [{"volume": "b", "dest": "/x:ro"}]}]
-        }))
+        }), None)
         .problems;
         let paths: Vec<&str> = problems
             .iter()
@@ -403,7 +433,7 @@ mod tests {
     fn containers_share_their_target_ports() {
         let unit = |name: &str, network: Value, expose: Value| json!({"name": name, "settings": {"image": "a", "network": network}, "expose": expose});
         let port = json!([{"targetPort": 80, "hostPort": 8080}]);
-        let problems = |units: Value| compile(&json!({"units": units})).problems;
+        let problems = |units: Value| compile(&json!({"units": units}), None).problems;
         let own = json!(null);
         let found = problems(json!([
             unit("one", own.clone(), port.clone()),
@@ -422,5 +452,24 @@ mod tests {
             unit("two", json!("host"), port)
         ]));
         assert!(apart.len() == 1 && apart[0].is_warning, "{apart:?}");
+    }
+
+    #[test]
+    fn a_proxy_on_loopback_is_out_of_reach() {
+        let problems = |settings: Value, address| {
+            let section = json!({"units": [{"name": "main", "settings": settings}]});
+            compile(&section, address).problems
+        };
+        let asks = json!({"image": "a", "args": ["--to=http://proxy:3000/"]});
+        let found = problems(asks.clone(), Some("127.0.0.1"));
+        assert!(found.len() == 1 && found[0].is_warning, "{found:?}");
+        assert!(found[0].message.contains("127.0.0.1"), "{found:?}");
+        let variable = json!({"image": "a", "env": [{"name": "DB", "value": "proxy:3000"}]});
+        assert_eq!(problems(variable, Some("::1")).len(), 1);
+        assert_eq!(problems(asks.clone(), Some("192.168.1.5")), []);
+        assert_eq!(problems(asks, None), []);
+        assert_eq!(problems(json!({"image": "a"}), Some("127.0.0.1")), []);
+        let host = json!({"image": "a", "args": ["proxy:1"], "network": "host"});
+        assert_eq!(problems(host, Some("127.0.0.1")), []);
     }
 }

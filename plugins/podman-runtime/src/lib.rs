@@ -10,6 +10,7 @@ mod called;
 mod compile;
 mod image;
 mod looks;
+mod network;
 mod plan;
 mod pod;
 
@@ -54,7 +55,7 @@ impl Guest for PodmanRuntime {
     fn compile(view: &View, report: &Report) -> Result<(), Fault> {
         log_panics();
         let section = parse(&view.section(), "the section of the pod")?;
-        let compiled = compile::compile(&section);
+        let compiled = compile::compile(&section, view.fact("proxy-address").as_deref());
         for (unit, spec) in compiled.specs {
             report.resolved(&unit, &to_json(&spec)?);
         }
@@ -156,6 +157,9 @@ fn request(view: &View, id: &str, pod: &pod::Pod) -> plan::Request {
             bind_address: view.fact("bind-address"),
             proxy_address: view.fact("proxy-address"),
             registry_config: view.fact("registry-config"),
+            owner_is_root: view
+                .fact("owner-is-root")
+                .is_none_or(|value| value == "true"),
         },
         // What cannot be read is as good as nothing: it is a help only.
         memory: serde_json::from_slice(&view.kept(id)).unwrap_or_default(),
@@ -245,4 +249,18 @@ fn options() -> Options {
 /// Without it the host sees only that the sandbox stopped, not why.
 fn log_panics() {
     std::panic::set_hook(Box::new(|info| log::write("error", &info.to_string())));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::INHERITED;
+
+    #[test]
+    fn the_manifest_asks_for_what_podman_inherits() {
+        let manifest = include_str!("../plugin.yaml");
+        let (_, list) = manifest.split_once("inherit: [").unwrap();
+        let (list, _) = list.split_once(']').unwrap();
+        let asked: Vec<&str> = list.split(',').map(str::trim).collect();
+        assert_eq!(asked, INHERITED);
+    }
 }

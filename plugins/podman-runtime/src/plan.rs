@@ -3,11 +3,14 @@
 //! Few calls of podman, because each costs more than all else: a container that is started again costs one.
 //! Signals go to its process and need none, so a podman that hangs keeps nothing from being stopped.
 
+mod start;
+
 use std::collections::BTreeMap;
 
 use crate::argv::{self, Host};
 use crate::called;
 use crate::image::{self, Image};
+use crate::network::Network;
 use crate::pod::{Memory, Pod, Unit};
 
 /// What is asked.
@@ -181,56 +184,6 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// The container, its image before it, and before the first one the podman pod that it lives in.
-    fn start(&self, unit: &Unit) -> Result<Plan, Refusal> {
-        let (request, host) = (self.request, &self.request.host);
-        let mut memory = request.memory.clone();
-        if request.again {
-            memory = Memory::default();
-        }
-        let mut steps = Vec::new();
-        let image = &unit.spec.image;
-        if !memory.images.contains_key(image) {
-            match self.image(image)? {
-                Image::Unknown(look) => return Ok(Plan::of(look)),
-                Image::Absent => steps.push(self.pull(image)),
-                Image::There { stop_signal } => {
-                    memory.images.insert(image.clone(), stop_signal);
-                }
-            }
-        }
-        let others_run = request.running.iter().any(|name| *name != unit.name);
-        let create = argv::create_pod(self.pod, host);
-        // It is replaced under none of its containers.
-        if !others_run && memory.created != create {
-            steps.push(Step::Command {
-                id: "create the pod".to_owned(),
-                args: create.clone(),
-            });
-        }
-        if !others_run {
-            memory.created = create;
-        }
-        if request.again {
-            // One whose monitor was killed stays behind; no other start needs a call for that.
-            steps.push(Step::Command {
-                id: format!("remove what is left of {}", unit.name),
-                args: argv::remove_container(self.pod, unit, host),
-            });
-        }
-        steps.push(Step::MakeDirectory("podman".to_owned()));
-        steps.push(Step::Detached {
-            unit: unit.name.clone(),
-            args: argv::run(self.pod, unit, host)?,
-            pid_file: argv::pid_file(unit),
-            monitor_file: argv::monitor_file(unit),
-        });
-        Ok(Plan {
-            steps,
-            memory: Some(memory),
-        })
-    }
-
     /// An image may name a signal of its own to end by.
     fn stop(&self, unit: &Unit) -> Result<Plan, Refusal> {
         let image = &unit.spec.image;
@@ -330,6 +283,7 @@ impl Planner<'_> {
     fn without_pod(&self) -> Memory {
         Memory {
             created: Vec::new(),
+            network: Network::Usual,
             ..self.request.memory.clone()
         }
     }
@@ -466,15 +420,16 @@ mod tests {
     const START: &str = "create the pod, make podman, run main";
 
     #[test]
-    fn a_first_start_looks_for_its_image_once() {
+    fn a_first_start_looks_for_all_images_once() {
         let start = request("start", "main");
-        check(&start, &[], "look image a:1");
+        check(&start, &[], "look image a:1, look image b:1");
+        let both = [("image a:1", there()), ("image b:1", there())];
         check(
             &start,
-            &[("image a:1", absent())],
-            "pull a:1, create the pod, make podman, run main",
+            &[("image a:1", absent()), ("image b:1", absent())],
+            "pull a:1, pull b:1, create the pod, make podman, run main",
         );
-        let plan = check(&start, &[("image a:1", there())], START);
+        let plan = check(&start, &both, START);
         let memory = plan.memory.unwrap();
         assert_eq!(memory.images["a:1"], "QUIT");
         let again = Request {
@@ -482,6 +437,15 @@ mod tests {
             ..start.clone()
         };
         check(&again, &[], "make podman, run main");
+        // An image that was removed meanwhile is the matter of its container alone.
+        let last = Request {
+            memory: Memory {
+                images: BTreeMap::new(),
+                ..memory
+            },
+            ..request("start", "last")
+        };
+        check(&last, &[], "look image b:1");
         // The first attempt has failed: what is remembered may be why.
         let failed = Request {
             again: true,
@@ -489,9 +453,70 @@ mod tests {
         };
         check(
             &failed,
-            &[("image a:1", there())],
+            &both,
             "create the pod, remove what is left of main, make podman, run main",
         );
+    }
+
+    #[test]
+    fn an_ordinary_user_s_pod_reaches_the_proxy_through_pasta_too() {
+        let start = Request {
+            host: Host {
+                proxy_address: Some("192.168.1.5".to_owned()),
+                ..Host::default()
+            },
+            ..request("start", "main")
+        };
+        let images = [("image a:1", there()), ("image b:1", there())];
+        check(&start, &images, "look network");
+        let created = |said: Answer| {
+            let answers = [&images[..], &[("network", said)]].concat();
+            check(&start, &answers, START).memory.unwrap()
+        };
+        let pasta = created(answered(
+            0,
+            r#"{"host": {"rootlessNetworkCmd": "pasta"}}"#,
+            "",
+        ));
+        assert!(
+            pasta
+                .created
+                .iter()
+                .any(|arg| arg.starts_with("--network=pasta:")),
+            "{pasta:?}"
+        );
+        for said in [
+            r#"{"host": {"rootlessNetworkCmd": "slirp4netns"}}"#,
+            r#"{"host": {}}"#,
+            "?",
+        ] {
+            let usual = created(answered(0, said, ""));
+            assert!(
+                !usual.created.iter().any(|arg| arg.starts_with("--network")),
+                "{usual:?}"
+            );
+        }
+        // It is known for as long as there is the podman pod.
+        let next = Request {
+            memory: pasta.clone(),
+            ..start.clone()
+        };
+        check(&next, &[], "make podman, run main");
+        let collect = Request {
+            operation: "collect".to_owned(),
+            ..next
+        };
+        let memory = check(&collect, &[], "remove the pod").memory.unwrap();
+        assert_eq!(memory.network, Network::Usual);
+        // Root's pods have a network of another kind, and need no look.
+        let root = Request {
+            host: Host {
+                owner_is_root: true,
+                ..start.host.clone()
+            },
+            ..start
+        };
+        check(&root, &images, START);
     }
 
     #[test]
@@ -511,7 +536,11 @@ mod tests {
             running: vec!["main".to_owned()],
             ..request("start", "main")
         };
-        check(&own, &[("image a:1", there())], START);
+        check(
+            &own,
+            &[("image a:1", there()), ("image b:1", there())],
+            START,
+        );
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::network::Network;
+
 /// A compiled pod.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -17,6 +19,14 @@ pub(crate) struct Pod {
     pub(crate) volumes: Vec<Volume>,
     #[serde(default)]
     pub(crate) units: Vec<Unit>,
+}
+
+impl Pod {
+    /// False when all containers use the network of the host, so that there is no other.
+    pub(crate) fn has_own_network(&self) -> bool {
+        let mut units = self.units.iter();
+        self.units.is_empty() || units.any(|unit| !unit.spec.has_host_network())
+    }
 }
 
 /// A volume of the pod.
@@ -154,6 +164,9 @@ pub(crate) struct Memory {
     /// The arguments with which the podman pod was created that exists now.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) created: Vec<String>,
+    /// How that podman pod is connected.
+    #[serde(skip_serializing_if = "Network::is_usual")]
+    pub(crate) network: Network,
     /// Images that are there, each with the signal that asks its containers to end.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) images: BTreeMap<String, String>,

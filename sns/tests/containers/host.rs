@@ -1,7 +1,7 @@
 //! A local host with its own podman and an image; pods reach it by compile and sync alone.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -14,6 +14,8 @@ use crate::bench::{Bench, write};
 
 /// busybox, with a user `app` (1000).
 pub(crate) const IMAGE: &str = "localhost/test:1";
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// Only ends a test that has failed already.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -31,25 +33,35 @@ pub(crate) struct Host {
 impl Host {
     /// A host whose daemon does not run yet.
     pub(crate) fn new() -> Self {
+        Self::at(LOOPBACK)
+    }
+
+    /// The same with its proxy at this address, which is also that of the ports of its pods.
+    pub(crate) fn at(address: IpAddr) -> Self {
         let podman = Podman::new().unwrap();
         podman.image(IMAGE, &[]).unwrap();
         // Plugins are translated once for all tests, not once for each.
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
         let cache = ("XDG_CACHE_HOME", cache.display().to_string());
-        Self::with(podman, Bench::new().with_variables([cache]), None)
+        Self::with(podman, Bench::new().with_variables([cache]), address, None)
     }
 
     /// A host of an ordinary user, who runs all of it.
     pub(crate) fn of_a_user() -> Self {
+        Self::of_a_user_at(LOOPBACK)
+    }
+
+    /// The same at this address.
+    pub(crate) fn of_a_user_at(address: IpAddr) -> Self {
         let user = User::new().unwrap();
         let podman = Podman::of(&user).unwrap();
         podman.image(IMAGE, &[]).unwrap();
-        Self::with(podman, Bench::of_user(&user), Some(user))
+        Self::with(podman, Bench::of_user(&user), address, Some(user))
     }
 
-    fn with(podman: Podman, bench: Bench, user: Option<User>) -> Self {
+    fn with(podman: Podman, bench: Bench, address: IpAddr, user: Option<User>) -> Self {
         let bench = bench.with_plugins();
-        bench.add_host("laptop", "127.0.0.1");
+        bench.add_host("laptop", &address.to_string());
         Self {
             daemons: RefCell::new(Vec::new()),
             podman,
@@ -90,7 +102,8 @@ impl Host {
         self.compile(pod);
     }
 
-    fn compile(&self, pod: &str) {
+    /// Compiles a pod and brings it to the host.
+    pub(crate) fn compile(&self, pod: &str) {
         self.bench.ok(&["pod", "compile", pod]);
         self.sync();
     }

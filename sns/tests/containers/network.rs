@@ -1,6 +1,6 @@
 //! The network that the containers of a pod share, and what leads into it.
 
-use testkit::{fetch, free_port};
+use testkit::{Network, fetch, free_port};
 
 use super::host::{Host, IMAGE, loopback, shell, sleeper, unit, yaml};
 
@@ -91,4 +91,51 @@ fn two_containers_with_one_target_port_are_a_mistake_that_names_both() {
         said.contains("`one` and `two` both have target port 80"),
         "{said}"
     );
+}
+
+/// A page on a cluster port, and a pod that asks the proxy for it.
+fn pages_through_the_proxy(host: &Host) {
+    let server =
+        "mkdir /www; echo found by its cluster port > /www/page; exec httpd -f -p 8080 -h /www";
+    let expose = "expose:\n- {targetPort: 8080, hostPort: '${HOSTPORTAUTO1}', clusterPort: 61500}";
+    let client = "until wget -qO- http://proxy:61500/page; do sleep 0.2; done; exec sleep 600";
+    let pod = |text: String| yaml("1.0.0", &format!("containers:\n{text}"));
+    host.pod("web", &[("pod.yaml", &pod(shell("client", client, "")))]);
+    host.pod(
+        "pages",
+        &[("pod.yaml", &pod(shell("server", server, expose)))],
+    );
+    host.pod("proxy", &[]);
+    host.start();
+    host.wait("proxy:0.1.0", "the proxy to run", |now| now.readiness);
+    host.wait_for_line("client", "found by its cluster port");
+}
+
+#[test]
+fn a_pod_reaches_another_at_its_cluster_port() {
+    let network = Network::new(1).unwrap();
+    let work = || pages_through_the_proxy(&Host::at(Network::address(0)));
+    network.at(0, work).unwrap();
+}
+
+#[test]
+fn so_does_a_pod_of_an_ordinary_user() {
+    let network = Network::new(1).unwrap();
+    let work = || pages_through_the_proxy(&Host::of_a_user_at(Network::address(0)));
+    network.at(0, work).unwrap();
+}
+
+#[test]
+fn a_port_that_is_taken_names_its_holder() {
+    let holder = std::net::TcpListener::bind(loopback(0)).unwrap();
+    let port = holder.local_addr().unwrap().port();
+    let expose = format!(
+        "restart: always\nexpose:\n- {{targetPort: 80, hostPort: {port}, hostInterface: 127.0.0.1}}"
+    );
+    let host = Host::of(&format!("containers:\n{}", sleeper("main", &expose)));
+    let status = host.wait_for_reason("web:1.0.0", &port.to_string());
+    let process = std::process::id().to_string();
+    assert!(status.message.contains(&process), "{}", status.message);
+    drop(holder);
+    host.wait("web:1.0.0", "it to run", |now| now.readiness);
 }
