@@ -3,12 +3,14 @@
 //!
 //! Release builds only. A figure is the median of its rounds.
 
+mod containers;
 mod crowd;
 mod fleet;
 mod one_host;
 mod table;
 mod timing;
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -20,29 +22,76 @@ use crate::program::Program;
 use crate::workspace::{Profile, Workspace};
 use crate::{packages, plugins, ui};
 
+/// What belongs together and is measured together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Part {
+    /// Compile and sync of a fleet of 14 hosts, and a plugin call
+    Fleet,
+    /// One host with its daemon, then with 200 pods
+    Host,
+    /// 50 container pods under podman
+    Containers,
+}
+
+/// Options of `cargo xtask bench`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Only these parts
+    #[arg(long, value_enum, value_name = "NAME")]
+    part: Vec<Part>,
+}
+
 /// Builds the release programs, measures, prints the table.
-pub(crate) fn run(workspace: &Workspace) -> Result<()> {
-    packages::install(&packages::RUN)?;
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    packages::install(&[&packages::RUN[..], &packages::CONTAINERS].concat())?;
     build(workspace)?;
     let programs = workspace.programs(Profile::Release);
     ui::say("bench: a shell");
     let shell = timing::shell()?;
+    let mut rows = Vec::new();
+    for part in <Part as clap::ValueEnum>::value_variants() {
+        if options.part.is_empty() || options.part.contains(part) {
+            rows.extend(part.measure(workspace, &programs)?);
+        }
+    }
+    ui::print(&table::text(&rows, shell));
+    Ok(())
+}
+
+impl Part {
+    fn measure(self, workspace: &Workspace, programs: &Path) -> Result<Vec<Row>> {
+        match self {
+            Self::Fleet => fleet(workspace, programs),
+            Self::Host => host(programs),
+            Self::Containers => {
+                ui::say(
+                    "bench: 50 container pods, three times, then three minutes without any event",
+                );
+                Ok(containers::measure(programs)?.into())
+            }
+        }
+    }
+}
+
+fn fleet(workspace: &Workspace, programs: &Path) -> Result<Vec<Row>> {
     ui::say("bench: a fleet of 14 hosts");
-    let fleet = Fleet::make(&programs)?;
+    let fleet = Fleet::make(programs)?;
     let mut rows = vec![fleet.compile()?];
     rows.extend(fleet.sync()?);
+    ui::say("bench: a plugin call");
+    rows.push(plugin_call(workspace, &fleet)?);
+    Ok(rows)
+}
+
+fn host(programs: &Path) -> Result<Vec<Row>> {
     ui::say("bench: one host with its daemon");
-    rows.push(one_host::state_change(&programs)?);
+    let mut rows = vec![one_host::state_change(programs)?];
     ui::say("bench: one host with 200 pods");
-    let crowd = Crowd::gather(&programs)?;
+    let crowd = Crowd::gather(programs)?;
     rows.push(crowd.restart()?);
     ui::say("bench: the same for two minutes without any event");
     rows.extend(crowd.idle()?);
-    drop(crowd);
-    ui::say("bench: a plugin call");
-    rows.push(plugin_call(workspace, &fleet)?);
-    ui::print(&table::text(&rows, shell));
-    Ok(())
+    Ok(rows)
 }
 
 fn build(workspace: &Workspace) -> Result<()> {

@@ -46,7 +46,7 @@ enum Task {
     /// Run the tests with the full counts of their properties and simulations
     Soak,
     /// Measure what the design promises, with release builds
-    Bench,
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -67,7 +67,7 @@ fn run(task: Task) -> Result<()> {
         Task::Demo(options) => demo::run(&workspace, &options),
         Task::Test(options) => suites::test(&workspace, &options),
         Task::Ci => suites::ci(&workspace),
-        Task::Bench => bench::run(&workspace),
+        Task::Bench(options) => bench::run(&workspace, &options),
         Task::Soak => suites::soak(&workspace),
     }
 }

@@ -21,6 +21,14 @@ pub(super) enum Figure {
     Memory { target: u64, ours: u64 },
     /// The part of one core that is busy.
     Core { target: f64, ours: f64 },
+    /// How often something happens.
+    Count { target: f64, ours: f64 },
+    /// How long it takes as a part of what the peer took in the same run.
+    Ratio {
+        target: f64,
+        ours: Duration,
+        peer: Duration,
+    },
 }
 
 /// The table; `shell` is what `sh -c true` takes on this machine at this moment.
@@ -38,7 +46,8 @@ pub(super) fn text(rows: &[Row], shell: Duration) -> String {
             &format!("{what:52} {original:>10} {promised:>10} {ours:>10} {shells:>10}{missed}\n");
     }
     text + &format!(
-        "in shells: how often `sh -c true` ({}) could have been started instead",
+        "in shells: how often `sh -c true` ({}) could have been started instead; \
+         a ratio is `of` what the peer in the second column took",
         shown(shell)
     )
 }
@@ -50,6 +59,12 @@ impl Figure {
             Self::Time { target, ours } => (shown(target), shown(ours), ours > target),
             Self::Memory { target, ours } => (mebibytes(target), mebibytes(ours), ours > target),
             Self::Core { target, ours } => (percent(target), percent(ours), ours > target),
+            // Not above is a promise that something that never happens keeps too.
+            Self::Count { target, ours } => (plain(target), plain(ours), ours > target),
+            Self::Ratio { target, ours, peer } => {
+                let ratio = ours.as_secs_f64() / peer.as_secs_f64();
+                (plain(target), plain(ratio), ratio > target)
+            }
         };
         (format!("< {target}"), ours, is_missed)
     }
@@ -59,7 +74,8 @@ impl Figure {
             Self::Time { ours, .. } => {
                 format!("{:.2}", ours.as_secs_f64() / shell.as_secs_f64())
             }
-            Self::Memory { .. } | Self::Core { .. } => String::new(),
+            Self::Ratio { peer, .. } => format!("of {}", shown(peer)),
+            Self::Memory { .. } | Self::Core { .. } | Self::Count { .. } => String::new(),
         }
     }
 }
@@ -76,6 +92,10 @@ fn shown(time: Duration) -> String {
 
 fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", bytes.div_ceil(1 << 20))
+}
+
+fn plain(number: f64) -> String {
+    format!("{number:.2}")
 }
 
 fn percent(part: f64) -> String {
@@ -143,6 +163,21 @@ mod tests {
                 "< 0.50 %     0.60 %             MISSED"
             ]
         );
+    }
+
+    #[test]
+    fn a_ratio_stands_beside_what_the_peer_took() {
+        let ratio = |ours| {
+            row(Figure::Ratio {
+                target: 1.15,
+                ours: Duration::from_millis(ours),
+                peer: Duration::from_secs(10),
+            })
+        };
+        let text = text(&[ratio(11_400), ratio(11_600)], Duration::from_millis(2));
+        let ends: Vec<_> = text.lines().skip(1).map(|line| line[63..].trim()).collect();
+        assert_eq!(ends[0], "< 1.15       1.14  of 10.0 s");
+        assert_eq!(ends[1], "< 1.15       1.16  of 10.0 s  MISSED");
     }
 
     #[test]

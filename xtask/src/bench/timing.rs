@@ -15,10 +15,14 @@ pub(super) fn median(
     rounds: usize,
     mut round: impl FnMut(usize) -> Result<Duration>,
 ) -> Result<Duration> {
-    let mut times = (0..rounds).map(&mut round).collect::<Result<Vec<_>>>()?;
+    median_of((0..rounds).map(&mut round).collect::<Result<_>>()?)
+}
+
+/// The median of times that were taken already.
+pub(super) fn median_of(mut times: Vec<Duration>) -> Result<Duration> {
     times.sort_unstable();
     times
-        .get(rounds / 2)
+        .get(times.len() / 2)
         .copied()
         .context("a measurement needs at least one round")
 }
