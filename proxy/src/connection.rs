@@ -1,25 +1,28 @@
 //! One connection from its first byte to its end: of a client at a cluster port, or of another proxy.
 //!
-//! Joins a taken socket with what `dial` finds. It must not listen, and must not choose.
+//! ```text
+//! Asked (another proxy says what it wants) ─▶ Dialling ─▶ Joined ─▶ over
+//! ```
+//!
+//! Joins an accepted socket with what `dial` finds. It must not listen, and must not choose.
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
-use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
-
-use crate::Patience;
-use crate::dial::{Dialler, Missed, Target};
+use crate::dial::{Dialled, Dialling, Missed, Target};
 use crate::event::Event;
-use crate::header::{Header, LENGTH_BYTES_MAX};
-use crate::opening::{Heard, Opening, Verdict};
-use crate::pipe::Stopped;
-use crate::relay::{self, Answer, Request};
-use crate::table::Routes;
-use crate::{pipe, socket};
+use crate::header::Header;
+use crate::pair::{Pair, Step};
+use crate::relay::{Answer, Line, parse_request};
+use crate::socket::{Received, Socket};
+use crate::tools::{Key, Side, Tools};
+
+/// How long another proxy may take to say what it wants, as in the original.
+const LINE_MAX: Duration = Duration::from_secs(3);
+
+/// How much is read at once while a request is expected, in bytes.
+const READ_BYTES: usize = 4096;
 
 /// What a port leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,193 +33,244 @@ pub(crate) enum Entrance {
     Relay,
 }
 
-/// What every connection needs.
-pub(crate) struct Context {
-    /// The routes in force.
-    pub(crate) routes: watch::Receiver<Arc<Routes>>,
-    pub(crate) dialler: Dialler,
-    pub(crate) patience: Patience,
-    /// How many connections are open.
-    pub(crate) open: watch::Sender<usize>,
-    /// True when the open connections have to go.
-    pub(crate) cut: watch::Receiver<bool>,
+/// One connection.
+pub(crate) struct Connection {
+    /// 0 until another proxy has said it.
+    port: u16,
+    from: SocketAddr,
+    began: Instant,
+    client: Socket,
+    stage: Stage,
 }
 
-/// Counts one open connection as long as it lives.
-struct Counted<'a>(&'a watch::Sender<usize>);
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.send_modify(|open| *open -= 1);
-    }
+enum Stage {
+    /// What another proxy has said so far.
+    Asked(Vec<u8>),
+    Dialling(Box<Search>),
+    Joined(Box<Pair>),
 }
 
-impl Context {
-    /// Carries one connection until it ends or is cut.
-    pub(crate) async fn carry(&self, entrance: Entrance, stream: TcpStream, from: SocketAddr) {
-        self.open.send_modify(|open| *open += 1);
-        let _counted = Counted(&self.open);
-        let mut cut = self.cut.clone();
-        tokio::select! {
-            () = self.serve(entrance, stream, from) => {}
-            // An error means that the proxy itself is gone.
-            _ = cut.wait_for(|cut| *cut) => {}
-        }
-    }
+/// Who looks for a backend.
+struct Search {
+    dialling: Dialling,
+    /// What a client of another proxy has said already; none for a client of this one.
+    asker: Option<Vec<u8>>,
+}
 
-    async fn serve(&self, entrance: Entrance, stream: TcpStream, from: SocketAddr) {
-        let result = match entrance {
-            Entrance::Cluster(port) => self
-                .client(port, stream, from)
-                .await
-                .map_err(|error| (port, error)),
-            Entrance::Relay => self.proxy(stream, from).await,
+/// When to look at a connection again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// When something happens, or at that time.
+    Wait(Option<Instant>),
+    /// When the others had their turn.
+    Again,
+    /// Never: it is over.
+    Over,
+}
+
+impl Connection {
+    /// A socket that was accepted.
+    pub(crate) fn new(
+        entrance: Entrance,
+        client: Socket,
+        from: SocketAddr,
+        tools: &mut Tools,
+    ) -> Self {
+        let (port, stage) = match entrance {
+            Entrance::Relay => (0, Stage::Asked(Vec::new())),
+            Entrance::Cluster(port) => {
+                (tools.report)(&Event::Opened(port, from));
+                (port, Stage::dialling(port, None, tools))
+            }
         };
-        if let Err((port, error)) = result {
-            (self.dialler.report)(&Event::Broken(port, from, error));
+        Self {
+            port,
+            from,
+            began: tools.now,
+            client,
+            stage,
         }
     }
 
-    fn routes(&self) -> Arc<Routes> {
-        Arc::clone(&self.routes.borrow())
+    /// The socket of that side, if it has one now.
+    pub(crate) fn socket(&mut self, side: Side) -> Option<&mut Socket> {
+        match (side, &mut self.stage) {
+            (Side::Client, _) => Some(&mut self.client),
+            (Side::Server, Stage::Asked(_)) => None,
+            (Side::Server, Stage::Dialling(search)) => search.dialling.socket(),
+            (Side::Server, Stage::Joined(pair)) => Some(pair.server()),
+        }
     }
 
-    /// A client that connected to a cluster port.
-    async fn client(&self, port: u16, client: TcpStream, from: SocketAddr) -> io::Result<()> {
-        let began = Instant::now();
-        socket::prepare(&client)?;
-        (self.dialler.report)(&Event::Opened(port, from));
-        let header = Header::of(from, client.local_addr()?);
-        let routes = self.routes();
-        let dialled = unless_broken(&client, self.dialler.anywhere(&routes, port, &header)).await?;
-        drop(routes);
-        // The lease is bound first, so that it is given back last.
+    /// What it holds of the worker's is given back; then it can be dropped.
+    pub(crate) fn release(&mut self, tools: &mut Tools) {
+        if let Stage::Joined(pair) = &mut self.stage {
+            pair.release(tools);
+        }
+    }
+
+    /// Goes on as far as possible.
+    pub(crate) fn advance(&mut self, key: Key, tools: &mut Tools) -> Next {
+        let done = self.try_advance(key, tools);
+        done.unwrap_or_else(|error| {
+            (tools.report)(&Event::Broken(self.port, self.from, error));
+            Next::Over
+        })
+    }
+
+    /// An error means that one of the two broke off.
+    fn try_advance(&mut self, key: Key, tools: &mut Tools) -> io::Result<Next> {
+        if let Stage::Asked(_) = self.stage
+            && let Some(next) = self.hear_request(tools)?
+        {
+            return Ok(next);
+        }
+        if let Stage::Dialling(_) = self.stage
+            && let Some(next) = self.dial(key, tools)?
+        {
+            return Ok(next);
+        }
+        let Stage::Joined(pair) = &mut self.stage else {
+            return Ok(Next::Wait(None));
+        };
+        match pair.run(&mut self.client, self.began, tools) {
+            Step::Wait(until) => Ok(Next::Wait(until)),
+            Step::Again => Ok(Next::Again),
+            Step::Broken(error) => Err(error),
+            Step::Over => {
+                pair.server().end_in_order();
+                self.client.end_in_order();
+                Ok(Next::Over)
+            }
+        }
+    }
+
+    /// Hears what another proxy wants; none when it has said it.
+    fn hear_request(&mut self, tools: &mut Tools) -> io::Result<Option<Next>> {
+        let until = self.began + LINE_MAX;
+        let Stage::Asked(heard) = &mut self.stage else {
+            return Ok(None);
+        };
+        let refusal = loop {
+            match parse_request(heard) {
+                Line::Whole(port, length) => {
+                    let first = heard.split_off(length);
+                    self.port = port;
+                    (tools.report)(&Event::Opened(port, self.from));
+                    self.stage = Stage::dialling(port, Some(first), tools);
+                    return Ok(None);
+                }
+                Line::Foreign => break Event::BadRequest(self.from),
+                Line::Partial => {}
+            }
+            if !self.client.is_readable() {
+                if tools.now < until {
+                    return Ok(Some(Next::Wait(Some(until))));
+                }
+                break if heard.is_empty() {
+                    Event::NoRequest(self.from)
+                } else {
+                    Event::BadRequest(self.from)
+                };
+            }
+            let mut buffer = [0; READ_BYTES];
+            match self.client.receive(&mut buffer)? {
+                Received::Bytes(count) => {
+                    heard.extend_from_slice(buffer.get(..count).unwrap_or_default());
+                }
+                Received::Nothing => {}
+                Received::End if heard.is_empty() => break Event::NoRequest(self.from),
+                Received::End => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        };
+        (tools.report)(&refusal);
+        self.client.end_in_order();
+        Ok(Some(Next::Over))
+    }
+
+    /// Looks for a backend; none when one was found.
+    fn dial(&mut self, key: Key, tools: &mut Tools) -> io::Result<Option<Next>> {
+        let Stage::Dialling(search) = &mut self.stage else {
+            return Ok(None);
+        };
+        // Nobody goes on dialling for somebody who has left.
+        if self.client.is_broken() {
+            return Err(self.client.failure());
+        }
+        let (from, client) = (self.from, &self.client);
+        let header = || Ok(Header::of(from, client.own_address()?));
+        match search.dialling.advance(key, tools, header) {
+            Dialled::Waits => Ok(Some(Next::Wait(search.dialling.until()))),
+            Dialled::Missed(missed) => {
+                let is_client = search.asker.is_none();
+                self.refuse(missed, is_client, tools)?;
+                Ok(Some(Next::Over))
+            }
+            Dialled::Reached(target) => {
+                let asker = search.asker.take();
+                self.join(target, asker, tools)?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn refuse(&mut self, missed: Missed, is_client: bool, tools: &Tools) -> io::Result<()> {
+        if is_client {
+            (tools.report)(&Event::NotServed {
+                port: self.port,
+                client: self.from,
+                busy: missed == Missed::Busy,
+            });
+            return Ok(());
+        }
+        if missed == Missed::Busy {
+            self.client.send(Answer::Busy.to_string().as_bytes())?;
+        }
+        self.client.end_in_order();
+        Ok(())
+    }
+
+    fn join(
+        &mut self,
+        target: Target,
+        asker: Option<Vec<u8>>,
+        tools: &mut Tools,
+    ) -> io::Result<()> {
         let Target {
-            lease: _lease,
-            stream: server,
+            socket,
             send_proxy,
             first,
-        } = match dialled {
-            Ok(target) => target,
-            Err(missed) => {
-                (self.dialler.report)(&Event::NotServed {
-                    port,
-                    client: from,
-                    busy: missed == Missed::Busy,
-                });
-                return Ok(());
-            }
-        };
-        let up = async {
-            open(
-                &client,
-                &server,
-                Opening::new(send_proxy.then_some(header), self.patience),
-                began,
-            )
-            .await?;
-            pipe::one_way(&client, &server).await
-        };
-        let down = async {
-            pipe::send(&client, &first).await?;
-            pipe::one_way(&server, &client).await
-        };
-        pipe::join((&client, up), (&server, down)).await?;
-        socket::end(server);
-        socket::end(client);
-        Ok(())
-    }
-
-    /// Another proxy that asks for a backend of this host.
-    async fn proxy(&self, asker: TcpStream, from: SocketAddr) -> Result<(), (u16, io::Error)> {
-        socket::prepare(&asker).map_err(|error| (0, error))?;
-        let (port, first) = match relay::request(&asker).await.map_err(|error| (0, error))? {
-            Request::Port(port, first) => (port, first),
-            request => {
-                (self.dialler.report)(&if request == Request::Nothing {
-                    Event::NoRequest(from)
+            lease,
+        } = target;
+        let pair = match asker {
+            None => {
+                let owed = if send_proxy {
+                    Some(Header::of(self.from, self.client.own_address()?))
                 } else {
-                    Event::BadRequest(from)
-                });
-                socket::end(asker);
-                return Ok(());
+                    None
+                };
+                let mut pair = Pair::of_client(socket, owed, lease, self.began, tools);
+                pair.owe_client(&first);
+                pair
+            }
+            Some(said) => {
+                let mut pair = Pair::of_proxy(socket, lease);
+                let answer = Answer::Accepted { send_proxy };
+                pair.owe_client(answer.to_string().as_bytes());
+                pair.owe_server(&said);
+                pair
             }
         };
-        (self.dialler.report)(&Event::Opened(port, from));
-        self.relayed(port, asker, &first)
-            .await
-            .map_err(|error| (port, error))
-    }
-
-    /// A proxy's request for a cluster port of this host; `first` is what its client said already.
-    async fn relayed(&self, port: u16, asker: TcpStream, first: &[u8]) -> io::Result<()> {
-        let routes = self.routes();
-        let dialled = unless_broken(&asker, self.dialler.local(&routes, port)).await?;
-        drop(routes);
-        let Target {
-            lease: _lease,
-            stream: server,
-            send_proxy,
-            ..
-        } = match dialled {
-            Ok(target) => target,
-            Err(missed) => {
-                if missed == Missed::Busy {
-                    socket::send(&asker, Answer::Busy.to_string().as_bytes()).await?;
-                }
-                socket::end(asker);
-                return Ok(());
-            }
-        };
-        let up = async {
-            pipe::send(&server, first).await?;
-            pipe::one_way(&asker, &server).await
-        };
-        let down = async {
-            let answer = Answer::Accepted { send_proxy };
-            pipe::send(&asker, answer.to_string().as_bytes()).await?;
-            pipe::one_way(&server, &asker).await
-        };
-        pipe::join((&asker, up), (&server, down)).await?;
-        socket::end(server);
-        socket::end(asker);
+        self.stage = Stage::Joined(Box::new(pair));
         Ok(())
     }
 }
 
-/// Does not go on dialling for somebody who has left.
-async fn unless_broken<T>(stream: &TcpStream, work: impl Future<Output = T>) -> io::Result<T> {
-    tokio::select! {
-        done = work => Ok(done),
-        broken = pipe::broken(stream) => Err(broken),
-    }
-}
-
-/// Passes on the first bytes of a client, with or without a PROXY header, as the target wants it.
-async fn open(
-    client: &TcpStream,
-    server: &TcpStream,
-    mut opening: Opening,
-    began: Instant,
-) -> Result<(), Stopped> {
-    let mut bytes = Vec::new();
-    loop {
-        let received = socket::receive(client, &mut bytes, LENGTH_BYTES_MAX);
-        let received = match opening.patience(began.elapsed()) {
-            Some(patience) => timeout(patience, received).await,
-            None => Ok(received.await),
-        };
-        let verdict = match received {
-            Err(_) => opening.hear(Heard::Silence),
-            Ok(Ok(0)) => opening.hear(Heard::End),
-            Ok(Ok(_)) => opening.hear(Heard::Bytes(&bytes)),
-            Ok(Err(error)) => return Err(Stopped::Talker(error)),
-        };
-        bytes.clear();
-        match verdict {
-            Verdict::Hold => {}
-            Verdict::Send(now) => pipe::send(server, &now).await?,
-            Verdict::Done(now) => return pipe::send(server, &now).await,
-        }
+impl Stage {
+    fn dialling(port: u16, asker: Option<Vec<u8>>, tools: &mut Tools) -> Self {
+        Self::Dialling(Box::new(Search {
+            dialling: Dialling::new(port, asker.is_none(), tools),
+            asker,
+        }))
     }
 }

@@ -1,29 +1,33 @@
 //! Finds a backend for one client: on this host first, then on the others.
 //!
-//! Follows the orders of `route`, tells what failed, and remembers what other hosts said. It must not
-//! touch the client's own bytes.
+//! Follows the orders of `route`, tells what failed, and remembers what other hosts said. It must not touch the
+//! client's own bytes.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
+use std::io;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
-
-use crate::event::{Event, Reporter};
+use crate::event::Event;
 use crate::header::Header;
-use crate::relay::{self, Refusal};
-use crate::route::{self, Load, Memory, Verdict};
-use crate::socket;
-use crate::table::{Lease, Routes};
+use crate::relay::{Answer, Line, parse_answer};
+use crate::route::{self, Load, Verdict};
+use crate::socket::{Received, Socket};
+use crate::table::{Lease, Routes, Slot};
+use crate::tools::{Key, Side, Tools};
 
-/// How long to dial a backend on this host.
+/// How long to dial a backend on this host, or another proxy.
 const DIAL_MAX: Duration = Duration::from_secs(1);
+
+/// How long another proxy may take to answer, as in the original: it tries its backends meanwhile.
+const LINE_MAX: Duration = Duration::from_secs(3);
+
+/// How much is read at once while an answer is expected, in bytes.
+const READ_BYTES: usize = 4096;
 
 /// A connected backend.
 pub(crate) struct Target {
-    pub(crate) stream: TcpStream,
+    pub(crate) socket: Socket,
     /// Whether it wants a PROXY header.
     pub(crate) send_proxy: bool,
     /// What it has said already.
@@ -41,133 +45,269 @@ pub(crate) enum Missed {
     Nothing,
 }
 
-impl Missed {
-    /// Both were tried, and neither served.
-    fn and(self, other: Self) -> Self {
-        if self == Self::Busy { self } else { other }
-    }
+/// How far dialling has come.
+pub(crate) enum Dialled {
+    Waits,
+    Reached(Target),
+    Missed(Missed),
 }
 
-/// What dialling needs to know besides the routes.
-pub(crate) struct Dialler {
-    pub(crate) report: Reporter,
-    memory: Mutex<Memory>,
+/// The search for one client.
+pub(crate) struct Dialling {
+    port: u16,
+    routes: Arc<Routes>,
+    /// What is still to be tried, the next one last.
+    left: Vec<Choice>,
+    /// Backends of other hosts count as well, and were not thought of yet.
+    may_leave: bool,
+    attempt: Option<Attempt>,
+    missed: Missed,
 }
 
-impl Dialler {
-    pub(crate) fn new(report: Reporter) -> Self {
+#[derive(Debug, Clone, Copy)]
+enum Choice {
+    /// That of the backends of this host.
+    Slot(usize),
+    /// The proxy of another host.
+    Peer(SocketAddr),
+}
+
+/// One of them, being dialled.
+struct Attempt {
+    choice: Choice,
+    address: SocketAddr,
+    socket: Socket,
+    lease: Option<Lease>,
+    send_proxy: bool,
+    until: Instant,
+    /// What another proxy has answered so far, once it was asked.
+    heard: Option<Vec<u8>>,
+}
+
+/// How far an attempt has come.
+enum Progress {
+    Waits,
+    Reached { send_proxy: bool, first: Vec<u8> },
+    Refused(Missed),
+    Failed(io::Error),
+}
+
+impl Dialling {
+    /// Looks for a backend of this cluster port. `may_leave` is false for a client of another proxy, which looks
+    /// at the other hosts itself.
+    pub(crate) fn new(port: u16, may_leave: bool, tools: &mut Tools) -> Self {
+        let routes = Arc::clone(&tools.routes);
+        let slots = routes.slots(port);
+        let mut left: Vec<Choice> = match slots {
+            [_] => vec![Choice::Slot(0)],
+            _ => {
+                let loads: Vec<Load> = slots.iter().map(Slot::load).collect();
+                let order = route::backends(&loads, &mut |count| tools.random.below(count));
+                order.into_iter().map(Choice::Slot).collect()
+            }
+        };
+        left.reverse();
         Self {
-            report,
-            memory: Mutex::default(),
+            port,
+            routes,
+            left,
+            may_leave,
+            attempt: None,
+            missed: Missed::Nothing,
         }
     }
 
-    /// A backend on this host.
-    pub(crate) async fn local(&self, routes: &Routes, port: u16) -> Result<Target, Missed> {
-        let slots = routes.slots(port);
-        let loads: Vec<Load> = slots.iter().map(crate::table::Slot::load).collect();
-        let mut missed = Missed::Nothing;
-        for slot in route::backends(&loads, &mut random())
-            .into_iter()
-            .filter_map(|index| slots.get(index))
-        {
-            let Some(lease) = slot.lease() else {
-                missed = Missed::Busy;
+    /// The socket that is being dialled.
+    pub(crate) fn socket(&mut self) -> Option<&mut Socket> {
+        self.attempt.as_mut().map(|attempt| &mut attempt.socket)
+    }
+
+    /// When the attempt has taken too long.
+    pub(crate) fn until(&self) -> Option<Instant> {
+        self.attempt.as_ref().map(|attempt| attempt.until)
+    }
+
+    /// Goes on as far as possible. `header` tells the client and the cluster port.
+    pub(crate) fn advance(
+        &mut self,
+        key: Key,
+        tools: &mut Tools,
+        header: impl Fn() -> io::Result<Header>,
+    ) -> Dialled {
+        loop {
+            let Some(attempt) = &mut self.attempt else {
+                let Some(choice) = self.next(tools) else {
+                    return Dialled::Missed(self.missed);
+                };
+                self.begin(choice, key, tools);
                 continue;
             };
-            match socket::dial(slot.target, DIAL_MAX).await {
-                Ok(stream) => {
-                    let (send_proxy, first) = (slot.send_proxy, Vec::new());
-                    return Ok(Target {
-                        stream,
+            let progress = attempt.advance(tools.now, &header);
+            if let Progress::Waits = progress {
+                return Dialled::Waits;
+            }
+            let Some(attempt) = self.attempt.take() else {
+                continue;
+            };
+            attempt.note(&progress, self.port, tools);
+            match progress {
+                Progress::Reached { send_proxy, first } => {
+                    return Dialled::Reached(Target {
+                        socket: attempt.socket,
                         send_proxy,
                         first,
-                        lease: Some(lease),
+                        lease: attempt.lease,
                     });
                 }
-                Err(error) => (self.report)(&Event::BackendFailed(port, slot.target, error)),
+                Progress::Refused(Missed::Busy) => self.missed = Missed::Busy,
+                Progress::Refused(Missed::Nothing) | Progress::Failed(_) | Progress::Waits => {}
             }
         }
-        Err(missed)
     }
 
-    /// A backend on this host or, if there is none, on another one. `header` tells the client and the
-    /// cluster port.
-    pub(crate) async fn anywhere(
-        &self,
-        routes: &Routes,
-        port: u16,
-        header: &Header,
-    ) -> Result<Target, Missed> {
-        let mut missed = match self.local(routes, port).await {
-            Ok(target) => return Ok(target),
-            Err(missed) => missed,
-        };
-        for peer in self.peers(routes, port) {
-            let (verdict, failure) = match relay::ask(peer, header).await {
-                Ok(granted) => {
-                    self.note(port, peer, Verdict::Served);
-                    let relay::Granted {
-                        stream,
-                        send_proxy,
-                        first,
-                    } = granted;
-                    return Ok(Target {
-                        stream,
-                        send_proxy,
-                        first,
-                        lease: None,
-                    });
-                }
-                Err(Refusal::Busy) => (Verdict::Busy, Missed::Busy),
-                Err(Refusal::Nothing) => (Verdict::Nothing, Missed::Nothing),
-                Err(Refusal::Failed(error)) => {
-                    (self.report)(&Event::PeerFailed(port, peer, error));
-                    (Verdict::Unreachable, Missed::Nothing)
-                }
-            };
-            self.note(port, peer, verdict);
-            missed = missed.and(failure);
+    fn next(&mut self, tools: &mut Tools) -> Option<Choice> {
+        if self.left.is_empty() && std::mem::take(&mut self.may_leave) {
+            let peers = &self.routes.peers;
+            let known: Vec<_> = peers
+                .iter()
+                .map(|peer| tools.memory.recall(self.port, *peer, tools.now))
+                .collect();
+            let order = route::peers(&known, &mut |count| tools.random.below(count));
+            let choices = order.into_iter().filter_map(|index| peers.get(index));
+            self.left = choices.copied().map(Choice::Peer).collect();
+            self.left.reverse();
         }
-        Err(missed)
+        self.left.pop()
     }
 
-    /// Drops what other hosts said too long ago.
-    pub(crate) fn forget_old(&self) {
-        self.memory
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .forget_old(Instant::now());
-    }
-
-    fn peers(&self, routes: &Routes, port: u16) -> Vec<SocketAddr> {
-        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let known: Vec<_> = routes
-            .peers
-            .iter()
-            .map(|peer| memory.recall(port, *peer, now))
-            .collect();
-        let order = route::peers(&known, &mut random());
-        order
-            .into_iter()
-            .filter_map(|index| routes.peers.get(index).copied())
-            .collect()
-    }
-
-    fn note(&self, port: u16, peer: SocketAddr, verdict: Verdict) {
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        memory.note(port, peer, verdict, Instant::now());
+    fn begin(&mut self, choice: Choice, key: Key, tools: &mut Tools) {
+        let (address, lease, send_proxy) = match choice {
+            Choice::Peer(peer) => (peer, None, false),
+            Choice::Slot(index) => {
+                let Some(slot) = self.routes.slots(self.port).get(index) else {
+                    return;
+                };
+                let Some(lease) = slot.lease() else {
+                    self.missed = Missed::Busy;
+                    return;
+                };
+                (slot.target, Some(lease), slot.send_proxy)
+            }
+        };
+        let dialled = Socket::dial(address)
+            .and_then(|socket| tools.watch(&socket, key, Side::Server).map(|()| socket));
+        match dialled {
+            Ok(socket) => {
+                self.attempt = Some(Attempt {
+                    choice,
+                    address,
+                    socket,
+                    lease,
+                    send_proxy,
+                    until: tools.now + DIAL_MAX,
+                    heard: None,
+                });
+            }
+            Err(error) => (tools.report)(&choice.failure(self.port, address, error)),
+        }
     }
 }
 
-/// A fresh source of random numbers, good enough to spread load: the standard library's random keys.
-fn random() -> impl FnMut(usize) -> usize {
-    let keys = RandomState::new();
-    let mut calls = 0_u64;
-    move |count| {
-        calls += 1;
-        let below = count.max(1) as u64;
-        usize::try_from(keys.hash_one(calls) % below).unwrap_or(0)
+impl Choice {
+    fn failure(self, port: u16, address: SocketAddr, error: io::Error) -> Event {
+        match self {
+            Self::Slot(_) => Event::BackendFailed(port, address, error),
+            Self::Peer(_) => Event::PeerFailed(port, address, error),
+        }
+    }
+}
+
+impl Attempt {
+    fn advance(&mut self, now: Instant, header: impl Fn() -> io::Result<Header>) -> Progress {
+        self.try_advance(now, header)
+            .unwrap_or_else(Progress::Failed)
+    }
+
+    fn try_advance(
+        &mut self,
+        now: Instant,
+        header: impl Fn() -> io::Result<Header>,
+    ) -> io::Result<Progress> {
+        if self.heard.is_none() {
+            match self.socket.dialled(self.address) {
+                None => return self.wait(now),
+                Some(dialled) => dialled?,
+            }
+            if let Choice::Slot(_) = self.choice {
+                return Ok(Progress::Reached {
+                    send_proxy: self.send_proxy,
+                    first: Vec::new(),
+                });
+            }
+            let request = header()?.to_string();
+            if self.socket.send(request.as_bytes())? < request.len() {
+                // A new socket takes more than a line.
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.heard = Some(Vec::new());
+            self.until = now + LINE_MAX;
+        }
+        self.listen(now)
+    }
+
+    /// Hears what the other proxy answers.
+    fn listen(&mut self, now: Instant) -> io::Result<Progress> {
+        let heard = self.heard.get_or_insert_default();
+        loop {
+            match parse_answer(heard) {
+                Line::Whole(Answer::Accepted { send_proxy }, length) => {
+                    let first = heard.split_off(length);
+                    return Ok(Progress::Reached { send_proxy, first });
+                }
+                Line::Whole(Answer::Busy, _) => return Ok(Progress::Refused(Missed::Busy)),
+                Line::Foreign => return Err(io::ErrorKind::InvalidData.into()),
+                Line::Partial => {}
+            }
+            if !self.socket.is_readable() {
+                return self.wait(now);
+            }
+            let mut buffer = [0; READ_BYTES];
+            match self.socket.receive(&mut buffer)? {
+                Received::Bytes(count) => {
+                    heard.extend_from_slice(buffer.get(..count).unwrap_or_default());
+                }
+                Received::Nothing => {}
+                Received::End if heard.is_empty() => {
+                    return Ok(Progress::Refused(Missed::Nothing));
+                }
+                Received::End => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+    }
+
+    fn wait(&self, now: Instant) -> io::Result<Progress> {
+        if now >= self.until {
+            Err(io::ErrorKind::TimedOut.into())
+        } else {
+            Ok(Progress::Waits)
+        }
+    }
+
+    /// Remembers and tells what came of it.
+    fn note(&self, progress: &Progress, port: u16, tools: &mut Tools) {
+        let verdict = match progress {
+            Progress::Waits => return,
+            Progress::Reached { .. } => Verdict::Served,
+            Progress::Refused(Missed::Busy) => Verdict::Busy,
+            Progress::Refused(Missed::Nothing) => Verdict::Nothing,
+            Progress::Failed(error) => {
+                let error = io::Error::new(error.kind(), error.to_string());
+                (tools.report)(&self.choice.failure(port, self.address, error));
+                Verdict::Unreachable
+            }
+        };
+        if let Choice::Peer(peer) = self.choice {
+            tools.memory.note(port, peer, verdict, tools.now);
+        }
     }
 }

@@ -7,47 +7,50 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket};
-use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with, sockopt,
+};
 
-use crate::connection::{Context, Entrance};
-use crate::event::{Event, PortNews};
+use crate::connection::Entrance;
+use crate::event::{Event, PortNews, Reporter};
+use crate::socket::prepare;
+use crate::worker::Door;
+use crate::workers::Workers;
 
 /// How many connections may wait to be taken, per port; the kernel may allow less.
-const BACKLOG: u32 = 4096;
-
-/// Pause after a connection could not be taken (mostly: no file descriptor left), lest the proxy spins.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const BACKLOG: i32 = 4096;
 
 /// The open ports of a proxy.
 pub(crate) struct Listeners {
-    context: Arc<Context>,
+    report: Reporter,
     open: HashMap<(SocketAddr, Entrance), Open>,
     failed: BTreeMap<SocketAddr, String>,
+    opened: u32,
 }
 
 /// An open port.
 struct Open {
     /// Where it is, which is not what was asked for when that was port 0.
     address: SocketAddr,
-    task: JoinHandle<()>,
+    door: u32,
 }
 
 impl Listeners {
-    pub(crate) fn new(context: Arc<Context>) -> Self {
+    pub(crate) fn new(report: Reporter) -> Self {
         Self {
-            context,
+            report,
             open: HashMap::new(),
             failed: BTreeMap::new(),
+            opened: 0,
         }
     }
 
-    /// Makes the open ports equal to the wanted ones, as far as possible.
-    pub(crate) async fn apply(&mut self, wanted: &BTreeMap<SocketAddr, Entrance>) {
+    /// Makes the open ports equal to the wanted ones, as far as possible. A port that was closed is free, and
+    /// connections are taken at one that was opened, when the workers have confirmed it.
+    pub(crate) fn apply(&mut self, wanted: &BTreeMap<SocketAddr, Entrance>, workers: &Workers) {
         let closing: Vec<_> = self
             .open
             .keys()
@@ -55,20 +58,15 @@ impl Listeners {
             .filter(|(address, entrance)| wanted.get(address) != Some(entrance))
             .collect();
         for key in closing {
-            self.close(key).await;
+            self.close(key, workers);
         }
         self.failed
             .retain(|address, _| wanted.contains_key(address));
         for (address, entrance) in wanted {
             if !self.open.contains_key(&(*address, *entrance)) {
-                self.open(*address, *entrance);
+                self.open(*address, *entrance, workers);
             }
         }
-    }
-
-    /// Closes all ports.
-    pub(crate) async fn close_all(&mut self) {
-        self.apply(&BTreeMap::new()).await;
     }
 
     /// The ports that are open, by what they are for.
@@ -84,73 +82,53 @@ impl Listeners {
         &self.failed
     }
 
-    fn open(&mut self, wanted: SocketAddr, entrance: Entrance) {
-        let opened = bind(wanted).and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let report = &self.context.dialler.report;
-        match opened {
+    fn open(&mut self, wanted: SocketAddr, entrance: Entrance, workers: &Workers) {
+        match listener(wanted) {
             Ok((address, listener)) => {
-                report(&Event::Port(address, PortNews::Opened));
+                (self.report)(&Event::Port(address, PortNews::Opened));
                 self.failed.remove(&wanted);
-                let task = tokio::spawn(accept(
-                    Arc::clone(&self.context),
-                    listener,
+                self.opened = self.opened.wrapping_add(1) & (u32::MAX >> 1);
+                let door = self.opened;
+                workers.open_door(&Door {
+                    id: door,
+                    listener: Arc::new(listener),
                     address,
                     entrance,
-                ));
-                self.open.insert((wanted, entrance), Open { address, task });
+                });
+                self.open.insert((wanted, entrance), Open { address, door });
             }
             Err(error) => {
                 let why = error.to_string();
                 if self.failed.get(&wanted) != Some(&why) {
-                    report(&Event::Port(wanted, PortNews::CannotOpen(why.clone())));
+                    (self.report)(&Event::Port(wanted, PortNews::CannotOpen(why.clone())));
                     self.failed.insert(wanted, why);
                 }
             }
         }
     }
 
-    /// Returns when the port is free again.
-    async fn close(&mut self, key: (SocketAddr, Entrance)) {
+    fn close(&mut self, key: (SocketAddr, Entrance), workers: &Workers) {
         if let Some(open) = self.open.remove(&key) {
-            open.task.abort();
-            // The answer is always that the task was aborted.
-            let _ = open.task.await;
-            (self.context.dialler.report)(&Event::Port(open.address, PortNews::Closed));
+            workers.close_door(open.door);
+            (self.report)(&Event::Port(open.address, PortNews::Closed));
         }
     }
 }
 
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
+/// A listening socket, and where it listens.
+fn listener(address: SocketAddr) -> io::Result<(SocketAddr, OwnedFd)> {
+    let family = if address.is_ipv4() {
+        AddressFamily::INET
     } else {
-        TcpSocket::new_v6()?
+        AddressFamily::INET6
     };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(family, SocketType::STREAM, flags, None)?;
     // Old connections in TIME_WAIT must not keep a restarted proxy from its ports.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
-
-/// Takes connections until it is aborted.
-async fn accept(
-    context: Arc<Context>,
-    listener: TcpListener,
-    address: SocketAddr,
-    entrance: Entrance,
-) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, from)) => {
-                let context = Arc::clone(&context);
-                tokio::spawn(async move { context.carry(entrance, stream, from).await });
-            }
-            // Such a client left before it was taken.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            Err(error) => {
-                (context.dialler.report)(&Event::Port(address, PortNews::CannotAccept(error)));
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    prepare(socket.as_fd())?;
+    bind(&socket, &address)?;
+    listen(&socket, BACKLOG)?;
+    let own = SocketAddr::try_from(getsockname(&socket)?);
+    Ok((own.unwrap_or(address), socket))
 }

@@ -12,9 +12,6 @@ use sns_proxy::config::beside;
 use sns_proxy::{Event, Level, Patience, Proxy, Reporter};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// More threads than this do not make a proxy faster.
-const THREADS_MAX: usize = 4;
-
 /// The cluster proxy: a pod reaches any other pod of its cluster at proxy:clusterPort.
 ///
 /// Runs in the foreground and logs to stderr. SIGHUP reads FILE again and keeps all connections;
@@ -81,15 +78,8 @@ fn check(file: &Path) -> anyhow::Result<()> {
 fn run(file: &Path) -> anyhow::Result<()> {
     let report = reporter()?;
     raise_descriptor_limit();
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    // On two cores, a second thread takes from the pods what it gives to the proxy.
-    let mut builder = if cores <= 2 {
-        tokio::runtime::Builder::new_current_thread()
-    } else {
-        tokio::runtime::Builder::new_multi_thread()
-    };
-    let runtime = builder
-        .worker_threads(cores.min(THREADS_MAX))
+    // The workers carry the connections; this thread only decides.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the tasks of the proxy")?;

@@ -17,8 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::Patience;
 use crate::config::{Config, Problem, beside};
-use crate::connection::{Context, Entrance};
-use crate::dial::Dialler;
+use crate::connection::Entrance;
 use crate::doors::Layout;
 use crate::event::{Event, FileNews, Reporter};
 use crate::inputs::Inputs;
@@ -26,6 +25,7 @@ use crate::listen::Listeners;
 use crate::quota::Teller;
 use crate::table::{Routes, Table};
 use crate::watch::FileWatch;
+use crate::workers::Workers;
 
 /// How long until a port that cannot be opened is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
@@ -49,6 +49,17 @@ pub enum ConfigError {
         /// Everything that is wrong with it.
         problems: Vec<Problem>,
     },
+}
+
+/// Why a proxy did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its proxy.conf is at fault.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The system gives it no thread, or no descriptor.
+    #[error("cannot start the workers of the proxy")]
+    Workers(#[source] std::io::Error),
 }
 
 fn shown(path: &Path, problems: &[Problem]) -> String {
@@ -105,13 +116,15 @@ impl Proxy {
     /// Starts a proxy in the current tokio runtime.
     ///
     /// # Errors
-    /// The proxy.conf cannot be used. Anything else is reported, and tried until it works.
-    pub fn start(conf: &Path, patience: Patience, report: Reporter) -> Result<Self, ConfigError> {
+    /// The proxy.conf cannot be used, or the system has no room. Anything else is reported, and tried until it
+    /// works.
+    pub fn start(conf: &Path, patience: Patience, report: Reporter) -> Result<Self, StartError> {
         let config = read_config(conf)?;
         let teller = Arc::new(Teller::new(report, patience.ten_warnings_in));
         let (orders, orders_in) = mpsc::channel(4);
         let (status_out, status) = watch::channel(Status::default());
-        let keeper = Keeper::new(conf.to_owned(), config, patience, teller, status_out);
+        let keeper = Keeper::new(conf.to_owned(), config, patience, teller, status_out)
+            .map_err(StartError::Workers)?;
         Ok(Self {
             orders,
             status,
@@ -154,12 +167,11 @@ struct Keeper {
     config: Config,
     inputs: Inputs,
     table: Table,
-    routes: watch::Sender<Arc<Routes>>,
+    workers: Workers,
     listeners: Listeners,
     files: FileWatch,
     changed: Arc<Notify>,
-    context: Arc<Context>,
-    cut: watch::Sender<bool>,
+    patience: Patience,
     report: Reporter,
     teller: Arc<Teller>,
     status: watch::Sender<Status>,
@@ -175,36 +187,26 @@ impl Keeper {
         patience: Patience,
         teller: Arc<Teller>,
         status: watch::Sender<Status>,
-    ) -> Self {
+    ) -> std::io::Result<Self> {
         let told = Arc::clone(&teller);
         let report: Reporter = Arc::new(move |event| told.tell(event, Instant::now()));
-        let (routes, routes_out) = watch::channel(Arc::default());
-        let (cut, cut_out) = watch::channel(false);
-        let context = Arc::new(Context {
-            routes: routes_out,
-            dialler: Dialler::new(Arc::clone(&report)),
-            patience,
-            open: watch::Sender::new(0),
-            cut: cut_out,
-        });
         let changed = Arc::new(Notify::new());
-        Self {
+        Ok(Self {
             conf,
             config,
             inputs: Inputs::default(),
             table: Table::default(),
-            routes,
-            listeners: Listeners::new(Arc::clone(&context)),
+            workers: Workers::start(&report, patience)?,
+            listeners: Listeners::new(Arc::clone(&report)),
             files: FileWatch::new(Arc::clone(&changed), Arc::clone(&report)),
             changed,
-            context,
-            cut,
+            patience,
             report,
             teller,
             status,
             config_reads: 1,
             homeless: false,
-        }
+        })
     }
 
     async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
@@ -220,7 +222,7 @@ impl Keeper {
 
     async fn next(&self, orders: &mut mpsc::Receiver<Order>) -> Wake {
         let pause = if self.listeners.failed().is_empty() {
-            self.context.patience.look_every
+            self.patience.look_every
         } else {
             RETRY_EVERY
         };
@@ -270,7 +272,6 @@ impl Keeper {
             (self.report)(&Event::NoAddress);
         }
         self.homeless = layout.host.is_none();
-        self.context.dialler.forget_old();
         self.teller.catch_up(Instant::now());
         let routes = self
             .table
@@ -282,8 +283,9 @@ impl Keeper {
     async fn publish(&mut self, routes: Routes, doors: &BTreeMap<SocketAddr, Entrance>) {
         let (ports, peers) = (routes.ports().count(), routes.peers.clone());
         // Routes come before ports, so that a new port never lacks its backends.
-        self.routes.send_replace(Arc::new(routes));
-        self.listeners.apply(doors).await;
+        self.workers.route(&Arc::new(routes));
+        self.listeners.apply(doors, &self.workers);
+        self.workers.confirmed().await;
         let listening = self.listeners.listening();
         let relay = listening
             .iter()
@@ -314,20 +316,19 @@ impl Keeper {
 
     /// Takes no more connections, and waits for the open ones as long as proxy.conf says.
     async fn end(mut self) {
-        self.listeners.close_all().await;
-        let mut open = self.context.open.subscribe();
-        let left = *open.borrow();
+        self.listeners.apply(&BTreeMap::new(), &self.workers);
+        self.workers.confirmed().await;
+        let left = self.workers.open();
         if left > 0 {
             (self.report)(&Event::Draining(left));
         }
-        if timeout(self.config.drain, open.wait_for(|open| *open == 0))
+        if timeout(self.config.drain, self.workers.drained())
             .await
             .is_err()
         {
-            (self.report)(&Event::Cut(*open.borrow()));
-            self.cut.send_replace(true);
-            // Every connection ends as soon as it sees this.
-            let _ = open.wait_for(|open| *open == 0).await;
+            (self.report)(&Event::Cut(self.workers.open()));
+            self.workers.cut();
+            self.workers.confirmed().await;
         }
         self.teller.finish(Instant::now());
     }

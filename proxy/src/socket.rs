@@ -1,16 +1,21 @@
-//! What the proxy does to every TCP socket of a connection that it carries.
+//! What a worker does to the TCP sockets that it carries, and what is known of each.
 //!
-//! A socket that is simply dropped sends a *reset*, so that a connection which is cut short, by a
-//! failure of the other side or of the proxy itself, can never pass for one that ended well. Only
-//! [`end`] and [`end_in_order`] end it in order. This module must not know what flows through a socket.
+//! A socket is registered once, edge-triggered: the kernel tells when something *becomes* possible, and what is
+//! known stays true until a call says otherwise. A socket that is simply dropped sends a *reset*, so that a
+//! connection which is cut short can never pass for one that ended well; only [`Socket::end_in_order`] changes
+//! that. This module must not know what flows through a socket.
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::net::{Shutdown, sockopt};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use rustix::event::epoll::EventFlags;
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, connect, getsockname,
+    recv, send, shutdown, socket_with, sockopt,
+};
 
 /// A peer that vanished without a word is noticed after about `KEEP_IDLE` + `KEEP_PROBES` ×
 /// `KEEP_INTERVAL`, and gives its place in `maxConn` back.
@@ -18,79 +23,195 @@ const KEEP_IDLE: Duration = Duration::from_secs(60);
 const KEEP_INTERVAL: Duration = Duration::from_secs(15);
 const KEEP_PROBES: u32 = 4;
 
-/// Makes a socket ready to carry a connection: small writes go at once, vanished peers are noticed,
-/// and dropping it resets it.
-pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    sockopt::set_socket_linger(stream, Some(Duration::ZERO))?;
-    sockopt::set_socket_keepalive(stream, true)?;
-    sockopt::set_tcp_keepidle(stream, KEEP_IDLE)?;
-    sockopt::set_tcp_keepintvl(stream, KEEP_INTERVAL)?;
-    sockopt::set_tcp_keepcnt(stream, KEEP_PROBES)?;
-    Ok(())
+/// All that a worker wants to hear of a connection's socket, for as long as it lives.
+pub(crate) const INTEREST: EventFlags = EventFlags::IN
+    .union(EventFlags::OUT)
+    .union(EventFlags::RDHUP)
+    .union(EventFlags::ET);
+
+/// One of the sockets of a connection.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    fd: OwnedFd,
+    readable: bool,
+    writable: bool,
+    /// The other end has said that nothing more will come: a short read does not mean that all was read.
+    ends: bool,
+    broken: bool,
 }
 
-/// Dials, for at most `patience`.
-pub(crate) async fn dial(address: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
-    let stream = timeout(patience, TcpStream::connect(address))
-        .await
-        .map_err(|_| io::ErrorKind::TimedOut)??;
-    // A port on which nobody listens can, very rarely, be given to the dialling socket itself, and the
-    // kernel then connects the socket with itself.
-    if stream.local_addr()? == stream.peer_addr()? {
-        return Err(io::ErrorKind::ConnectionRefused.into());
+/// What came out of a read.
+#[derive(Debug)]
+pub(crate) enum Received {
+    /// So many bytes.
+    Bytes(usize),
+    /// Nothing yet.
+    Nothing,
+    /// Nothing, ever again.
+    End,
+}
+
+impl Socket {
+    /// One that was accepted; what it inherits from its listener is set there, see [`prepare`].
+    pub(crate) fn accepted(fd: OwnedFd) -> Self {
+        Self::of(fd)
     }
-    prepare(&stream)?;
-    Ok(stream)
-}
 
-/// Sends all of `bytes`, as fast as the other end takes them.
-pub(crate) async fn send(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        stream.writable().await?;
-        match stream.try_write(bytes) {
-            Ok(sent) => bytes = bytes.get(sent..).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
+    /// Begins to dial; the socket becomes writable when that has succeeded or failed.
+    pub(crate) fn dial(address: SocketAddr) -> io::Result<Self> {
+        let family = if address.is_ipv4() {
+            AddressFamily::INET
+        } else {
+            AddressFamily::INET6
+        };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let fd = socket_with(family, SocketType::STREAM, flags, None)?;
+        prepare(fd.as_fd())?;
+        match connect(&fd, &address) {
+            Ok(()) | Err(Errno::INPROGRESS) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut socket = Self::of(fd);
+        socket.writable = false;
+        Ok(socket)
+    }
+
+    fn of(fd: OwnedFd) -> Self {
+        Self {
+            fd,
+            readable: false,
+            writable: true,
+            ends: false,
+            broken: false,
         }
     }
-    Ok(())
-}
 
-/// Adds what has arrived to `buffer`, waiting for the first byte; 0 means that no more will come.
-/// Memory for up to `most` bytes is taken only once there is something to read.
-pub(crate) async fn receive(
-    stream: &TcpStream,
-    buffer: &mut Vec<u8>,
-    most: usize,
-) -> io::Result<usize> {
-    loop {
-        stream.readable().await?;
-        buffer.reserve(most);
-        match stream.try_read_buf(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if buffer.is_empty() {
-                    *buffer = Vec::new();
-                }
+    /// Takes note of what the kernel says.
+    pub(crate) fn note(&mut self, flags: EventFlags) {
+        let failed = flags.contains(EventFlags::ERR);
+        self.broken |= failed;
+        self.readable |= failed || flags.intersects(EventFlags::IN | EventFlags::RDHUP);
+        self.writable |= failed || flags.intersects(EventFlags::OUT | EventFlags::HUP);
+        self.ends |= failed || flags.intersects(EventFlags::RDHUP | EventFlags::HUP);
+    }
+
+    /// Whether a read may bring something.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.readable
+    }
+
+    /// Whether a write may succeed.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    /// A read has brought nothing.
+    pub(crate) fn not_readable(&mut self) {
+        self.readable = false;
+    }
+
+    /// A write was not taken.
+    pub(crate) fn not_writable(&mut self) {
+        self.writable = false;
+    }
+
+    /// Whether the other end has broken off; what it said before may still be there to read.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Whether dialling has come to an end, and how. A port on which nobody listens can, very rarely, be given
+    /// to the dialling socket itself, and the kernel then connects the socket with itself.
+    pub(crate) fn dialled(&self, address: SocketAddr) -> Option<io::Result<()>> {
+        if !self.writable {
+            return None;
+        }
+        if self.broken {
+            return Some(Err(self.failure()));
+        }
+        let own = getsockname(&self.fd).map_err(io::Error::from);
+        Some(own.and_then(|own| match SocketAddr::try_from(own) {
+            Ok(own) if own == address => Err(io::ErrorKind::ConnectionRefused.into()),
+            _ => Ok(()),
+        }))
+    }
+
+    /// Why the other end has broken off.
+    pub(crate) fn failure(&self) -> io::Error {
+        match sockopt::socket_error(&self.fd) {
+            Ok(Err(error)) => error.into(),
+            // Whoever read or wrote last was told already.
+            Ok(Ok(())) | Err(_) => io::ErrorKind::ConnectionReset.into(),
+        }
+    }
+
+    /// The address on this side.
+    pub(crate) fn own_address(&self) -> io::Result<SocketAddr> {
+        let own = getsockname(&self.fd)?;
+        SocketAddr::try_from(own).map_err(|_| io::ErrorKind::Unsupported.into())
+    }
+
+    /// Reads what has arrived. A read that does not fill the buffer has emptied the socket, and the kernel will
+    /// tell of what comes next; unless the end has been told of already, which it is only once.
+    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
+        let room = buffer.len();
+        match recv(&self.fd, buffer, RecvFlags::empty()) {
+            Ok((0, _)) => Ok(Received::End),
+            Ok((count, _)) => {
+                self.readable = count == room || self.ends;
+                Ok(Received::Bytes(count))
             }
-            result => return result,
+            Err(Errno::AGAIN) => {
+                self.readable = false;
+                Ok(Received::Nothing)
+            }
+            Err(Errno::INTR) => Ok(Received::Nothing),
+            Err(error) => Err(error.into()),
         }
+    }
+
+    /// Sends as much as is taken now.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match send(&self.fd, bytes, SendFlags::NOSIGNAL) {
+            Ok(count) => {
+                self.writable = count == bytes.len();
+                Ok(count)
+            }
+            Err(Errno::AGAIN) => {
+                self.writable = false;
+                Ok(0)
+            }
+            Err(Errno::INTR) => Ok(0),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Says that no more bytes will be sent, and goes on receiving.
+    pub(crate) fn finish(&self) -> io::Result<()> {
+        Ok(shutdown(&self.fd, Shutdown::Write)?)
+    }
+
+    /// From now on dropping this socket closes it in order: what was sent still arrives.
+    pub(crate) fn end_in_order(&self) {
+        // A socket that refuses the option is broken already, and there is nobody left to tell.
+        let _ = sockopt::set_socket_linger(&self.fd, None);
     }
 }
 
-/// Says that no more bytes will be sent, and goes on receiving.
-pub(crate) fn finish_sending(stream: &TcpStream) -> io::Result<()> {
-    Ok(rustix::net::shutdown(stream, Shutdown::Write)?)
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
 }
 
-/// From now on dropping this socket closes it in order: what was sent still arrives.
-pub(crate) fn end_in_order(stream: &TcpStream) {
-    // A socket that refuses the option is broken already, and there is nobody left to tell.
-    let _ = sockopt::set_socket_linger(stream, None);
-}
-
-/// Closes a socket in order.
-pub(crate) fn end(stream: TcpStream) {
-    end_in_order(&stream);
-    drop(stream);
+/// Makes a socket ready to carry a connection: small writes go at once, vanished peers are noticed, and dropping
+/// it resets it. What a listener accepts inherits all of it.
+pub(crate) fn prepare(socket: BorrowedFd<'_>) -> io::Result<()> {
+    sockopt::set_tcp_nodelay(socket, true)?;
+    sockopt::set_socket_linger(socket, Some(Duration::ZERO))?;
+    sockopt::set_socket_keepalive(socket, true)?;
+    sockopt::set_tcp_keepidle(socket, KEEP_IDLE)?;
+    sockopt::set_tcp_keepintvl(socket, KEEP_INTERVAL)?;
+    sockopt::set_tcp_keepcnt(socket, KEEP_PROBES)?;
+    Ok(())
 }

@@ -128,6 +128,14 @@ impl Host {
         Backend(TcpListener::bind((self.ip, 0)).await.unwrap())
     }
 
+    /// Checks that a client of the port is reset, perhaps before it knows that it was connected.
+    pub(crate) async fn resets(&self, port: u16) {
+        match within(TcpStream::connect((self.ip, port))).await {
+            Ok(mut client) => breaks(&mut client).await,
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+        }
+    }
+
     /// A backend of [`PORT`].
     pub(crate) async fn mapped(&self, max_conn: u32, send_proxy: bool) -> Backend {
         let backend = self.backend().await;

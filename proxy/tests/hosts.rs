@@ -5,7 +5,7 @@ use std::time::Duration;
 use sns_proxy::Patience;
 use tokio::net::TcpListener;
 
-use crate::cluster::{Host, PORT, UNHURRIED, address, breaks, open_everywhere, rest};
+use crate::cluster::{Host, PORT, UNHURRIED, address, open_everywhere, rest};
 
 /// More than enough for every order of two or three to have come up.
 const TRIES: usize = 20;
@@ -108,7 +108,7 @@ async fn a_full_host_hands_over_to_the_next() {
 async fn a_client_that_nobody_serves_is_reset() {
     let mut near = Host::start().await;
     open_everywhere(&near, &[nobody().await]).await;
-    breaks(&mut near.connect(PORT).await).await;
+    near.resets(PORT).await;
     near.said("cluster port 61000: no backend answers").await;
 }
 
@@ -121,7 +121,7 @@ async fn not_every_client_that_nobody_serves_is_a_line_in_the_log() {
     .await;
     drop(host.mapped(10, false).await);
     for _ in 0..TRIES {
-        breaks(&mut host.connect(PORT).await).await;
+        host.resets(PORT).await;
     }
     let warnings: Vec<_> = host
         .end()

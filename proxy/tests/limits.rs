@@ -3,7 +3,7 @@
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use crate::cluster::{Backend, Host, PORT, break_off, breaks, hear, say, within};
+use crate::cluster::{Backend, Host, PORT, break_off, hear, say, within};
 
 /// Connects, and makes sure that the backend has taken it.
 async fn served(host: &Host, backend: &Backend) -> (TcpStream, TcpStream) {
@@ -11,7 +11,7 @@ async fn served(host: &Host, backend: &Backend) -> (TcpStream, TcpStream) {
 }
 
 async fn refused(host: &mut Host) {
-    breaks(&mut host.connect(PORT).await).await;
+    host.resets(PORT).await;
     host.said("cluster port 61000: all backends are full").await;
 }
 

@@ -1,0 +1,185 @@
+//! One direction of a connection: what one side says arrives at the other in the same order, no faster than the
+//! other side takes it.
+//!
+//! Small pieces are copied through the one buffer of the worker; a direction whose pieces fill that buffer goes
+//! through a pipe, without copying, until its pieces are small again. A direction that waits holds no memory.
+
+use std::io;
+
+use crate::pipes::{Pipe, Pipes};
+use crate::socket::{Received, Socket};
+
+/// So many full buffers in a row make a stream long.
+const LONG_READS: u8 = 2;
+/// So many small pieces in a row make it short again.
+const SMALL_READS: u8 = 8;
+/// What is small for a pipe, in bytes.
+const SMALL_BYTES: usize = 16 << 10;
+/// How much is moved in one turn, in bytes: two fast sides must not keep a worker to themselves.
+const TURN_BYTES: usize = 1 << 20;
+
+/// Why a direction ended before everything was said.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    /// The side that talks broke off.
+    Talker(io::Error),
+    /// The side that listens takes no more.
+    Listener(io::Error),
+}
+
+/// What became of one turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// One of the two sockets has to become ready first.
+    Waits,
+    /// There is more to do, and others come first.
+    Again,
+    /// The side that talks has said all, and all of it was sent.
+    Said,
+}
+
+/// How the bytes get from one socket to the other.
+#[derive(Debug, Default)]
+enum Way {
+    #[default]
+    Copied,
+    Piped(Option<Pipe>),
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+pub(crate) struct Flow {
+    /// What was read and not yet taken by the other side.
+    pending: Vec<u8>,
+    way: Way,
+    /// Full reads in a row while copying, small ones in a row while piping.
+    row: u8,
+    /// The side that talks has said all.
+    heard_all: bool,
+}
+
+impl Flow {
+    /// These bytes come first.
+    pub(crate) fn owe(&mut self, bytes: &[u8]) {
+        self.pending.extend_from_slice(bytes);
+    }
+
+    /// Moves what can be moved.
+    pub(crate) fn run(
+        &mut self,
+        from: &mut Socket,
+        to: &mut Socket,
+        buffer: &mut [u8],
+        pipes: &mut Pipes,
+    ) -> Result<Turn, Stopped> {
+        let mut moved = 0;
+        loop {
+            if !self.flush(to, pipes)? {
+                return Ok(Turn::Waits);
+            }
+            if self.heard_all {
+                return Ok(Turn::Said);
+            }
+            if !from.is_readable() {
+                self.release(pipes);
+                return Ok(Turn::Waits);
+            }
+            if moved >= TURN_BYTES {
+                return Ok(Turn::Again);
+            }
+            let received = match &mut self.way {
+                Way::Copied => copy(from, to, buffer, &mut self.pending)?,
+                Way::Piped(Some(pipe)) => pipe.fill(from).map_err(Stopped::Talker)?,
+                Way::Piped(none) => {
+                    *none = pipes.take();
+                    if none.is_none() {
+                        self.way = Way::Copied;
+                    }
+                    continue;
+                }
+            };
+            match received {
+                Received::Bytes(count) => {
+                    moved += count;
+                    self.choose(count, buffer.len());
+                }
+                Received::Nothing => {}
+                Received::End => self.heard_all = true,
+            }
+        }
+    }
+
+    /// Sends what was read before; true when nothing is left of it.
+    pub(crate) fn flush(&mut self, to: &mut Socket, pipes: &mut Pipes) -> Result<bool, Stopped> {
+        while !self.pending.is_empty() {
+            if !to.is_writable() {
+                return Ok(false);
+            }
+            let sent = to.send(&self.pending).map_err(Stopped::Listener)?;
+            self.pending.drain(..sent);
+        }
+        if self.pending.capacity() > 0 {
+            self.pending = Vec::new();
+        }
+        let Way::Piped(slot) = &mut self.way else {
+            return Ok(true);
+        };
+        while let Some(pipe) = slot.as_mut().filter(|pipe| !pipe.is_empty()) {
+            if !to.is_writable() {
+                return Ok(false);
+            }
+            pipe.drain(to).map_err(Stopped::Listener)?;
+        }
+        if self.row >= SMALL_READS {
+            self.release(pipes);
+            self.way = Way::Copied;
+            self.row = 0;
+        }
+        Ok(true)
+    }
+
+    /// Which way the next piece goes, after one of `count` bytes.
+    fn choose(&mut self, count: usize, room: usize) {
+        match &self.way {
+            Way::Copied if count < room => self.row = 0,
+            Way::Copied => {
+                self.row += 1;
+                if self.row >= LONG_READS {
+                    self.way = Way::Piped(None);
+                    self.row = 0;
+                }
+            }
+            Way::Piped(_) if count >= SMALL_BYTES => self.row = 0,
+            Way::Piped(_) => self.row = self.row.saturating_add(1),
+        }
+    }
+
+    /// Nothing is under way, or nothing will be any more: others may have the pipe.
+    pub(crate) fn release(&mut self, pipes: &mut Pipes) {
+        if let Way::Piped(slot) = &mut self.way
+            && let Some(pipe) = slot.take()
+        {
+            pipes.give_back(pipe);
+        }
+    }
+}
+
+/// Reads a piece and sends it; what is not taken becomes `pending`.
+fn copy(
+    from: &mut Socket,
+    to: &mut Socket,
+    buffer: &mut [u8],
+    pending: &mut Vec<u8>,
+) -> Result<Received, Stopped> {
+    let received = from.receive(buffer).map_err(Stopped::Talker)?;
+    if let Received::Bytes(count) = received {
+        let bytes = buffer.get(..count).unwrap_or_default();
+        let sent = if to.is_writable() {
+            to.send(bytes).map_err(Stopped::Listener)?
+        } else {
+            0
+        };
+        pending.extend_from_slice(bytes.get(sent..).unwrap_or_default());
+    }
+    Ok(received)
+}

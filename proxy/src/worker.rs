@@ -1,0 +1,378 @@
+//! A worker: one thread that carries connections from their first byte to their end, and shares nothing with
+//! other workers but what is counted.
+//!
+//! Everything that can wake it is a word of the kernel about one of its sockets, a time that has come, or an
+//! order. It must not read files, and decides nothing that `route` can decide.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, acceptfrom_with};
+use slab::Slab;
+use tokio::sync::oneshot;
+
+use crate::connection::{Connection, Entrance, Next};
+use crate::event::{Event, PortNews};
+use crate::socket::Socket;
+use crate::table::Routes;
+use crate::tools::{Key, Side, Tools};
+
+/// What the kernel says when there is an order.
+const ORDER: u64 = u64::MAX;
+/// What it says of a door: this and the door's number.
+const DOOR: u64 = 1 << 63;
+/// How many words of the kernel are taken at once.
+const WORDS_MAX: usize = 256;
+/// How many connections are accepted at a door before others have their turn.
+const ACCEPTS_MAX: usize = 64;
+/// Pause after a connection could not be taken (mostly: no file descriptor left), lest the worker spins.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A port that connections are accepted from.
+#[derive(Debug, Clone)]
+pub(crate) struct Door {
+    pub(crate) id: u32,
+    pub(crate) listener: Arc<OwnedFd>,
+    pub(crate) address: SocketAddr,
+    pub(crate) entrance: Entrance,
+}
+
+/// What a worker is told.
+pub(crate) enum Order {
+    /// From now on these are the routes.
+    Routes(Arc<Routes>),
+    /// Accept connections there.
+    Open(Door),
+    /// Accept no more there; connections stay.
+    Close(u32),
+    /// Reset all connections.
+    Cut,
+    /// Say when everything before was done.
+    Confirm(oneshot::Sender<()>),
+    /// Say when no connection is left.
+    Drained(oneshot::Sender<()>),
+    /// Let go of everything.
+    End,
+}
+
+/// One connection in its place.
+struct Place {
+    generation: u32,
+    connection: Connection,
+    /// When the kernel's silence ends for it; an earlier alarm may be on the heap.
+    alarm: Option<Instant>,
+    /// It is on the list of those to be looked at.
+    listed: bool,
+}
+
+/// A door, and until when it rests.
+struct Watched {
+    door: Door,
+    rests: Option<Instant>,
+}
+
+pub(crate) struct Worker {
+    tools: Tools,
+    orders: Receiver<Order>,
+    bell: Arc<OwnedFd>,
+    doors: BTreeMap<u32, Watched>,
+    places: Slab<Place>,
+    generation: u32,
+    alarms: BinaryHeap<Reverse<(Instant, Key)>>,
+    /// Those that are to be looked at.
+    list: Vec<Key>,
+    /// How many connections all workers carry.
+    open: Arc<AtomicUsize>,
+    drained: Vec<oneshot::Sender<()>>,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        tools: Tools,
+        orders: Receiver<Order>,
+        bell: Arc<OwnedFd>,
+        open: Arc<AtomicUsize>,
+    ) -> io::Result<Self> {
+        let token = epoll::EventData::new_u64(ORDER);
+        epoll::add(&tools.epoll, &bell, token, epoll::EventFlags::IN)?;
+        Ok(Self {
+            tools,
+            orders,
+            bell,
+            doors: BTreeMap::new(),
+            places: Slab::new(),
+            generation: 0,
+            alarms: BinaryHeap::new(),
+            list: Vec::new(),
+            open,
+            drained: Vec::new(),
+        })
+    }
+
+    /// Works until it is told to end.
+    pub(crate) fn run(mut self) {
+        let mut words = Vec::with_capacity(WORDS_MAX);
+        loop {
+            let pause = self.pause();
+            words.clear();
+            match epoll::wait(
+                &self.tools.epoll,
+                spare_capacity(&mut words),
+                pause.as_ref(),
+            ) {
+                Ok(_) | Err(Errno::INTR) => {}
+                // The descriptor is its own, and the memory too: nothing else can be wrong.
+                Err(_) => return self.end(),
+            }
+            self.tools.now = Instant::now();
+            if words.iter().any(|word| word.data.u64() == ORDER) && !self.obey() {
+                return self.end();
+            }
+            for word in &words {
+                self.hear(word.data.u64(), word.flags);
+            }
+            self.ring();
+            for key in std::mem::take(&mut self.list) {
+                self.advance(key);
+            }
+            if self.places.is_empty() {
+                self.tell_drained();
+            }
+        }
+    }
+
+    /// How long the kernel may let it sleep.
+    fn pause(&self) -> Option<Timespec> {
+        if !self.list.is_empty() {
+            return Some(Timespec::default());
+        }
+        let resting = self.doors.values().filter_map(|watched| watched.rests);
+        let alarm = self.alarms.peek().map(|Reverse((at, _))| *at);
+        let next = resting.chain(alarm).min()?;
+        let left = next.saturating_duration_since(Instant::now());
+        Timespec::try_from(left).ok()
+    }
+
+    /// Takes note of a word of the kernel. What follows from it is done when all words were heard.
+    fn hear(&mut self, token: u64, flags: epoll::EventFlags) {
+        if token == ORDER {
+            return;
+        }
+        if token & DOOR != 0 {
+            let id = u32::try_from(token & !DOOR).unwrap_or(u32::MAX);
+            return self.accept(id);
+        }
+        let (key, side) = Key::of(token);
+        if let Some(place) = place(&mut self.places, key)
+            && let Some(socket) = place.connection.socket(side)
+        {
+            socket.note(flags);
+            self.enlist(key);
+        }
+    }
+
+    fn enlist(&mut self, key: Key) {
+        if let Some(place) = place(&mut self.places, key)
+            && !std::mem::replace(&mut place.listed, true)
+        {
+            self.list.push(key);
+        }
+    }
+
+    /// Looks at those whose time has come, and opens doors that have rested.
+    fn ring(&mut self) {
+        let now = self.tools.now;
+        while let Some(Reverse((at, key))) = self.alarms.peek().copied()
+            && at <= now
+        {
+            self.alarms.pop();
+            // It may have ended, or wait for something else now.
+            if place(&mut self.places, key).is_some_and(|place| place.alarm == Some(at)) {
+                self.enlist(key);
+            }
+        }
+        for watched in self.doors.values_mut() {
+            if watched.rests.is_some_and(|until| until <= now) {
+                watched.rests = watch_door(&self.tools, &watched.door)
+                    .err()
+                    .map(|_| now + ACCEPT_PAUSE);
+            }
+        }
+    }
+
+    /// Has a connection go on.
+    fn advance(&mut self, key: Key) {
+        let Some(place) = place(&mut self.places, key) else {
+            return;
+        };
+        place.listed = false;
+        match place.connection.advance(key, &mut self.tools) {
+            Next::Wait(until) => {
+                place.alarm = until;
+                if let Some(until) = until {
+                    self.alarms.push(Reverse((until, key)));
+                }
+            }
+            Next::Again => {
+                place.alarm = None;
+                place.listed = true;
+                self.list.push(key);
+            }
+            Next::Over => self.remove(key),
+        }
+    }
+
+    fn remove(&mut self, key: Key) {
+        if let Some(mut place) = self.places.try_remove(index(key)) {
+            place.connection.release(&mut self.tools);
+            self.open.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn accept(&mut self, id: u32) {
+        let Some(door) = self.doors.get(&id).map(|watched| watched.door.clone()) else {
+            return;
+        };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        for _ in 0..ACCEPTS_MAX {
+            match acceptfrom_with(&door.listener, flags) {
+                Ok((socket, from)) => {
+                    let from = from.and_then(|from| SocketAddr::try_from(from).ok());
+                    self.take(door.entrance, socket, from);
+                }
+                // Such a client left before it was taken.
+                Err(Errno::CONNABORTED | Errno::INTR) => {}
+                Err(Errno::AGAIN) => return,
+                Err(error) => return self.rest(&door, error.into()),
+            }
+        }
+    }
+
+    /// Carries a connection from now on.
+    fn take(&mut self, entrance: Entrance, socket: OwnedFd, from: Option<SocketAddr>) {
+        let Some(from) = from else { return };
+        let entry = self.places.vacant_entry();
+        let Ok(index) = u32::try_from(entry.key()) else {
+            return;
+        };
+        self.generation = self.generation.wrapping_add(1) & (u32::MAX >> 1);
+        let key = Key {
+            index,
+            generation: self.generation,
+        };
+        let client = Socket::accepted(socket);
+        if self.tools.watch(&client, key, Side::Client).is_err() {
+            // No memory in the kernel: the client is reset.
+            return;
+        }
+        entry.insert(Place {
+            generation: key.generation,
+            connection: Connection::new(entrance, client, from, &mut self.tools),
+            alarm: None,
+            listed: true,
+        });
+        self.open.fetch_add(1, Ordering::Relaxed);
+        self.advance(key);
+    }
+
+    /// Leaves a door alone for a while.
+    fn rest(&mut self, door: &Door, error: io::Error) {
+        (self.tools.report)(&Event::Port(door.address, PortNews::CannotAccept(error)));
+        // Not watched is as good as not there.
+        let _ = epoll::delete(&self.tools.epoll, &door.listener);
+        if let Some(watched) = self.doors.get_mut(&door.id) {
+            watched.rests = Some(self.tools.now + ACCEPT_PAUSE);
+        }
+    }
+
+    /// Does what it was told; false when it is to end.
+    fn obey(&mut self) -> bool {
+        let mut count = [0; 8];
+        // Nothing to read means that another order has rung already.
+        let _ = rustix::io::read(&self.bell, &mut count);
+        while let Ok(order) = self.orders.try_recv() {
+            match order {
+                Order::Routes(routes) => {
+                    self.tools.memory.forget_old(self.tools.now);
+                    self.tools.routes = routes;
+                }
+                Order::Open(door) => self.open_door(door),
+                Order::Close(id) => {
+                    if let Some(watched) = self.doors.remove(&id) {
+                        // One that rests is not watched.
+                        let _ = epoll::delete(&self.tools.epoll, &watched.door.listener);
+                    }
+                }
+                Order::Cut => self.cut(),
+                // Whoever asked may have lost interest.
+                Order::Confirm(done) => drop(done.send(())),
+                Order::Drained(done) => self.drained.push(done),
+                Order::End => return false,
+            }
+        }
+        true
+    }
+
+    fn open_door(&mut self, door: Door) {
+        let rests = watch_door(&self.tools, &door).err().map(|_| self.tools.now);
+        self.doors.insert(door.id, Watched { door, rests });
+    }
+
+    fn cut(&mut self) {
+        let keys: Vec<Key> = self
+            .places
+            .iter()
+            .filter_map(|(index, place)| {
+                let index = u32::try_from(index).ok()?;
+                Some(Key {
+                    index,
+                    generation: place.generation,
+                })
+            })
+            .collect();
+        for key in keys {
+            self.remove(key);
+        }
+        self.list.clear();
+    }
+
+    fn tell_drained(&mut self) {
+        for done in self.drained.drain(..) {
+            // Whoever asked may have lost interest.
+            let _ = done.send(());
+        }
+    }
+
+    fn end(mut self) {
+        self.cut();
+        self.tell_drained();
+    }
+}
+
+fn index(key: Key) -> usize {
+    usize::try_from(key.index).unwrap_or(usize::MAX)
+}
+
+/// The place of a connection, unless it has ended.
+fn place(places: &mut Slab<Place>, key: Key) -> Option<&mut Place> {
+    places
+        .get_mut(index(key))
+        .filter(|place| place.generation == key.generation)
+}
+
+/// Of several workers one is woken for a connection.
+fn watch_door(tools: &Tools, door: &Door) -> rustix::io::Result<()> {
+    let token = epoll::EventData::new_u64(DOOR | u64::from(door.id));
+    let flags = epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE;
+    epoll::add(&tools.epoll, &door.listener, token, flags)
+}
