@@ -96,6 +96,14 @@ pub(crate) fn remove_volume(volume: &str) -> Vec<String> {
 pub(crate) fn create_pod(pod: &Pod, host: &Host, network: Network) -> Vec<String> {
     let mut args = words(["pod", "create", "--replace"]);
     args.push(format!("--name={}", called::pod(pod, host.id())));
+    args.extend(connection(pod, host, network));
+    args.extend(called::labels(pod, host.id()));
+    args
+}
+
+/// How a pod is connected: its network, the name of the proxy, and the ports of the host that lead in.
+pub(crate) fn connection(pod: &Pod, host: &Host, network: Network) -> Vec<String> {
+    let mut args = Vec::new();
     if !pod.has_own_network() {
         args.push(format!("--network={HOST_NETWORK}"));
     } else if network == Network::Pasta {
@@ -124,7 +132,6 @@ pub(crate) fn create_pod(pod: &Pod, host: &Host, network: Network) -> Vec<String
             });
         }
     }
-    args.extend(called::labels(pod, host.id()));
     args
 }
 
@@ -141,8 +148,13 @@ pub(crate) fn remove_pod(pod: &Pod, host: &Host) -> Vec<String> {
     args
 }
 
-/// Starts the container of a unit in the podman pod.
-pub(crate) fn run(pod: &Pod, unit: &Unit, host: &Host) -> Result<Vec<String>, String> {
+/// Starts the container of a unit: in the podman pod, or connected by itself where it is the only one.
+pub(crate) fn run(
+    pod: &Pod,
+    unit: &Unit,
+    host: &Host,
+    network: Network,
+) -> Result<Vec<String>, String> {
     let spec = &unit.spec;
     let mut args = words([
         "run",
@@ -159,7 +171,6 @@ pub(crate) fn run(pod: &Pod, unit: &Unit, host: &Host) -> Result<Vec<String>, St
         "--name={}",
         called::container(pod, unit, host.id())
     ));
-    args.push(format!("--pod={}", called::pod(pod, host.id())));
     args.push(format!(
         "--pidfile={}/{}",
         host.release_directory,
@@ -170,9 +181,17 @@ pub(crate) fn run(pod: &Pod, unit: &Unit, host: &Host) -> Result<Vec<String>, St
         host.release_directory,
         monitor_file(unit)
     ));
-    if let Some(network) = &spec.network {
-        args.push(format!("--network={network}"));
-        args.extend(proxy(host));
+    let name = called::pod(pod, host.id());
+    if pod.is_alone() {
+        // As the containers of a podman pod are called by that.
+        args.push(format!("--hostname={name}"));
+        args.extend(connection(pod, host, network));
+    } else {
+        args.push(format!("--pod={name}"));
+        if let Some(network) = &spec.network {
+            args.push(format!("--network={network}"));
+            args.extend(proxy(host));
+        }
     }
     for variable in &spec.env {
         args.push(format!("--env={}={}", variable.name, variable.value));
@@ -337,7 +356,7 @@ mod tests {
 
     fn run_of(units: &Value, id: Option<&str>) -> Vec<String> {
         let pod = pod(units);
-        run(&pod, &pod.units[0], &host(id)).unwrap()
+        run(&pod, &pod.units[0], &host(id), Network::Usual).unwrap()
     }
 
     #[test]
@@ -351,9 +370,10 @@ mod tests {
             --no-healthcheck
             --log-driver=passthrough
             --name=main-web-1.0.0-3f9ac211
-            --pod=web-1.0.0-3f9ac211
             --pidfile=/home/sns/pods/web/release/1.0.0/podman/main.pid
             --conmon-pidfile=/home/sns/pods/web/release/1.0.0/podman/main.monitor.pid
+            --hostname=web-1.0.0-3f9ac211
+            --add-host=proxy:192.168.1.5
             --label=tier=front/end
             --label=io.simplenetes.host=3f9ac211
             --label=io.simplenetes.pod=web-1.0.0-3f9ac211
@@ -370,6 +390,7 @@ mod tests {
 
     #[test]
     fn a_container_with_everything() {
+        let second = json!({"name": "side", "spec": {"image": "a"}});
         let units = json!([{
             "name": "main", "digest": "d1",
             "mounts": [
@@ -385,7 +406,7 @@ mod tests {
                 "user": "1000:1000", "network": "host", "readOnly": true, "capabilities": ["NET_ADMIN"],
                 "dropped": ["ALL"], "privileged": true
             }
-        }]);
+        }, second]);
         let args = run_of(&units, Some("3f9ac211"));
         let from = args
             .iter()
@@ -394,7 +415,8 @@ mod tests {
             + 1;
         check(
             &args[from..],
-            "--network=host
+            "--pod=web-1.0.0-3f9ac211
+            --network=host
             --add-host=proxy:192.168.1.5
             --env=A=b c
             --env=E=
@@ -459,9 +481,28 @@ mod tests {
 
     #[test]
     fn a_pod_of_host_containers_has_no_network_of_its_own() {
-        let units = json!([{"name": "main", "spec": {"image": "a", "network": "host"}}]);
-        let args = create_pod(&pod(&units), &host(None), Network::Pasta);
+        let unit = json!({"name": "main", "spec": {"image": "a", "network": "host"}});
+        let args = create_pod(&pod(&json!([unit, unit])), &host(None), Network::Pasta);
         assert!(args.contains(&"--network=host".to_owned()), "{args:?}");
+        let alone = run_of(&json!([unit]), None);
+        let networks = alone.iter().filter(|arg| arg.starts_with("--network"));
+        assert_eq!(networks.collect::<Vec<_>>(), ["--network=host"]);
+    }
+
+    #[test]
+    fn a_container_that_is_alone_is_connected_by_itself() {
+        let unit = json!({"name": "main", "digest": "d1", "spec": {"image": "a"},
+            "expose": [{"targetPort": 80, "hostPort": 30000}]});
+        let pod = pod(&json!([unit]));
+        let args = run(&pod, &pod.units[0], &host(None), Network::Pasta).unwrap();
+        let from = args.iter().position(|arg| arg.starts_with("--hostname"));
+        check(
+            &args[from.unwrap()..][..4],
+            "--hostname=web-1.0.0
+            --network=pasta:-a,10.0.2.100,-n,24,-g,10.0.2.2
+            --add-host=proxy:192.168.1.5
+            --publish=192.168.1.5:30000:80",
+        );
     }
 
     #[test]

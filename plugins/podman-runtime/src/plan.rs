@@ -146,7 +146,12 @@ pub(crate) fn plan(
             ),
         })),
         "collect" => Ok(Plan {
-            steps: vec![planner.remove_pod()],
+            // A container that is alone is gone when it has ended, with all that it held.
+            steps: if pod.is_alone() {
+                Vec::new()
+            } else {
+                vec![planner.remove_pod()]
+            },
             memory: Some(planner.without_pod()),
         }),
         "remove" => Ok(Plan {
@@ -274,9 +279,14 @@ impl Planner<'_> {
     }
 
     fn remove_pod(&self) -> Step {
+        let host = &self.request.host;
+        let args = match self.pod.units.as_slice() {
+            [unit] => argv::remove_container(self.pod, unit, host),
+            _ => argv::remove_pod(self.pod, host),
+        };
         Step::Command {
             id: "remove the pod".to_owned(),
-            args: argv::remove_pod(self.pod, &self.request.host),
+            args,
         }
     }
 
@@ -407,12 +417,17 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(request: &Request, answers: &[(&str, Answer)], expected: &str) -> Plan {
+    fn plan_of(pod: &Pod, request: &Request, answers: &[(&str, Answer)]) -> Plan {
         let answer = |id: &str| {
             let found = answers.iter().find(|(known, _)| *known == id);
             found.map(|(_, answer)| answer.clone())
         };
-        let plan = plan(&pod(), request, answer).unwrap();
+        plan(pod, request, answer).unwrap()
+    }
+
+    #[track_caller]
+    fn check(request: &Request, answers: &[(&str, Answer)], expected: &str) -> Plan {
+        let plan = plan_of(&pod(), request, answers);
         assert_eq!(short(&plan), expected);
         plan
     }
@@ -520,6 +535,23 @@ mod tests {
     }
 
     #[test]
+    fn a_container_that_is_alone_needs_no_podman_pod() {
+        let mut alone = pod();
+        alone.units.truncate(1);
+        let start = request("start", "main");
+        let first = plan_of(&alone, &start, &[("image a:1", there())]);
+        assert_eq!(short(&first), "make podman, run main");
+        let again = Request {
+            memory: first.memory.unwrap(),
+            ..start
+        };
+        assert_eq!(
+            short(&plan_of(&alone, &again, &[])),
+            "make podman, run main"
+        );
+    }
+
+    #[test]
     fn the_podman_pod_is_never_replaced_under_a_container() {
         let second = Request {
             running: vec!["main".to_owned()],
@@ -624,6 +656,14 @@ mod tests {
         let plan = check(&request("collect", ""), &[], "remove the pod");
         assert!(plan.memory.unwrap().created.is_empty());
         check(&request("remove", ""), &[], "remove the pod, remove podman");
+        let mut alone = pod();
+        alone.units.truncate(1);
+        let planned = |operation| plan_of(&alone, &request(operation, ""), &[]);
+        assert_eq!(short(&planned("collect")), "", "it has gone by itself");
+        match planned("remove").steps.as_slice() {
+            [Step::Command { args, .. }, _] => assert_eq!(args[..2], ["rm", "--force"]),
+            other => panic!("{other:?}"),
+        }
         check(&request("tick", ""), &[], "");
         assert!(plan_of_unknown().is_err());
     }

@@ -48,9 +48,13 @@ impl Planner<'_> {
                 memory: None,
             });
         }
-        let create = argv::create_pod(self.pod, host, memory.network);
+        let create = if self.pod.is_alone() {
+            argv::connection(self.pod, host, memory.network)
+        } else {
+            argv::create_pod(self.pod, host, memory.network)
+        };
         // It is replaced under none of its containers.
-        if !others_run && memory.created != create {
+        if !others_run && !self.pod.is_alone() && memory.created != create {
             steps.push(Step::Command {
                 id: "create the pod".to_owned(),
                 args: create.clone(),
@@ -69,7 +73,7 @@ impl Planner<'_> {
         steps.push(Step::MakeDirectory("podman".to_owned()));
         steps.push(Step::Detached {
             unit: unit.name.clone(),
-            args: argv::run(self.pod, unit, host)?,
+            args: argv::run(self.pod, unit, host, memory.network)?,
             pid_file: argv::pid_file(unit),
             monitor_file: argv::monitor_file(unit),
         });
