@@ -7,6 +7,7 @@ mod containers;
 mod crowd;
 mod fleet;
 mod one_host;
+mod proxy;
 mod table;
 mod timing;
 
@@ -31,6 +32,8 @@ pub(crate) enum Part {
     Host,
     /// 50 container pods under podman
     Containers,
+    /// The cluster proxy beside HAProxy and nginx
+    Proxy,
 }
 
 /// Options of `cargo xtask bench`.
@@ -68,6 +71,11 @@ impl Part {
                     "bench: 50 container pods, three times, then three minutes without any event",
                 );
                 Ok(containers::measure(programs)?.into())
+            }
+            Self::Proxy => {
+                packages::install(&packages::PEERS)?;
+                ui::say("bench: the cluster proxy and its peers");
+                proxy::measure(programs)
             }
         }
     }

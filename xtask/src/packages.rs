@@ -104,6 +104,25 @@ pub(crate) const CONTAINERS: [Package; 11] = [
     },
 ];
 
+/// What the cluster proxy is measured beside.
+pub(crate) const PEERS: [Package; 3] = [
+    Package {
+        name: "haproxy",
+        witness: "/usr/sbin/haproxy",
+        reason: "the cluster proxy is measured beside it",
+    },
+    Package {
+        name: "nginx",
+        witness: "/usr/sbin/nginx",
+        reason: "the cluster proxy is measured beside it",
+    },
+    Package {
+        name: "libnginx-mod-stream",
+        witness: "/usr/lib/nginx/modules/ngx_stream_module.so",
+        reason: "lets nginx carry TCP",
+    },
+];
+
 /// Installs those that are missing.
 pub(crate) fn install(wanted: &[Package]) -> Result<()> {
     let missing = wanted

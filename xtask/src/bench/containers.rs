@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 use testkit::{Cluster, Daemon, Podman};
 
 use super::one_host::{HOST, prepare, quiet};
-use super::table::{Figure, Row};
+use super::table::{Better, Figure, Row, shown};
 use super::timing::{median_of, time};
 
 const PODS: usize = 50;
@@ -48,14 +48,16 @@ pub(super) fn measure(programs: &Path) -> Result<[Row; 2]> {
         Some(pods) => pods.looks_per_minute()?,
         None => f64::NAN,
     };
+    let (ours, theirs) = (median_of(ours)?, median_of(theirs)?);
     Ok([
         Row {
             what: "start of 50 container pods",
             original: "podman run",
             figure: Figure::Ratio {
                 target: 1.15,
-                ours: median_of(ours)?,
-                peer: median_of(theirs)?,
+                ratio: ours.as_secs_f64() / theirs.as_secs_f64(),
+                better: Better::Less,
+                peer: shown(theirs),
             },
         },
         Row {

@@ -12,8 +12,25 @@ pub(super) struct Row {
     pub(super) figure: Figure,
 }
 
+/// Which of two values is the better one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Better {
+    More,
+    Less,
+}
+
+impl Better {
+    /// Whether `one` is at least as good as `other`.
+    pub(super) fn prefers(self, one: f64, other: f64) -> bool {
+        match self {
+            Self::More => one >= other,
+            Self::Less => one <= other,
+        }
+    }
+}
+
 /// What the design promises and what was measured.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) enum Figure {
     /// How long it takes.
     Time { target: Duration, ours: Duration },
@@ -23,11 +40,13 @@ pub(super) enum Figure {
     Core { target: f64, ours: f64 },
     /// How often something happens.
     Count { target: f64, ours: f64 },
-    /// How long it takes as a part of what the peer took in the same run.
+    /// A part of what the peer reached in the same run.
     Ratio {
         target: f64,
-        ours: Duration,
-        peer: Duration,
+        ratio: f64,
+        better: Better,
+        /// What the peer reached, in words.
+        peer: String,
     },
 }
 
@@ -54,33 +73,41 @@ pub(super) fn text(rows: &[Row], shell: Duration) -> String {
 
 impl Figure {
     /// The promise, the measurement, and whether it misses the promise.
-    fn shown(self) -> (String, String, bool) {
-        let (target, ours, is_missed) = match self {
+    fn shown(&self) -> (String, String, bool) {
+        let mut sign = '<';
+        let (target, ours, is_missed) = match *self {
             Self::Time { target, ours } => (shown(target), shown(ours), ours > target),
             Self::Memory { target, ours } => (mebibytes(target), mebibytes(ours), ours > target),
             Self::Core { target, ours } => (percent(target), percent(ours), ours > target),
             // Not above is a promise that something that never happens keeps too.
             Self::Count { target, ours } => (plain(target), plain(ours), ours > target),
-            Self::Ratio { target, ours, peer } => {
-                let ratio = ours.as_secs_f64() / peer.as_secs_f64();
-                (plain(target), plain(ratio), ratio > target)
+            Self::Ratio {
+                target,
+                ratio,
+                better,
+                ..
+            } => {
+                if better == Better::More {
+                    sign = '>';
+                }
+                (plain(target), plain(ratio), !better.prefers(ratio, target))
             }
         };
-        (format!("< {target}"), ours, is_missed)
+        (format!("{sign} {target}"), ours, is_missed)
     }
 
-    fn in_shells(self, shell: Duration) -> String {
+    fn in_shells(&self, shell: Duration) -> String {
         match self {
             Self::Time { ours, .. } => {
                 format!("{:.2}", ours.as_secs_f64() / shell.as_secs_f64())
             }
-            Self::Ratio { peer, .. } => format!("of {}", shown(peer)),
+            Self::Ratio { peer, .. } => format!("of {peer}"),
             Self::Memory { .. } | Self::Core { .. } | Self::Count { .. } => String::new(),
         }
     }
 }
 
-fn shown(time: Duration) -> String {
+pub(super) fn shown(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     match seconds {
         _ if seconds < 0.001 => format!("{:.0} µs", seconds * 1e6),
@@ -167,17 +194,31 @@ mod tests {
 
     #[test]
     fn a_ratio_stands_beside_what_the_peer_took() {
-        let ratio = |ours| {
+        let ratio = |ratio, better| {
             row(Figure::Ratio {
                 target: 1.15,
-                ours: Duration::from_millis(ours),
-                peer: Duration::from_secs(10),
+                ratio,
+                better,
+                peer: "10.0 s".into(),
             })
         };
-        let text = text(&[ratio(11_400), ratio(11_600)], Duration::from_millis(2));
+        let rows = [
+            ratio(1.14, Better::Less),
+            ratio(1.16, Better::Less),
+            ratio(1.16, Better::More),
+            ratio(1.14, Better::More),
+        ];
+        let text = text(&rows, Duration::from_millis(2));
         let ends: Vec<_> = text.lines().skip(1).map(|line| line[63..].trim()).collect();
-        assert_eq!(ends[0], "< 1.15       1.14  of 10.0 s");
-        assert_eq!(ends[1], "< 1.15       1.16  of 10.0 s  MISSED");
+        assert_eq!(
+            ends[..4],
+            [
+                "< 1.15       1.14  of 10.0 s",
+                "< 1.15       1.16  of 10.0 s  MISSED",
+                "> 1.15       1.16  of 10.0 s",
+                "> 1.15       1.14  of 10.0 s  MISSED"
+            ]
+        );
     }
 
     #[test]
