@@ -102,6 +102,19 @@ impl Connection {
         }
     }
 
+    /// Whether it carries a long stream now.
+    pub(crate) fn is_long(&self) -> bool {
+        matches!(&self.stage, Stage::Joined(pair) if pair.is_long())
+    }
+
+    /// How many pipes it holds.
+    pub(crate) fn pipes(&self) -> usize {
+        match &self.stage {
+            Stage::Joined(pair) => pair.pipes(),
+            Stage::Asked(_) | Stage::Dialling(_) => 0,
+        }
+    }
+
     /// What it holds of the worker's is given back; then it can be dropped.
     pub(crate) fn release(&mut self, tools: &mut Tools) {
         if let Stage::Joined(pair) = &mut self.stage {

@@ -194,7 +194,8 @@ impl Dialling {
                 (slot.target, Some(lease), slot.send_proxy)
             }
         };
-        let dialled = Socket::dial(address)
+        let elsewhere = matches!(choice, Choice::Peer(_));
+        let dialled = Socket::dial(address, elsewhere)
             .and_then(|socket| tools.watch(&socket, key, Side::Server).map(|()| socket));
         match dialled {
             Ok(socket) => {

@@ -64,6 +64,16 @@ impl Flow {
         self.pending.extend_from_slice(bytes);
     }
 
+    /// Whether it is a long stream now.
+    pub(crate) fn is_long(&self) -> bool {
+        matches!(self.way, Way::Piped(_))
+    }
+
+    /// Whether it holds a pipe.
+    pub(crate) fn holds_pipe(&self) -> bool {
+        matches!(self.way, Way::Piped(Some(_)))
+    }
+
     /// Moves what can be moved.
     pub(crate) fn run(
         &mut self,

@@ -24,6 +24,7 @@ pub mod ranges;
 mod relay;
 pub mod route;
 mod socket;
+mod streams;
 pub mod table;
 mod tools;
 mod watch;

@@ -16,7 +16,7 @@ use rustix::net::{
 
 use crate::connection::Entrance;
 use crate::event::{Event, PortNews, Reporter};
-use crate::socket::prepare;
+use crate::socket::{keep_alive, prepare};
 use crate::worker::Door;
 use crate::workers::Workers;
 
@@ -127,6 +127,7 @@ fn listener(address: SocketAddr) -> io::Result<(SocketAddr, OwnedFd)> {
     // Old connections in TIME_WAIT must not keep a restarted proxy from its ports.
     sockopt::set_socket_reuseaddr(&socket, true)?;
     prepare(socket.as_fd())?;
+    keep_alive(socket.as_fd())?;
     bind(&socket, &address)?;
     listen(&socket, BACKLOG)?;
     let own = SocketAddr::try_from(getsockname(&socket)?);

@@ -108,6 +108,16 @@ impl Pair {
         &mut self.server
     }
 
+    /// Whether one of its directions is a long stream now.
+    pub(crate) fn is_long(&self) -> bool {
+        self.up.is_long() || self.down.is_long()
+    }
+
+    /// How many pipes it holds.
+    pub(crate) fn pipes(&self) -> usize {
+        usize::from(self.up.holds_pipe()) + usize::from(self.down.holds_pipe())
+    }
+
     /// The connection is over: what it holds of the worker's is given back.
     pub(crate) fn release(&mut self, tools: &mut Tools) {
         self.up.release(&mut tools.pipes);
@@ -185,7 +195,7 @@ impl Pair {
         None
     }
 
-    /// The way up; its end is told to the server.
+    /// The way up; its end is told to the server. When it is the second end, closing in order tells it.
     fn run_up(
         &mut self,
         client: &mut Socket,
@@ -203,7 +213,9 @@ impl Pair {
         )?;
         if turn == Turn::Said {
             self.up_runs = false;
-            self.server.finish().map_err(Stopped::Listener)?;
+            if self.down_runs {
+                self.server.finish().map_err(Stopped::Listener)?;
+            }
         }
         Ok(turn)
     }
@@ -220,7 +232,9 @@ impl Pair {
     fn end_down(&mut self, turn: Turn, client: &Socket) -> Result<Turn, Stopped> {
         if turn == Turn::Said {
             self.down_runs = false;
-            client.finish().map_err(Stopped::Listener)?;
+            if self.up_runs {
+                client.finish().map_err(Stopped::Listener)?;
+            }
         }
         Ok(turn)
     }

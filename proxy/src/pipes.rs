@@ -95,6 +95,16 @@ impl Pipes {
         Some(pipe)
     }
 
+    /// So many of the pipes that were lent are another worker's matter now.
+    pub(crate) fn part_with(&mut self, count: usize) {
+        self.lent = self.lent.saturating_sub(count);
+    }
+
+    /// So many pipes of another worker are this one's matter now.
+    pub(crate) fn adopt(&mut self, count: usize) {
+        self.lent += count;
+    }
+
     /// Takes a pipe back. One that still holds something belongs to a connection that broke off, and is closed.
     pub(crate) fn give_back(&mut self, pipe: Pipe) {
         self.lent = self.lent.saturating_sub(1);

@@ -327,8 +327,7 @@ impl Keeper {
             .is_err()
         {
             (self.report)(&Event::Cut(self.workers.open()));
-            self.workers.cut();
-            self.workers.confirmed().await;
+            self.workers.cut().await;
         }
         self.teller.finish(Instant::now());
     }

@@ -57,8 +57,9 @@ impl Socket {
         Self::of(fd)
     }
 
-    /// Begins to dial; the socket becomes writable when that has succeeded or failed.
-    pub(crate) fn dial(address: SocketAddr) -> io::Result<Self> {
+    /// Begins to dial; the socket becomes writable when that has succeeded or failed. Whoever is on another host
+    /// can vanish without a word.
+    pub(crate) fn dial(address: SocketAddr, elsewhere: bool) -> io::Result<Self> {
         let family = if address.is_ipv4() {
             AddressFamily::INET
         } else {
@@ -67,6 +68,9 @@ impl Socket {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let fd = socket_with(family, SocketType::STREAM, flags, None)?;
         prepare(fd.as_fd())?;
+        if elsewhere {
+            keep_alive(fd.as_fd())?;
+        }
         match connect(&fd, &address) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(error) => return Err(error.into()),
@@ -204,11 +208,16 @@ impl AsFd for Socket {
     }
 }
 
-/// Makes a socket ready to carry a connection: small writes go at once, vanished peers are noticed, and dropping
-/// it resets it. What a listener accepts inherits all of it.
+/// Makes a socket ready to carry a connection: small writes go at once, and dropping it resets it. What a listener
+/// accepts inherits that.
 pub(crate) fn prepare(socket: BorrowedFd<'_>) -> io::Result<()> {
     sockopt::set_tcp_nodelay(socket, true)?;
     sockopt::set_socket_linger(socket, Some(Duration::ZERO))?;
+    Ok(())
+}
+
+/// Lets peers that vanished be noticed. What a listener accepts inherits that.
+pub(crate) fn keep_alive(socket: BorrowedFd<'_>) -> io::Result<()> {
     sockopt::set_socket_keepalive(socket, true)?;
     sockopt::set_tcp_keepidle(socket, KEEP_IDLE)?;
     sockopt::set_tcp_keepintvl(socket, KEEP_INTERVAL)?;

@@ -110,7 +110,13 @@ impl Tools {
         })
     }
 
-    /// Wants to hear of a socket until it is closed.
+    /// Wants to hear of a socket no more: another worker does.
+    pub(crate) fn forget(&self, socket: &Socket) {
+        // One that is not watched is as good as forgotten.
+        let _ = epoll::delete(&self.epoll, socket);
+    }
+
+    /// Wants to hear of a socket until it is closed. What is possible already is told at once.
     pub(crate) fn watch(&self, socket: &Socket, key: Key, side: Side) -> io::Result<()> {
         let token = epoll::EventData::new_u64(key.token(side));
         Ok(epoll::add(&self.epoll, socket, token, INTEREST)?)

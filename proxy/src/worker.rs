@@ -24,6 +24,7 @@ use tokio::sync::oneshot;
 use crate::connection::{Connection, Entrance, Next};
 use crate::event::{Event, PortNews};
 use crate::socket::Socket;
+use crate::streams::Streams;
 use crate::table::Routes;
 use crate::tools::{Key, Side, Tools};
 
@@ -57,6 +58,8 @@ pub(crate) enum Order {
     Close(u32),
     /// Reset all connections.
     Cut,
+    /// Carry this connection from now on.
+    Carry(Box<Connection>),
     /// Say when everything before was done.
     Confirm(oneshot::Sender<()>),
     /// Say when no connection is left.
@@ -73,6 +76,8 @@ struct Place {
     alarm: Option<Instant>,
     /// It is on the list of those to be looked at.
     listed: bool,
+    /// It counts as a long stream of this worker.
+    long: bool,
 }
 
 /// A door, and until when it rests.
@@ -93,6 +98,7 @@ pub(crate) struct Worker {
     list: Vec<Key>,
     /// How many connections all workers carry.
     open: Arc<AtomicUsize>,
+    streams: Streams,
     drained: Vec<oneshot::Sender<()>>,
 }
 
@@ -102,6 +108,7 @@ impl Worker {
         orders: Receiver<Order>,
         bell: Arc<OwnedFd>,
         open: Arc<AtomicUsize>,
+        streams: Streams,
     ) -> io::Result<Self> {
         let token = epoll::EventData::new_u64(ORDER);
         epoll::add(&tools.epoll, &bell, token, epoll::EventFlags::IN)?;
@@ -115,6 +122,7 @@ impl Worker {
             alarms: BinaryHeap::new(),
             list: Vec::new(),
             open,
+            streams,
             drained: Vec::new(),
         })
     }
@@ -216,7 +224,10 @@ impl Worker {
             return;
         };
         place.listed = false;
-        match place.connection.advance(key, &mut self.tools) {
+        let next = place.connection.advance(key, &mut self.tools);
+        let long = place.connection.is_long();
+        let changed = std::mem::replace(&mut place.long, long) != long;
+        match next {
             Next::Wait(until) => {
                 place.alarm = until;
                 if let Some(until) = until {
@@ -228,12 +239,40 @@ impl Worker {
                 place.listed = true;
                 self.list.push(key);
             }
-            Next::Over => self.remove(key),
+            Next::Over => return self.remove(key),
         }
+        if changed {
+            self.share(key, long);
+        }
+    }
+
+    /// A stream has become long, or is no longer: each worker has its share of the long ones.
+    fn share(&mut self, key: Key, long: bool) {
+        if !long {
+            return self.streams.count(false);
+        }
+        self.streams.count(true);
+        let Some(other) = self.streams.less_busy() else {
+            return;
+        };
+        let Some(mut place) = self.places.try_remove(index(key)) else {
+            return;
+        };
+        self.streams.count(false);
+        for side in [Side::Client, Side::Server] {
+            if let Some(socket) = place.connection.socket(side) {
+                self.tools.forget(socket);
+            }
+        }
+        self.tools.pipes.part_with(place.connection.pipes());
+        other.tell(Order::Carry(Box::new(place.connection)));
     }
 
     fn remove(&mut self, key: Key) {
         if let Some(mut place) = self.places.try_remove(index(key)) {
+            if place.long {
+                self.streams.count(false);
+            }
             place.connection.release(&mut self.tools);
             self.open.fetch_sub(1, Ordering::Relaxed);
         }
@@ -258,31 +297,49 @@ impl Worker {
         }
     }
 
-    /// Carries a connection from now on.
+    /// Carries a client from now on.
     fn take(&mut self, entrance: Entrance, socket: OwnedFd, from: Option<SocketAddr>) {
         let Some(from) = from else { return };
+        let client = Socket::accepted(socket);
+        let connection = Connection::new(entrance, client, from, &mut self.tools);
+        self.open.fetch_add(1, Ordering::Relaxed);
+        self.carry(connection);
+    }
+
+    /// Gives a connection a place, and has it go on.
+    fn carry(&mut self, mut connection: Connection) {
         let entry = self.places.vacant_entry();
-        let Ok(index) = u32::try_from(entry.key()) else {
-            return;
-        };
+        // There are never more connections than descriptors.
+        let index = u32::try_from(entry.key()).unwrap_or(u32::MAX);
         self.generation = self.generation.wrapping_add(1) & (u32::MAX >> 1);
         let key = Key {
             index,
             generation: self.generation,
         };
-        let client = Socket::accepted(socket);
-        if self.tools.watch(&client, key, Side::Client).is_err() {
-            // No memory in the kernel: the client is reset.
-            return;
+        self.tools.pipes.adopt(connection.pipes());
+        let long = connection.is_long();
+        let mut watched = true;
+        for side in [Side::Client, Side::Server] {
+            if let Some(socket) = connection.socket(side) {
+                watched &= self.tools.watch(socket, key, side).is_ok();
+            }
         }
         entry.insert(Place {
             generation: key.generation,
-            connection: Connection::new(entrance, client, from, &mut self.tools),
+            connection,
             alarm: None,
             listed: true,
+            long,
         });
-        self.open.fetch_add(1, Ordering::Relaxed);
-        self.advance(key);
+        if long {
+            self.streams.count(true);
+        }
+        if watched {
+            self.advance(key);
+        } else {
+            // No memory in the kernel: the connection is reset.
+            self.remove(key);
+        }
     }
 
     /// Leaves a door alone for a while.
@@ -314,6 +371,7 @@ impl Worker {
                     }
                 }
                 Order::Cut => self.cut(),
+                Order::Carry(connection) => self.carry(*connection),
                 // Whoever asked may have lost interest.
                 Order::Confirm(done) => drop(done.send(())),
                 Order::Drained(done) => self.drained.push(done),

@@ -1,10 +1,9 @@
 //! All workers of a proxy, as the side that decides sees them.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -12,6 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::Patience;
 use crate::event::Reporter;
+use crate::streams::{Courier, Streams};
 use crate::table::Routes;
 use crate::tools::Tools;
 use crate::worker::{Door, Order, Worker};
@@ -21,14 +21,11 @@ const WORKERS_MAX: usize = 4;
 
 /// The workers; they end when this is dropped.
 pub(crate) struct Workers {
-    all: Vec<Handle>,
+    all: Vec<Courier>,
+    /// How many of them, the first ones, accept connections. The others carry long streams only.
+    accepting: usize,
+    threads: Vec<JoinHandle<()>>,
     open: Arc<AtomicUsize>,
-}
-
-struct Handle {
-    orders: Sender<Order>,
-    bell: Arc<OwnedFd>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Workers {
@@ -37,28 +34,39 @@ impl Workers {
     /// # Errors
     /// The kernel gives no thread, or no descriptor.
     pub(crate) fn start(report: &Reporter, patience: Patience) -> io::Result<Self> {
-        let mut workers = Self {
-            all: Vec::new(),
-            open: Arc::default(),
-        };
-        for number in 0..how_many() {
+        let (mut all, mut ears) = (Vec::new(), Vec::new());
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        for _ in 0..cores.min(WORKERS_MAX) {
             let (orders, orders_in) = channel();
             let bell = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
-            let tools = Tools::new(Arc::clone(report), patience)?;
-            let worker = Worker::new(
-                tools,
-                orders_in,
-                Arc::clone(&bell),
-                Arc::clone(&workers.open),
-            )?;
-            let thread = thread::Builder::new()
-                .name(format!("worker {number}"))
-                .spawn(move || worker.run())?;
-            workers.all.push(Handle {
+            ears.push(orders_in);
+            all.push(Courier {
                 orders,
                 bell,
-                thread: Some(thread),
+                streams: Arc::default(),
             });
+        }
+        let mut workers = Self {
+            accepting: accepting(cores),
+            threads: Vec::new(),
+            open: Arc::default(),
+            all,
+        };
+        for (place, orders) in ears.into_iter().enumerate() {
+            let Some(own) = workers.all.get(place) else {
+                continue;
+            };
+            let worker = Worker::new(
+                Tools::new(Arc::clone(report), patience)?,
+                orders,
+                Arc::clone(&own.bell),
+                Arc::clone(&workers.open),
+                Streams::of(place, &workers.all),
+            )?;
+            let thread = thread::Builder::new()
+                .name(format!("worker {place}"))
+                .spawn(move || worker.run())?;
+            workers.threads.push(thread);
         }
         Ok(workers)
     }
@@ -73,16 +81,21 @@ impl Workers {
     }
 
     pub(crate) fn open_door(&self, door: &Door) {
-        self.tell(|| Order::Open(door.clone()));
+        for worker in self.all.iter().take(self.accepting) {
+            worker.tell(Order::Open(door.clone()));
+        }
     }
 
     pub(crate) fn close_door(&self, id: u32) {
         self.tell(|| Order::Close(id));
     }
 
-    /// Resets all connections.
-    pub(crate) fn cut(&self) {
-        self.tell(|| Order::Cut);
+    /// Resets all connections, also one that is on its way from one worker to another.
+    pub(crate) async fn cut(&self) {
+        while self.open() > 0 {
+            self.tell(|| Order::Cut);
+            self.confirmed().await;
+        }
     }
 
     /// Waits until everything that they were told is done.
@@ -92,14 +105,17 @@ impl Workers {
 
     /// Waits until they carry no connection.
     pub(crate) async fn drained(&self) {
-        self.answered(Order::Drained).await;
+        // One may be on its way from a worker to another that has answered already.
+        while self.open() > 0 {
+            self.answered(Order::Drained).await;
+        }
     }
 
     async fn answered(&self, order: impl Fn(oneshot::Sender<()>) -> Order) {
         let mut answers = Vec::new();
-        for handle in &self.all {
+        for worker in &self.all {
             let (done, answer) = oneshot::channel();
-            handle.tell(order(done));
+            worker.tell(order(done));
             answers.push(answer);
         }
         for answer in answers {
@@ -109,36 +125,23 @@ impl Workers {
     }
 
     fn tell(&self, order: impl Fn() -> Order) {
-        for handle in &self.all {
-            handle.tell(order());
+        for worker in &self.all {
+            worker.tell(order());
         }
-    }
-}
-
-impl Handle {
-    fn tell(&self, order: Order) {
-        // A worker that is gone obeys nobody; one whose bell is full hears it anyway.
-        let _ = self.orders.send(order);
-        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
     }
 }
 
 impl Drop for Workers {
     fn drop(&mut self) {
         self.tell(|| Order::End);
-        for handle in &mut self.all {
-            if let Some(thread) = handle.thread.take() {
-                // An error is a panic, which was told where it happened.
-                let _ = thread.join();
-            }
+        for thread in self.threads.drain(..) {
+            // An error is a panic, which was told where it happened.
+            let _ = thread.join();
         }
     }
 }
 
-/// On two cores, a second worker takes from the pods what it gives to the proxy.
-fn how_many() -> usize {
-    match thread::available_parallelism().map_or(1, usize::from) {
-        0..=2 => 1,
-        cores => cores.min(WORKERS_MAX),
-    }
+/// On two cores, a second worker that answers takes from the pods what it gives to the proxy.
+fn accepting(cores: usize) -> usize {
+    if cores <= 2 { 1 } else { WORKERS_MAX }
 }
