@@ -4,50 +4,34 @@
 //! Everything that can wake it is a word of the kernel about one of its sockets, a time that has come, or an
 //! order. It must not read files, and decides nothing that `route` can decide.
 
+mod doors;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
-use rustix::net::{SocketFlags, acceptfrom_with};
 use slab::Slab;
 use tokio::sync::oneshot;
 
-use crate::connection::{Connection, Entrance, Next};
-use crate::event::{Event, PortNews};
-use crate::socket::Socket;
+pub(crate) use self::doors::Door;
+use self::doors::{DOOR, Watched};
+use crate::connection::{Connection, Next};
 use crate::streams::Streams;
 use crate::table::Routes;
 use crate::tools::{Key, Side, Tools};
 
 /// What the kernel says when there is an order.
 const ORDER: u64 = u64::MAX;
-/// What it says of a door: this and the door's number.
-const DOOR: u64 = 1 << 63;
 /// How many words of the kernel are taken at once.
 const WORDS_MAX: usize = 256;
-/// How many connections are accepted at a door before others have their turn.
-const ACCEPTS_MAX: usize = 64;
-/// Pause after a connection could not be taken (mostly: no file descriptor left), lest the worker spins.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// A port that connections are accepted from.
-#[derive(Debug, Clone)]
-pub(crate) struct Door {
-    pub(crate) id: u32,
-    pub(crate) listener: Arc<OwnedFd>,
-    pub(crate) address: SocketAddr,
-    pub(crate) entrance: Entrance,
-}
-
 /// What a worker is told.
 pub(crate) enum Order {
     /// From now on these are the routes.
@@ -78,12 +62,6 @@ struct Place {
     listed: bool,
     /// It counts as a long stream of this worker.
     long: bool,
-}
-
-/// A door, and until when it rests.
-struct Watched {
-    door: Door,
-    rests: Option<Instant>,
 }
 
 pub(crate) struct Worker {
@@ -209,13 +187,7 @@ impl Worker {
                 self.enlist(key);
             }
         }
-        for watched in self.doors.values_mut() {
-            if watched.rests.is_some_and(|until| until <= now) {
-                watched.rests = watch_door(&self.tools, &watched.door)
-                    .err()
-                    .map(|_| now + ACCEPT_PAUSE);
-            }
-        }
+        self.reopen_doors();
     }
 
     /// Has a connection go on.
@@ -278,34 +250,6 @@ impl Worker {
         }
     }
 
-    fn accept(&mut self, id: u32) {
-        let Some(door) = self.doors.get(&id).map(|watched| watched.door.clone()) else {
-            return;
-        };
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        for _ in 0..ACCEPTS_MAX {
-            match acceptfrom_with(&door.listener, flags) {
-                Ok((socket, from)) => {
-                    let from = from.and_then(|from| SocketAddr::try_from(from).ok());
-                    self.take(door.entrance, socket, from);
-                }
-                // Such a client left before it was taken.
-                Err(Errno::CONNABORTED | Errno::INTR) => {}
-                Err(Errno::AGAIN) => return,
-                Err(error) => return self.rest(&door, error.into()),
-            }
-        }
-    }
-
-    /// Carries a client from now on.
-    fn take(&mut self, entrance: Entrance, socket: OwnedFd, from: Option<SocketAddr>) {
-        let Some(from) = from else { return };
-        let client = Socket::accepted(socket);
-        let connection = Connection::new(entrance, client, from, &mut self.tools);
-        self.open.fetch_add(1, Ordering::Relaxed);
-        self.carry(connection);
-    }
-
     /// Gives a connection a place, and has it go on.
     fn carry(&mut self, mut connection: Connection) {
         let entry = self.places.vacant_entry();
@@ -342,16 +286,6 @@ impl Worker {
         }
     }
 
-    /// Leaves a door alone for a while.
-    fn rest(&mut self, door: &Door, error: io::Error) {
-        (self.tools.report)(&Event::Port(door.address, PortNews::CannotAccept(error)));
-        // Not watched is as good as not there.
-        let _ = epoll::delete(&self.tools.epoll, &door.listener);
-        if let Some(watched) = self.doors.get_mut(&door.id) {
-            watched.rests = Some(self.tools.now + ACCEPT_PAUSE);
-        }
-    }
-
     /// Does what it was told; false when it is to end.
     fn obey(&mut self) -> bool {
         let mut count = [0; 8];
@@ -364,12 +298,7 @@ impl Worker {
                     self.tools.routes = routes;
                 }
                 Order::Open(door) => self.open_door(door),
-                Order::Close(id) => {
-                    if let Some(watched) = self.doors.remove(&id) {
-                        // One that rests is not watched.
-                        let _ = epoll::delete(&self.tools.epoll, &watched.door.listener);
-                    }
-                }
+                Order::Close(id) => self.close_door(id),
                 Order::Cut => self.cut(),
                 Order::Carry(connection) => self.carry(*connection),
                 // Whoever asked may have lost interest.
@@ -379,11 +308,6 @@ impl Worker {
             }
         }
         true
-    }
-
-    fn open_door(&mut self, door: Door) {
-        let rests = watch_door(&self.tools, &door).err().map(|_| self.tools.now);
-        self.doors.insert(door.id, Watched { door, rests });
     }
 
     fn cut(&mut self) {
@@ -426,11 +350,4 @@ fn place(places: &mut Slab<Place>, key: Key) -> Option<&mut Place> {
     places
         .get_mut(index(key))
         .filter(|place| place.generation == key.generation)
-}
-
-/// Of several workers one is woken for a connection.
-fn watch_door(tools: &Tools, door: &Door) -> rustix::io::Result<()> {
-    let token = epoll::EventData::new_u64(DOOR | u64::from(door.id));
-    let flags = epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE;
-    epoll::add(&tools.epoll, &door.listener, token, flags)
 }

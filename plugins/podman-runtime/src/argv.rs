@@ -181,18 +181,7 @@ pub(crate) fn run(
         host.release_directory,
         monitor_file(unit)
     ));
-    let name = called::pod(pod, host.id());
-    if pod.is_alone() {
-        // As the containers of a podman pod are called by that.
-        args.push(format!("--hostname={name}"));
-        args.extend(connection(pod, host, network));
-    } else {
-        args.push(format!("--pod={name}"));
-        if let Some(network) = &spec.network {
-            args.push(format!("--network={network}"));
-            args.extend(proxy(host));
-        }
-    }
+    args.extend(place(pod, spec, host, network));
     for variable in &spec.env {
         args.push(format!("--env={}={}", variable.name, variable.value));
     }
@@ -220,6 +209,23 @@ pub(crate) fn run(
     args.push(spec.image.clone());
     args.extend(spec.args.iter().cloned());
     Ok(args)
+}
+
+/// Where a container is: in the podman pod, or connected by itself.
+fn place(pod: &Pod, spec: &Spec, host: &Host, network: Network) -> Vec<String> {
+    let name = called::pod(pod, host.id());
+    if pod.is_alone() {
+        // As the containers of a podman pod are called by that.
+        let mut args = vec![format!("--hostname={name}")];
+        args.extend(connection(pod, host, network));
+        return args;
+    }
+    let mut args = vec![format!("--pod={name}")];
+    if let Some(network) = &spec.network {
+        args.push(format!("--network={network}"));
+        args.extend(proxy(host));
+    }
+    args
 }
 
 /// What a container may do.

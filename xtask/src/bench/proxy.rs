@@ -157,29 +157,53 @@ const NEW: usize = 2;
 const STREAM: usize = 3;
 const STREAMS: usize = 4;
 
+/// What of a sample.
+type Value = fn(&Sample) -> f64;
+const RATE: Value = |sample| sample.rate;
+const COST: Value = |sample| sample.cost;
+const LATE: Value = |sample| sample.late.as_secs_f64();
+const MIDDLE: Value = |sample| sample.middle.as_secs_f64();
+
+/// Something that is compared: what, in which load, the target, which value is better, of what, and its unit.
+type Comparison = (&'static str, usize, f64, Better, Value, &'static str);
+
+/// The targets are those of the better of the two peers.
+#[rustfmt::skip]
+const COMPARISONS: [Comparison; 8] = [
+    ("proxy: answers a second, 64 clients", MANY, 0.97, Better::More, RATE, "/s"),
+    ("proxy: p99 of these answers", MANY, 1.0, Better::Less, LATE, "s"),
+    ("proxy: processor time for an answer", MANY, 1.0, Better::Less, COST, "s"),
+    ("proxy: new connections a second, 32 clients", NEW, 1.05, Better::More, RATE, "/s"),
+    ("proxy: processor time for a connection", NEW, 1.0, Better::Less, COST, "s"),
+    ("proxy: bytes a second, one stream", STREAM, 1.4, Better::More, RATE, "B/s"),
+    ("proxy: bytes a second, 4 streams", STREAMS, 1.75, Better::More, RATE, "B/s"),
+    ("proxy: processor time for a byte, 4 streams", STREAMS, 0.55, Better::Less, COST, "s"),
+];
+
 fn compared(all: &[Measured]) -> Result<Vec<Row>> {
     let of = |name: &str| {
-        all.iter()
-            .find(|measured| measured.name == name)
-            .context("not measured")
+        let found = all.iter().find(|measured| measured.name == name);
+        found.context("not measured")
     };
     let (direct, ours) = (of("direct")?, of("sns-proxy")?);
     let peers = [of("haproxy")?, of("nginx")?];
-    // The better of the two peers.
-    let row = |what,
-               load,
-               target,
-               better: Better,
-               value: &dyn Fn(&Sample) -> f64,
-               unit: &str|
-     -> Result<Row> {
-        let (one, two) = (peers[0].median(load, value)?, peers[1].median(load, value)?);
+    let added = ours.median(ONE, MIDDLE)? - direct.median(ONE, MIDDLE)?;
+    let mut rows = vec![Row {
+        what: "proxy: what it adds to one client's wait, p50",
+        original: "22 µs",
+        figure: Figure::Time {
+            target: Duration::from_micros(10),
+            ours: Duration::from_secs_f64(added.max(0.0)),
+        },
+    }];
+    for (what, load, target, better, value, unit) in COMPARISONS {
+        let [one, two] = [peers[0].median(load, value)?, peers[1].median(load, value)?];
         let (best, name) = if better.prefers(one, two) {
-            (one, "haproxy")
+            (one, peers[0].name)
         } else {
-            (two, "nginx")
+            (two, peers[1].name)
         };
-        Ok(Row {
+        rows.push(Row {
             what,
             original: name,
             figure: Figure::Ratio {
@@ -188,87 +212,9 @@ fn compared(all: &[Measured]) -> Result<Vec<Row>> {
                 better,
                 peer: shown(best, unit),
             },
-        })
-    };
-    let rate = |sample: &Sample| sample.rate;
-    let cost = |sample: &Sample| sample.cost;
-    let late = |sample: &Sample| sample.late.as_secs_f64();
-    let middle = |sample: &Sample| sample.middle.as_secs_f64();
-    let added = ours.median(ONE, middle)? - direct.median(ONE, middle)?;
-    Ok(vec![
-        row(
-            "proxy: answers a second, 64 clients",
-            MANY,
-            0.97,
-            Better::More,
-            &rate,
-            "/s",
-        )?,
-        row(
-            "proxy: p99 of these answers",
-            MANY,
-            1.0,
-            Better::Less,
-            &late,
-            "s",
-        )?,
-        row(
-            "proxy: processor time for an answer",
-            MANY,
-            1.0,
-            Better::Less,
-            &cost,
-            "s",
-        )?,
-        Row {
-            what: "proxy: what it adds to one client's wait, p50",
-            original: "22 µs",
-            figure: Figure::Time {
-                target: Duration::from_micros(10),
-                ours: Duration::from_secs_f64(added.max(0.0)),
-            },
-        },
-        row(
-            "proxy: new connections a second, 32 clients",
-            NEW,
-            1.05,
-            Better::More,
-            &rate,
-            "/s",
-        )?,
-        row(
-            "proxy: processor time for a connection",
-            NEW,
-            1.0,
-            Better::Less,
-            &cost,
-            "s",
-        )?,
-        row(
-            "proxy: bytes a second, one stream",
-            STREAM,
-            1.4,
-            Better::More,
-            &rate,
-            "B/s",
-        )?,
-        row(
-            "proxy: bytes a second, 4 streams",
-            STREAMS,
-            1.75,
-            Better::More,
-            &rate,
-            "B/s",
-        )?,
-        row(
-            "proxy: processor time for a byte, 4 streams",
-            STREAMS,
-            0.55,
-            Better::Less,
-            &cost,
-            "s",
-        )?,
-    ])
+        });
+    }
+    Ok(rows)
 }
 
 /// A proxy with nothing to do, and one with many clients that do nothing.

@@ -6,6 +6,12 @@ use crate::image::Image;
 use crate::network::{self, Network};
 use crate::pod::{Memory, Unit};
 
+/// What comes before a start.
+enum Needs {
+    Looks(Vec<Step>),
+    Steps(Vec<Step>),
+}
+
 impl Planner<'_> {
     /// The container, its image before it, and before the first one the podman pod that it lives in.
     ///
@@ -18,36 +24,15 @@ impl Planner<'_> {
         }
         let others_run = request.running.iter().any(|name| *name != unit.name);
         let is_first = !others_run && memory.created.is_empty();
-        let images = if is_first {
-            self.images()
-        } else {
-            vec![unit.spec.image.as_str()]
+        let mut steps = match self.needs(unit, is_first, &mut memory)? {
+            Needs::Steps(steps) => steps,
+            Needs::Looks(steps) => {
+                return Ok(Plan {
+                    steps,
+                    memory: None,
+                });
+            }
         };
-        let (mut looks, mut steps) = (Vec::new(), Vec::new());
-        for image in images {
-            if memory.images.contains_key(image) {
-                continue;
-            }
-            match self.image(image)? {
-                Image::Unknown(look) => looks.push(look),
-                Image::Absent => steps.push(self.pull(image)),
-                Image::There { stop_signal } => {
-                    memory.images.insert(image.to_owned(), stop_signal);
-                }
-            }
-        }
-        if is_first {
-            match self.network() {
-                Ok(network) => memory.network = network,
-                Err(look) => looks.push(look),
-            }
-        }
-        if !looks.is_empty() {
-            return Ok(Plan {
-                steps: looks,
-                memory: None,
-            });
-        }
         let create = if self.pod.is_alone() {
             argv::connection(self.pod, host, memory.network)
         } else {
@@ -80,6 +65,39 @@ impl Planner<'_> {
         Ok(Plan {
             steps,
             memory: Some(memory),
+        })
+    }
+
+    /// What has to be there before a container, or the looks that tell.
+    fn needs(&self, unit: &Unit, is_first: bool, memory: &mut Memory) -> Result<Needs, Refusal> {
+        let images = if is_first {
+            self.images()
+        } else {
+            vec![unit.spec.image.as_str()]
+        };
+        let (mut looks, mut steps) = (Vec::new(), Vec::new());
+        for image in images {
+            if memory.images.contains_key(image) {
+                continue;
+            }
+            match self.image(image)? {
+                Image::Unknown(look) => looks.push(look),
+                Image::Absent => steps.push(self.pull(image)),
+                Image::There { stop_signal } => {
+                    memory.images.insert(image.to_owned(), stop_signal);
+                }
+            }
+        }
+        if is_first {
+            match self.network() {
+                Ok(network) => memory.network = network,
+                Err(look) => looks.push(look),
+            }
+        }
+        Ok(if looks.is_empty() {
+            Needs::Steps(steps)
+        } else {
+            Needs::Looks(looks)
         })
     }
 
