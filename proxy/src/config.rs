@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::ranges::Ranges;
+use crate::table::Queue;
 
 /// The port on which the proxies of a cluster talk to each other, unless something else is said.
 pub const RELAY_PORT: u16 = 32767;
@@ -20,8 +21,17 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// The longest `DRAIN`, in seconds: a service manager has long lost its patience by then.
 const DRAIN_SECONDS_MAX: u64 = 3600;
 
+/// Who may wait for a place, unless something else is said.
+const QUEUE: Queue = Queue {
+    clients: 100,
+    wait: Duration::from_secs(1),
+};
+
+/// The longest `QUEUE`: who waits holds a descriptor.
+const QUEUE_MAX: usize = 10_000;
+
 /// Every key, as it is documented.
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 10] = [
     "HOSTSCONF",
     "PORTSCONF",
     "CLUSTERPORTSCONF",
@@ -29,6 +39,8 @@ const KEYS: [&str; 8] = [
     "PORT",
     "PODHOST",
     "CLUSTERPORTS",
+    "QUEUE",
+    "QUEUEWAIT",
     "DRAIN",
 ];
 
@@ -50,6 +62,9 @@ pub struct Config {
     pub pod_host: Option<IpAddr>,
     /// `CLUSTERPORTS`: the ports that may be listened on at all.
     pub cluster_ports: Ranges,
+    /// `QUEUE` and `QUEUEWAIT`: how many clients of a cluster port may wait for a place at a full backend, and how
+    /// long.
+    pub queue: Queue,
     /// `DRAIN`: how long to wait for open connections when told to end.
     pub drain: Duration,
 }
@@ -116,6 +131,8 @@ impl Config {
         let port = lines.understood("PORT", port);
         let pod_host = lines.understood("PODHOST", address);
         let cluster_ports = lines.understood("CLUSTERPORTS", str::parse::<Ranges>);
+        let clients = lines.understood("QUEUE", number);
+        let wait = lines.understood("QUEUEWAIT", seconds);
         let drain = lines.understood("DRAIN", seconds);
         match (hosts_conf, ports_conf) {
             (Some(hosts_conf), Some(ports_conf)) if lines.problems.is_empty() => Ok(Self {
@@ -126,6 +143,10 @@ impl Config {
                 port,
                 pod_host,
                 cluster_ports: cluster_ports.unwrap_or_default(),
+                queue: Queue {
+                    clients: clients.unwrap_or(QUEUE.clients),
+                    wait: wait.unwrap_or(QUEUE.wait),
+                },
                 drain: drain.unwrap_or(DRAIN),
             }),
             _ => {
@@ -247,6 +268,13 @@ fn port(text: &str) -> Result<u16, &'static str> {
     }
 }
 
+fn number(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number <= QUEUE_MAX => Ok(number),
+        _ => Err(format!("write a number from 0 to {QUEUE_MAX}")),
+    }
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse() {
         Ok(seconds) if seconds <= DRAIN_SECONDS_MAX => Ok(Duration::from_secs(seconds)),
@@ -285,7 +313,7 @@ mod tests {
     fn every_key_in_any_case() {
         let config = Config::parse(
             "# the proxy\r\n hostsconf  a b.conf \r\nPortsConf /p\r\nCLUSTERPORTSCONF c\r\nHOST 10.0.0.1\r\n\
-             PORT 40000\r\nPODHOST ::1\r\nCLUSTERPORTS 61000-62000\r\nDRAIN 0\r\n",
+             PORT 40000\r\nPODHOST ::1\r\nCLUSTERPORTS 61000-62000\r\nQUEUE 7\r\nQUEUEWAIT 3\r\nDRAIN 0\r\n",
         )
         .unwrap();
         assert_eq!(config.hosts_conf, Path::new("a b.conf"));
@@ -296,6 +324,8 @@ mod tests {
         assert_eq!(config.pod_host, Some("::1".parse().unwrap()));
         assert!(!config.cluster_ports.contains(60999));
         assert_eq!(config.drain, Duration::ZERO);
+        let wait = Duration::from_secs(3);
+        assert_eq!(config.queue, Queue { clients: 7, wait });
     }
 
     #[test]
@@ -311,7 +341,7 @@ mod tests {
                 "5: error: DRAIN cannot be `soon`\n  hint: write a number of seconds from 0 to 3600",
                 "6: error: HOST is set twice\n  hint: line 2 sets it already: keep one of the two",
                 "7: error: unknown key `XYZ`\n  hint: the keys are HOSTSCONF, PORTSCONF, CLUSTERPORTSCONF, HOST, \
-                 PORT, PODHOST, CLUSTERPORTS, DRAIN",
+                 PORT, PODHOST, CLUSTERPORTS, QUEUE, QUEUEWAIT, DRAIN",
                 "8: error: PORTSCONF has no value\n  hint: write `PORTSCONF value`",
                 "error: HOSTSCONF is missing\n  hint: write `HOSTSCONF path`; a relative path begins at the \
                  folder of this file",

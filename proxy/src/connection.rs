@@ -1,7 +1,8 @@
 //! One connection from its first byte to its end: of a client at a cluster port, or of another proxy.
 //!
 //! ```text
-//! Asked (another proxy says what it wants) ─▶ Dialling ─▶ Joined ─▶ over
+//! Asked (another proxy says what it wants) ─▶ Dialling ◀─▶ Queued (all are full)
+//!                                                 └─▶ Joined ─▶ over
 //! ```
 //!
 //! Joins an accepted socket with what `dial` finds. It must not listen, and must not choose.
@@ -47,6 +48,8 @@ enum Stage {
     /// What another proxy has said so far.
     Asked(Vec<u8>),
     Dialling(Box<Search>),
+    /// Waits for a place until then.
+    Queued(Instant),
     Joined(Box<Pair>),
 }
 
@@ -64,6 +67,8 @@ pub(crate) enum Next {
     Wait(Option<Instant>),
     /// When the others had their turn.
     Again,
+    /// When there is a place at a backend, or at that time.
+    Full(Instant),
     /// Never: it is over.
     Over,
 }
@@ -96,10 +101,42 @@ impl Connection {
     pub(crate) fn socket(&mut self, side: Side) -> Option<&mut Socket> {
         match (side, &mut self.stage) {
             (Side::Client, _) => Some(&mut self.client),
-            (Side::Server, Stage::Asked(_)) => None,
-            (Side::Server, Stage::Dialling(search)) => search.dialling.socket(),
+            (_, Stage::Asked(_) | Stage::Queued(_)) => None,
+            (_, Stage::Dialling(search)) => search.dialling.socket(side),
             (Side::Server, Stage::Joined(pair)) => Some(pair.server()),
+            // A word of the kernel about one that was given up.
+            (Side::Second, Stage::Joined(_)) => None,
         }
+    }
+
+    /// The cluster port that it is for; 0 until another proxy has said it.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether it waits for a place.
+    pub(crate) fn is_queued(&self) -> bool {
+        matches!(self.stage, Stage::Queued(_))
+    }
+
+    /// Looks once more for a place, for a client that waits for one; false when there is none.
+    pub(crate) fn retry(&mut self, tools: &mut Tools) -> bool {
+        if let Stage::Queued(_) = self.stage
+            && tools.routes.has_room(self.port)
+        {
+            self.stage = Stage::dialling(self.port, None, tools);
+            return true;
+        }
+        !matches!(self.stage, Stage::Queued(_))
+    }
+
+    /// Tells that a client was not served, because all backends are full.
+    pub(crate) fn turn_away(&self, tools: &Tools) {
+        (tools.report)(&Event::NotServed {
+            port: self.port,
+            client: self.from,
+            busy: true,
+        });
     }
 
     /// Whether it carries a long stream now.
@@ -111,7 +148,7 @@ impl Connection {
     pub(crate) fn pipes(&self) -> usize {
         match &self.stage {
             Stage::Joined(pair) => pair.pipes(),
-            Stage::Asked(_) | Stage::Dialling(_) => 0,
+            Stage::Asked(_) | Stage::Dialling(_) | Stage::Queued(_) => 0,
         }
     }
 
@@ -142,6 +179,9 @@ impl Connection {
             && let Some(next) = self.dial(key, tools)?
         {
             return Ok(next);
+        }
+        if let Stage::Queued(until) = self.stage {
+            return self.wait(until, tools);
         }
         let Stage::Joined(pair) = &mut self.stage else {
             return Ok(Next::Wait(None));
@@ -216,6 +256,11 @@ impl Connection {
             Dialled::Waits => Ok(Some(Next::Wait(search.dialling.until()))),
             Dialled::Missed(missed) => {
                 let is_client = search.asker.is_none();
+                let until = self.began + tools.routes.queue.wait;
+                if is_client && missed == Missed::Busy && tools.now < until {
+                    self.stage = Stage::Queued(until);
+                    return Ok(Some(Next::Full(until)));
+                }
                 self.refuse(missed, is_client, tools)?;
                 Ok(Some(Next::Over))
             }
@@ -225,6 +270,18 @@ impl Connection {
                 Ok(None)
             }
         }
+    }
+
+    /// A client that waits for a place.
+    fn wait(&self, until: Instant, tools: &Tools) -> io::Result<Next> {
+        if self.client.is_broken() {
+            return Err(self.client.failure());
+        }
+        if tools.now < until {
+            return Ok(Next::Wait(Some(until)));
+        }
+        self.turn_away(tools);
+        Ok(Next::Over)
     }
 
     fn refuse(&mut self, missed: Missed, is_client: bool, tools: &Tools) -> io::Result<()> {

@@ -1,7 +1,8 @@
 //! Finds a backend for one client: on this host first, then on the others.
 //!
-//! Follows the orders of `route`, tells what failed, and remembers what other hosts said. It must not touch the
-//! client's own bytes.
+//! Follows the orders of `route`, tells what failed, and remembers who answered and what other hosts said. Whoever
+//! has not answered after a while is not given up, but the next one is tried beside it, and the first to answer
+//! serves. It must not touch the client's own bytes.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,11 +14,14 @@ use crate::header::Header;
 use crate::relay::{Answer, Line, parse_answer};
 use crate::route::{self, Load, Verdict};
 use crate::socket::{Received, Socket};
-use crate::table::{Lease, Routes, Slot};
+use crate::table::{Lease, Routes};
 use crate::tools::{Key, Side, Tools};
 
 /// How long to dial a backend on this host, or another proxy.
 const DIAL_MAX: Duration = Duration::from_secs(1);
+
+/// How long one that has not answered is waited for alone.
+const HEDGE_AFTER: Duration = Duration::from_millis(50);
 
 /// How long another proxy may take to answer, as in the original: it tries its backends meanwhile.
 const LINE_MAX: Duration = Duration::from_secs(3);
@@ -60,7 +64,8 @@ pub(crate) struct Dialling {
     left: Vec<Choice>,
     /// Backends of other hosts count as well, and were not thought of yet.
     may_leave: bool,
-    attempt: Option<Attempt>,
+    /// Those that are being dialled, the earlier one first; two at most.
+    attempts: Vec<Attempt>,
     missed: Missed,
 }
 
@@ -74,11 +79,13 @@ enum Choice {
 
 /// One of them, being dialled.
 struct Attempt {
+    side: Side,
     choice: Choice,
     address: SocketAddr,
     socket: Socket,
     lease: Option<Lease>,
     send_proxy: bool,
+    began: Instant,
     until: Instant,
     /// What another proxy has answered so far, once it was asked.
     heard: Option<Vec<u8>>,
@@ -101,7 +108,8 @@ impl Dialling {
         let mut left: Vec<Choice> = match slots {
             [_] => vec![Choice::Slot(0)],
             _ => {
-                let loads: Vec<Load> = slots.iter().map(Slot::load).collect();
+                let now_ms = tools.now_ms();
+                let loads: Vec<Load> = slots.iter().map(|slot| slot.load(now_ms)).collect();
                 let order = route::backends(&loads, &mut |count| tools.random.below(count));
                 order.into_iter().map(Choice::Slot).collect()
             }
@@ -112,19 +120,34 @@ impl Dialling {
             routes,
             left,
             may_leave,
-            attempt: None,
+            attempts: Vec::new(),
             missed: Missed::Nothing,
         }
     }
 
-    /// The socket that is being dialled.
-    pub(crate) fn socket(&mut self) -> Option<&mut Socket> {
-        self.attempt.as_mut().map(|attempt| &mut attempt.socket)
+    /// The socket that is being dialled on that side.
+    pub(crate) fn socket(&mut self, side: Side) -> Option<&mut Socket> {
+        let attempt = self
+            .attempts
+            .iter_mut()
+            .find(|attempt| attempt.side == side);
+        attempt.map(|attempt| &mut attempt.socket)
     }
 
-    /// When the attempt has taken too long.
+    /// When to go on although nothing has happened.
     pub(crate) fn until(&self) -> Option<Instant> {
-        self.attempt.as_ref().map(|attempt| attempt.until)
+        let until = self.attempts.iter().map(|attempt| attempt.until).min();
+        until.into_iter().chain(self.hedge_at()).min()
+    }
+
+    /// When to try the next one beside the one that does not answer.
+    fn hedge_at(&self) -> Option<Instant> {
+        match self.attempts.as_slice() {
+            [one] if one.heard.is_none() && (self.may_leave || !self.left.is_empty()) => {
+                Some(one.began + HEDGE_AFTER)
+            }
+            _ => None,
+        }
     }
 
     /// Goes on as far as possible. `header` tells the client and the cluster port.
@@ -135,34 +158,46 @@ impl Dialling {
         header: impl Fn() -> io::Result<Header>,
     ) -> Dialled {
         loop {
-            let Some(attempt) = &mut self.attempt else {
-                let Some(choice) = self.next(tools) else {
-                    return Dialled::Missed(self.missed);
-                };
-                self.begin(choice, key, tools);
+            if let Some((attempt, progress)) = self.progress(tools, &header) {
+                attempt.note(&progress, self.port, tools);
+                match progress {
+                    Progress::Reached { send_proxy, first } => {
+                        return match attempt.reached(key, send_proxy, first, tools) {
+                            Ok(target) => Dialled::Reached(target),
+                            Err(_) => Dialled::Missed(Missed::Nothing),
+                        };
+                    }
+                    Progress::Refused(Missed::Busy) => self.missed = Missed::Busy,
+                    Progress::Refused(Missed::Nothing) | Progress::Failed(_) | Progress::Waits => {}
+                }
                 continue;
-            };
-            let progress = attempt.advance(tools.now, &header);
-            if let Progress::Waits = progress {
+            }
+            let hedges = self.hedge_at().is_some_and(|at| tools.now >= at);
+            if !self.attempts.is_empty() && !hedges {
                 return Dialled::Waits;
             }
-            let Some(attempt) = self.attempt.take() else {
-                continue;
-            };
-            attempt.note(&progress, self.port, tools);
-            match progress {
-                Progress::Reached { send_proxy, first } => {
-                    return Dialled::Reached(Target {
-                        socket: attempt.socket,
-                        send_proxy,
-                        first,
-                        lease: attempt.lease,
-                    });
-                }
-                Progress::Refused(Missed::Busy) => self.missed = Missed::Busy,
-                Progress::Refused(Missed::Nothing) | Progress::Failed(_) | Progress::Waits => {}
+            match self.next(tools) {
+                Some(choice) => self.begin(choice, key, tools),
+                None if self.attempts.is_empty() => return Dialled::Missed(self.missed),
+                None => return Dialled::Waits,
             }
         }
+    }
+
+    /// An attempt that has come to an end, and how.
+    fn progress(
+        &mut self,
+        tools: &Tools,
+        header: &impl Fn() -> io::Result<Header>,
+    ) -> Option<(Attempt, Progress)> {
+        for place in 0..self.attempts.len() {
+            let attempt = self.attempts.get_mut(place)?;
+            match attempt.advance(tools.now, header) {
+                Progress::Waits => {}
+                progress => return Some((self.attempts.remove(place), progress)),
+            }
+        }
+        None
     }
 
     fn next(&mut self, tools: &mut Tools) -> Option<Choice> {
@@ -194,21 +229,27 @@ impl Dialling {
                 (slot.target, Some(lease), slot.send_proxy)
             }
         };
+        // The side that the other attempt does not have.
+        let side = match self.attempts.as_slice() {
+            [other] if other.side == Side::Server => Side::Second,
+            _ => Side::Server,
+        };
         let elsewhere = matches!(choice, Choice::Peer(_));
         let dialled = Socket::dial(address, elsewhere)
-            .and_then(|socket| tools.watch(&socket, key, Side::Server).map(|()| socket));
+            .and_then(|socket| tools.watch(&socket, key, side).map(|()| socket));
         match dialled {
-            Ok(socket) => {
-                self.attempt = Some(Attempt {
-                    choice,
-                    address,
-                    socket,
-                    lease,
-                    send_proxy,
-                    until: tools.now + DIAL_MAX,
-                    heard: None,
-                });
-            }
+            Ok(socket) => self.attempts.push(Attempt {
+                side,
+                choice,
+                address,
+                socket,
+                lease,
+                send_proxy,
+                began: tools.now,
+                until: tools.now + DIAL_MAX,
+                heard: None,
+            }),
+            // Not the backend's fault: the system has no port or no descriptor left.
             Err(error) => (tools.report)(&choice.failure(self.port, address, error)),
         }
     }
@@ -294,8 +335,30 @@ impl Attempt {
         }
     }
 
+    /// The server of the client, which is the only one from now on.
+    fn reached(
+        self,
+        key: Key,
+        send_proxy: bool,
+        first: Vec<u8>,
+        tools: &Tools,
+    ) -> io::Result<Target> {
+        if self.side != Side::Server {
+            tools.rename(&self.socket, key, Side::Server)?;
+        }
+        Ok(Target {
+            socket: self.socket,
+            send_proxy,
+            first,
+            lease: self.lease,
+        })
+    }
+
     /// Remembers and tells what came of it.
     fn note(&self, progress: &Progress, port: u16, tools: &mut Tools) {
+        if let Some(lease) = &self.lease {
+            self.note_health(progress, lease, port, tools);
+        }
         let verdict = match progress {
             Progress::Waits => return,
             Progress::Reached { .. } => Verdict::Served,
@@ -309,6 +372,23 @@ impl Attempt {
         };
         if let Choice::Peer(peer) = self.choice {
             tools.memory.note(port, peer, verdict, tools.now);
+        }
+    }
+
+    fn note_health(&self, progress: &Progress, lease: &Lease, port: u16, tools: &Tools) {
+        let took = tools.now.saturating_duration_since(self.began);
+        match progress {
+            Progress::Reached { .. } => {
+                if lease.health().answered(took) {
+                    (tools.report)(&Event::Readmitted(port, self.address));
+                }
+            }
+            Progress::Failed(_) => {
+                if let Some(time) = lease.health().failed(tools.now_ms()) {
+                    (tools.report)(&Event::Ejected(port, self.address, time));
+                }
+            }
+            Progress::Waits | Progress::Refused(_) => {}
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Pure: settings and files in, a [`Layout`] out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::{Config, RELAY_PORT};
@@ -20,6 +20,8 @@ pub(crate) struct Layout {
     pub(crate) peers: Vec<SocketAddr>,
     /// What to listen on.
     pub(crate) doors: BTreeMap<SocketAddr, Entrance>,
+    /// Cluster ports that exist, and may not be listened on.
+    pub(crate) barred: BTreeSet<u16>,
 }
 
 impl Layout {
@@ -36,9 +38,11 @@ impl Layout {
             .filter(|peer| Some(*peer) != relay && Some(*peer) != routers.own())
             .collect();
         let mut doors = BTreeMap::new();
+        let (ports, barred): (BTreeSet<u16>, BTreeSet<u16>) =
+            wanted(inputs).partition(|port| config.cluster_ports.contains(*port));
         if let Some(host) = host {
-            let ports = wanted(inputs).filter(|port| config.cluster_ports.contains(*port));
-            doors.extend(ports.map(|port| (SocketAddr::new(host, port), Entrance::Cluster(port))));
+            let door = |port| (SocketAddr::new(host, port), Entrance::Cluster(port));
+            doors.extend(ports.into_iter().map(door));
         }
         // Last, because the proxies' own port wins over a cluster port of the same number.
         doors.extend(relay.map(|relay| (relay, Entrance::Relay)));
@@ -47,6 +51,7 @@ impl Layout {
             pod_host: config.pod_host.or(host),
             peers,
             doors,
+            barred,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::Problem;
 
@@ -89,6 +90,8 @@ pub enum Event {
     Port(SocketAddr, PortNews),
     /// Neither `HOST` nor hosts.conf says which address to listen on.
     NoAddress,
+    /// These cluster ports exist, and `CLUSTERPORTS` bars them: nobody listens there.
+    Barred(Vec<u16>),
     /// There are new routes: cluster ports with a backend on this host, and other hosts.
     Routes {
         /// How many cluster ports lead to this host.
@@ -100,6 +103,10 @@ pub enum Event {
     File(PathBuf, FileNews),
     /// A backend did not answer; the next one is tried.
     BackendFailed(u16, SocketAddr, io::Error),
+    /// A backend did not answer several times in a row: it comes last for that long.
+    Ejected(u16, SocketAddr, Duration),
+    /// A backend that was ejected answers again.
+    Readmitted(u16, SocketAddr),
     /// Another host's proxy did not answer, or not as a proxy; the next one is tried.
     PeerFailed(u16, SocketAddr, io::Error),
     /// Nobody could serve a client of a cluster port, which was therefore reset.
@@ -181,7 +188,9 @@ impl Event {
             Self::Port(_, PortNews::CannotAccept(_))
             | Self::File(_, FileNews::CannotWatch(_))
             | Self::NoAddress
+            | Self::Barred(_)
             | Self::BackendFailed(..)
+            | Self::Ejected(..)
             | Self::PeerFailed(..)
             | Self::NotServed { .. }
             | Self::BadRequest(_)
@@ -190,6 +199,7 @@ impl Event {
             Self::Port(_, PortNews::Opened | PortNews::Closed)
             | Self::File(_, FileNews::Missing | FileNews::Fine | FileNews::SettingsRead)
             | Self::Routes { .. }
+            | Self::Readmitted(..)
             | Self::Draining(_) => Level::Info,
             Self::Opened(..) | Self::Broken(..) | Self::NoRequest(_) => Level::Debug,
         }
@@ -204,6 +214,14 @@ impl fmt::Display for Event {
             Self::NoAddress => f.write_str(
                 "no address to listen on: hosts.conf has no first line yet, and proxy.conf no HOST",
             ),
+            Self::Barred(ports) => {
+                let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+                write!(
+                    f,
+                    "not listening on cluster ports {}: CLUSTERPORTS in proxy.conf does not name them",
+                    ports.join(", ")
+                )
+            }
             Self::Routes { ports, peers } => {
                 write!(
                     f,
@@ -215,6 +233,14 @@ impl fmt::Display for Event {
                     f,
                     "backend {at} of cluster port {port} does not answer: {why}"
                 )
+            }
+            Self::Ejected(port, at, time) => write!(
+                f,
+                "backend {at} of cluster port {port} comes last for {} s",
+                time.as_secs()
+            ),
+            Self::Readmitted(port, at) => {
+                write!(f, "backend {at} of cluster port {port} answers again")
             }
             Self::PeerFailed(port, at, why) => {
                 write!(f, "proxy {at} failed for cluster port {port}: {why}")

@@ -11,6 +11,7 @@ mod doors;
 pub mod event;
 mod flow;
 pub mod header;
+mod health;
 mod inputs;
 mod listen;
 mod mouth;

@@ -36,6 +36,8 @@ Keys of FILE:
   PORT number            port for other proxies; without it, that of the same line, else 32767
   PODHOST ip             address of the pods' host ports; without it, the same as HOST
   CLUSTERPORTS list      ports that may be opened at all (1024-29999,32768-65535)
+  QUEUE number           clients of a cluster port that may wait for a place at a full backend (100)
+  QUEUEWAIT seconds      how long they may wait (1)
   DRAIN seconds          how long to wait for open connections at the end (10)
 
 Environment:

@@ -178,6 +178,8 @@ struct Keeper {
     config_reads: u64,
     /// Whether it was told that there is no address.
     homeless: bool,
+    /// The ports of which it was told that they may not be listened on.
+    barred: BTreeSet<u16>,
 }
 
 impl Keeper {
@@ -206,6 +208,7 @@ impl Keeper {
             status,
             config_reads: 1,
             homeless: false,
+            barred: BTreeSet::new(),
         })
     }
 
@@ -272,10 +275,15 @@ impl Keeper {
             (self.report)(&Event::NoAddress);
         }
         self.homeless = layout.host.is_none();
+        if !layout.barred.is_subset(&self.barred) {
+            (self.report)(&Event::Barred(layout.barred.iter().copied().collect()));
+        }
+        self.barred = layout.barred;
         self.teller.catch_up(Instant::now());
-        let routes = self
+        let mut routes = self
             .table
             .routes(self.inputs.mappings(), layout.pod_host, layout.peers);
+        routes.queue = self.config.queue;
         self.publish(routes, &layout.doors).await;
     }
 

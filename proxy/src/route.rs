@@ -18,6 +18,23 @@ pub struct Load {
     pub active: u32,
     /// Connections that it may have at most.
     pub max: u32,
+    /// How long it takes to be connected with, as far as that is known.
+    pub answers_in: Duration,
+    /// It has not answered lately.
+    pub ejected: bool,
+}
+
+impl Load {
+    fn is_full(&self) -> bool {
+        self.active >= self.max
+    }
+
+    /// What one more connection costs: those that it has, weighed with how soon it answers. Differences of less
+    /// than a millisecond are noise, and hardly count.
+    fn cost(&self) -> u128 {
+        let weight = self.answers_in.as_micros() + 1000;
+        (u128::from(self.active) + 1) * weight
+    }
 }
 
 /// What a host said when it was last asked for a cluster port.
@@ -78,24 +95,17 @@ impl Memory {
     }
 }
 
-/// The order in which to try the backends of this host: two drawn at random, the less busy of them
-/// first; the others follow, and those that are full come last.
+/// The order in which to try the backends of this host: two drawn at random, the one that costs less
+/// first; the others follow, then those that have not answered lately, and those that are full come last.
 pub fn backends(loads: &[Load], draw: Draw<'_>) -> Vec<usize> {
     let mut order = shuffled(loads.len(), draw);
-    let load = |index: usize| {
-        loads
-            .get(index)
-            .copied()
-            .unwrap_or(Load { active: 0, max: 0 })
-    };
-    order.sort_by_key(|index| load(*index).active >= load(*index).max);
-    let free = order
-        .iter()
-        .filter(|index| load(**index).active < load(**index).max)
-        .count();
+    let load = |index: usize| loads.get(index);
+    let is_bad = |index: usize| load(index).is_none_or(|load| load.is_full() || load.ejected);
+    order.sort_by_key(|index| load(*index).map(|load| (load.is_full(), load.ejected)));
+    let good = order.iter().filter(|index| !is_bad(**index)).count();
     if let [first, second, ..] = order.as_mut_slice()
-        && free >= 2
-        && load(*second).active < load(*first).active
+        && good >= 2
+        && load(*second).map(Load::cost) < load(*first).map(Load::cost)
     {
         std::mem::swap(first, second);
     }
@@ -135,6 +145,8 @@ mod tests {
             .map(|active| Load {
                 active: *active,
                 max,
+                answers_in: Duration::ZERO,
+                ejected: false,
             })
             .collect()
     }
@@ -170,6 +182,24 @@ mod tests {
         check(&[2, 2], &[0, 1]);
         check(&[0, 7, 1], &[0, 2, 1]);
         assert_eq!(backends(&loads(&[0], 0), &mut first), [0]);
+    }
+
+    #[test]
+    fn those_that_did_not_answer_come_after_the_others_and_before_the_full() {
+        let mut three = loads(&[0, 1, 2], 2);
+        three[0].ejected = true;
+        assert_eq!(backends(&three, &mut first), [1, 0, 2]);
+        three[1].ejected = true;
+        assert_eq!(backends(&three, &mut first), [0, 1, 2]);
+    }
+
+    #[test]
+    fn one_that_answers_slowly_gets_fewer() {
+        let mut two = loads(&[3, 5], 10);
+        two[0].answers_in = Duration::from_micros(300);
+        assert_eq!(backends(&two, &mut first), [0, 1], "that is noise");
+        two[0].answers_in = Duration::from_millis(20);
+        assert_eq!(backends(&two, &mut first), [1, 0]);
     }
 
     #[test]

@@ -54,6 +54,13 @@ impl Streams {
         }
     }
 
+    /// Tells all other workers something.
+    pub(crate) fn tell_others(&self, order: impl Fn() -> Order) {
+        for other in &self.others {
+            other.tell(order());
+        }
+    }
+
     /// The worker that should have one of this worker's, if any: both must be better off then.
     pub(crate) fn less_busy(&self) -> Option<&Courier> {
         let own = self.own.load(Ordering::Relaxed);

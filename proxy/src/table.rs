@@ -8,9 +8,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use hostfiles::PortMapping;
 
+use crate::health::Health;
 use crate::route::Load;
 
 /// A backend is the same one as long as it keeps its cluster port and its address.
@@ -25,20 +27,36 @@ pub struct Slot {
     pub max_conn: u32,
     /// Whether it wants a PROXY header.
     pub send_proxy: bool,
-    active: Arc<AtomicU32>,
+    state: Arc<State>,
+}
+
+/// What is known of a backend as long as a picture or a connection holds it.
+#[derive(Debug, Default)]
+struct State {
+    active: AtomicU32,
+    health: Health,
 }
 
 /// The right to hold one connection to a backend; given back when dropped.
 #[derive(Debug)]
-pub struct Lease(Arc<AtomicU32>);
+pub struct Lease(Arc<State>);
+
+impl Lease {
+    /// Whether the backend answers.
+    pub(crate) fn health(&self) -> &Health {
+        &self.0.health
+    }
+}
 
 impl Slot {
-    /// How busy it is.
+    /// How busy it is, at that time in milliseconds.
     #[must_use]
-    pub fn load(&self) -> Load {
+    pub fn load(&self, now_ms: u64) -> Load {
         Load {
-            active: self.active.load(Ordering::Relaxed),
+            active: self.state.active.load(Ordering::Relaxed),
             max: self.max_conn,
+            answers_in: self.state.health.answers_in(),
+            ejected: self.state.health.is_ejected(now_ms),
         }
     }
 
@@ -46,16 +64,17 @@ impl Slot {
     #[must_use]
     pub fn lease(&self) -> Option<Lease> {
         let below = |active| (active < self.max_conn).then_some(active + 1);
-        self.active
+        self.state
+            .active
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, below)
             .ok()?;
-        Some(Lease(Arc::clone(&self.active)))
+        Some(Lease(Arc::clone(&self.state)))
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.0.active.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -65,6 +84,17 @@ pub struct Routes {
     slots: BTreeMap<u16, Vec<Slot>>,
     /// The proxies of the other hosts.
     pub peers: Vec<SocketAddr>,
+    /// Who may wait for a place.
+    pub queue: Queue,
+}
+
+/// How many clients of one cluster port may wait for a place at a full backend, and how long.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Queue {
+    /// So many at a time, at each worker that accepts clients.
+    pub clients: usize,
+    /// So long, counted from when they connected.
+    pub wait: Duration,
 }
 
 impl Routes {
@@ -72,6 +102,15 @@ impl Routes {
     #[must_use]
     pub fn slots(&self, port: u16) -> &[Slot] {
         self.slots.get(&port).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a backend of this host can have one more connection; also true when only other hosts have one,
+    /// about which nothing is known here.
+    #[must_use]
+    pub fn has_room(&self, port: u16) -> bool {
+        let slots = self.slots(port);
+        let is_free = |slot: &Slot| slot.state.active.load(Ordering::Relaxed) < slot.max_conn;
+        slots.is_empty() || slots.iter().any(is_free)
     }
 
     /// The cluster ports that have a backend on this host, ascending.
@@ -83,7 +122,7 @@ impl Routes {
 /// Makes [`Routes`] and remembers the connections of every backend that still has any.
 #[derive(Debug, Default)]
 pub struct Table {
-    active: HashMap<Key, Weak<AtomicU32>>,
+    states: HashMap<Key, Weak<State>>,
 }
 
 impl Table {
@@ -102,28 +141,33 @@ impl Table {
             let port = mapping.cluster_port.get();
             let backends = slots.entry(port).or_default();
             if backends.iter().all(|slot| slot.target != target) {
-                let active = self.active((port, target));
+                let state = self.state((port, target));
                 let (max_conn, send_proxy) = (mapping.max_conn, mapping.send_proxy);
                 backends.push(Slot {
                     target,
                     max_conn,
                     send_proxy,
-                    active,
+                    state,
                 });
             }
         }
-        self.active.retain(|_, active| active.strong_count() > 0);
-        Routes { slots, peers }
+        self.states.retain(|_, state| state.strong_count() > 0);
+        let queue = Queue::default();
+        Routes {
+            slots,
+            peers,
+            queue,
+        }
     }
 
-    /// The counter of a backend lives as long as a picture or a connection holds it.
-    fn active(&mut self, key: Key) -> Arc<AtomicU32> {
-        if let Some(active) = self.active.get(&key).and_then(Weak::upgrade) {
-            return active;
+    /// The state of a backend lives as long as a picture or a connection holds it.
+    fn state(&mut self, key: Key) -> Arc<State> {
+        if let Some(state) = self.states.get(&key).and_then(Weak::upgrade) {
+            return state;
         }
-        let active = Arc::new(AtomicU32::new(0));
-        self.active.insert(key, Arc::downgrade(&active));
-        active
+        let state = Arc::new(State::default());
+        self.states.insert(key, Arc::downgrade(&state));
+        state
     }
 }
 
@@ -151,7 +195,7 @@ mod tests {
         let (first, second) = (slot.lease(), slot.lease());
         assert!(first.is_some() && second.is_some() && slot.lease().is_none());
         drop(first);
-        assert_eq!(slot.load(), Load { active: 1, max: 2 });
+        assert_eq!((slot.load(0).active, slot.load(0).max), (1, 2));
         assert!(slot.lease().is_some());
     }
 
@@ -164,7 +208,8 @@ mod tests {
         // The mapping goes away and comes back with another limit while its connection lives.
         assert_eq!(routes(&mut table, &[]).ports().count(), 0);
         let new = routes(&mut table, &[mapping(61000, 30000, 1)]);
-        assert_eq!(new.slots(61000)[0].load(), Load { active: 1, max: 1 });
+        let load = new.slots(61000)[0].load(0);
+        assert_eq!((load.active, load.max), (1, 1));
         assert!(new.slots(61000)[0].lease().is_none());
         drop(lease);
         assert!(new.slots(61000)[0].lease().is_some());
@@ -178,7 +223,7 @@ mod tests {
             &[mapping(61000, 30000, 5), mapping(61001, 30000, 5)],
         ));
         drop(routes(&mut table, &[]));
-        assert!(table.active.is_empty());
+        assert!(table.states.is_empty());
     }
 
     #[test]

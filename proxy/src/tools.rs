@@ -25,6 +25,12 @@ const BUFFER_BYTES: usize = 64 << 10;
 pub(crate) enum Side {
     Client,
     Server,
+    /// A second server, while it is not known which of the two answers first.
+    Second,
+}
+
+impl Side {
+    pub(crate) const ALL: [Self; 3] = [Self::Client, Self::Server, Self::Second];
 }
 
 /// What a worker calls a connection. The place of one that has ended is given to another, of a later generation.
@@ -40,21 +46,22 @@ impl Key {
         let side = match side {
             Side::Client => 0,
             Side::Server => 1,
+            Side::Second => 2,
         };
-        (u64::from(self.generation) << 32) | (u64::from(self.index) << 1) | side
+        (u64::from(self.generation) << 32) | (u64::from(self.index) << 2) | side
     }
 
     /// The way back.
     pub(crate) fn of(token: u64) -> (Self, Side) {
-        let side = if token & 1 == 0 {
-            Side::Client
-        } else {
-            Side::Server
+        let side = match token & 3 {
+            0 => Side::Client,
+            1 => Side::Server,
+            _ => Side::Second,
         };
         let low = u32::try_from(token & u64::from(u32::MAX)).unwrap_or_default();
         let generation = u32::try_from(token >> 32).unwrap_or_default();
         let key = Self {
-            index: low >> 1,
+            index: low >> 2,
             generation,
         };
         (key, side)
@@ -93,10 +100,12 @@ pub(crate) struct Tools {
     pub(crate) patience: Patience,
     /// The time at which the worker woke up.
     pub(crate) now: Instant,
+    /// When the proxy began, from which all its workers count milliseconds.
+    pub(crate) began: Instant,
 }
 
 impl Tools {
-    pub(crate) fn new(report: Reporter, patience: Patience) -> io::Result<Self> {
+    pub(crate) fn new(report: Reporter, patience: Patience, began: Instant) -> io::Result<Self> {
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
@@ -106,14 +115,27 @@ impl Tools {
             random: Random::new(),
             report,
             patience,
-            now: Instant::now(),
+            now: began,
+            began,
         })
+    }
+
+    /// The time in milliseconds, on the clock of all workers.
+    pub(crate) fn now_ms(&self) -> u64 {
+        let since = self.now.saturating_duration_since(self.began);
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Wants to hear of a socket no more: another worker does.
     pub(crate) fn forget(&self, socket: &Socket) {
         // One that is not watched is as good as forgotten.
         let _ = epoll::delete(&self.epoll, socket);
+    }
+
+    /// From now on a socket that is watched is that side of the connection.
+    pub(crate) fn rename(&self, socket: &Socket, key: Key, side: Side) -> io::Result<()> {
+        let token = epoll::EventData::new_u64(key.token(side));
+        Ok(epoll::modify(&self.epoll, socket, token, INTEREST)?)
     }
 
     /// Wants to hear of a socket until it is closed. What is possible already is told at once.
@@ -129,9 +151,9 @@ mod tests {
 
     #[test]
     fn tokens_go_both_ways() {
-        for (index, generation) in [(0, 0), (1, 0), (0, 1), (u32::MAX >> 1, u32::MAX >> 1)] {
+        for (index, generation) in [(0, 0), (1, 0), (0, 1), (u32::MAX >> 2, u32::MAX >> 1)] {
             let key = Key { index, generation };
-            for side in [Side::Client, Side::Server] {
+            for side in Side::ALL {
                 assert_eq!(Key::of(key.token(side)), (key, side));
             }
         }

@@ -5,9 +5,10 @@
 //! order. It must not read files, and decides nothing that `route` can decide.
 
 mod doors;
+mod queue;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -44,12 +45,23 @@ pub(crate) enum Order {
     Cut,
     /// Carry this connection from now on.
     Carry(Box<Connection>),
+    /// A backend of this port may have a place again.
+    Freed(u16),
     /// Say when everything before was done.
     Confirm(oneshot::Sender<()>),
     /// Say when no connection is left.
     Drained(oneshot::Sender<()>),
     /// Let go of everything.
     End,
+}
+
+/// What all workers count together.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// Connections that they carry.
+    pub(crate) open: AtomicUsize,
+    /// Clients that wait for a place.
+    pub(crate) queued: AtomicUsize,
 }
 
 /// One connection in its place.
@@ -74,9 +86,12 @@ pub(crate) struct Worker {
     alarms: BinaryHeap<Reverse<(Instant, Key)>>,
     /// Those that are to be looked at.
     list: Vec<Key>,
-    /// How many connections all workers carry.
-    open: Arc<AtomicUsize>,
+    counts: Arc<Counts>,
     streams: Streams,
+    /// Clients that wait for a place, by cluster port.
+    queues: BTreeMap<u16, VecDeque<Key>>,
+    /// Cluster ports at which there may be one again.
+    freed: Vec<u16>,
     drained: Vec<oneshot::Sender<()>>,
 }
 
@@ -85,7 +100,7 @@ impl Worker {
         tools: Tools,
         orders: Receiver<Order>,
         bell: Arc<OwnedFd>,
-        open: Arc<AtomicUsize>,
+        counts: Arc<Counts>,
         streams: Streams,
     ) -> io::Result<Self> {
         let token = epoll::EventData::new_u64(ORDER);
@@ -99,8 +114,10 @@ impl Worker {
             generation: 0,
             alarms: BinaryHeap::new(),
             list: Vec::new(),
-            open,
+            counts,
             streams,
+            queues: BTreeMap::new(),
+            freed: Vec::new(),
             drained: Vec::new(),
         })
     }
@@ -131,6 +148,7 @@ impl Worker {
             for key in std::mem::take(&mut self.list) {
                 self.advance(key);
             }
+            self.serve_queues();
             if self.places.is_empty() {
                 self.tell_drained();
             }
@@ -211,6 +229,11 @@ impl Worker {
                 place.listed = true;
                 self.list.push(key);
             }
+            Next::Full(until) => {
+                place.alarm = Some(until);
+                self.alarms.push(Reverse((until, key)));
+                return self.enqueue(key);
+            }
             Next::Over => return self.remove(key),
         }
         if changed {
@@ -231,7 +254,7 @@ impl Worker {
             return;
         };
         self.streams.count(false);
-        for side in [Side::Client, Side::Server] {
+        for side in Side::ALL {
             if let Some(socket) = place.connection.socket(side) {
                 self.tools.forget(socket);
             }
@@ -246,7 +269,14 @@ impl Worker {
                 self.streams.count(false);
             }
             place.connection.release(&mut self.tools);
-            self.open.fetch_sub(1, Ordering::Relaxed);
+            let (port, waited) = (place.connection.port(), place.connection.is_queued());
+            drop(place);
+            self.counts.open.fetch_sub(1, Ordering::Relaxed);
+            if waited {
+                self.counts.queued.fetch_sub(1, Ordering::Relaxed);
+            } else {
+                self.note_free(port);
+            }
         }
     }
 
@@ -263,7 +293,7 @@ impl Worker {
         self.tools.pipes.adopt(connection.pipes());
         let long = connection.is_long();
         let mut watched = true;
-        for side in [Side::Client, Side::Server] {
+        for side in Side::ALL {
             if let Some(socket) = connection.socket(side) {
                 watched &= self.tools.watch(socket, key, side).is_ok();
             }
@@ -296,7 +326,9 @@ impl Worker {
                 Order::Routes(routes) => {
                     self.tools.memory.forget_old(self.tools.now);
                     self.tools.routes = routes;
+                    self.freed.extend(self.queues.keys());
                 }
+                Order::Freed(port) => self.freed.push(port),
                 Order::Open(door) => self.open_door(door),
                 Order::Close(id) => self.close_door(id),
                 Order::Cut => self.cut(),

@@ -2,9 +2,10 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use rustix::event::{EventfdFlags, eventfd};
 use tokio::sync::oneshot;
@@ -14,7 +15,7 @@ use crate::event::Reporter;
 use crate::streams::{Courier, Streams};
 use crate::table::Routes;
 use crate::tools::Tools;
-use crate::worker::{Door, Order, Worker};
+use crate::worker::{Counts, Door, Order, Worker};
 
 /// More workers than this do not make a proxy faster.
 const WORKERS_MAX: usize = 4;
@@ -25,7 +26,7 @@ pub(crate) struct Workers {
     /// How many of them, the first ones, accept connections. The others carry long streams only.
     accepting: usize,
     threads: Vec<JoinHandle<()>>,
-    open: Arc<AtomicUsize>,
+    counts: Arc<Counts>,
 }
 
 impl Workers {
@@ -35,6 +36,7 @@ impl Workers {
     /// The kernel gives no thread, or no descriptor.
     pub(crate) fn start(report: &Reporter, patience: Patience) -> io::Result<Self> {
         let (mut all, mut ears) = (Vec::new(), Vec::new());
+        let began = Instant::now();
         let cores = thread::available_parallelism().map_or(1, usize::from);
         for _ in 0..cores.min(WORKERS_MAX) {
             let (orders, orders_in) = channel();
@@ -49,7 +51,7 @@ impl Workers {
         let mut workers = Self {
             accepting: accepting(cores),
             threads: Vec::new(),
-            open: Arc::default(),
+            counts: Arc::default(),
             all,
         };
         for (place, orders) in ears.into_iter().enumerate() {
@@ -57,10 +59,10 @@ impl Workers {
                 continue;
             };
             let worker = Worker::new(
-                Tools::new(Arc::clone(report), patience)?,
+                Tools::new(Arc::clone(report), patience, began)?,
                 orders,
                 Arc::clone(&own.bell),
-                Arc::clone(&workers.open),
+                Arc::clone(&workers.counts),
                 Streams::of(place, &workers.all),
             )?;
             let thread = thread::Builder::new()
@@ -73,7 +75,7 @@ impl Workers {
 
     /// How many connections they carry.
     pub(crate) fn open(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
+        self.counts.open.load(Ordering::Relaxed)
     }
 
     pub(crate) fn route(&self, routes: &Arc<Routes>) {

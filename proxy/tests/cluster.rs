@@ -94,6 +94,16 @@ impl Host {
         while !within(self.events.recv()).await.unwrap().contains(part) {}
     }
 
+    /// Whether it has said something that nobody has waited for.
+    pub(crate) fn has_said(&mut self, part: &str) -> bool {
+        std::iter::from_fn(|| self.events.try_recv().ok()).any(|line| line.contains(part))
+    }
+
+    /// Forgets what was said.
+    pub(crate) fn forget(&mut self) {
+        while self.events.try_recv().is_ok() {}
+    }
+
     /// Ends the proxy: everything that it has said and nobody has waited for.
     pub(crate) async fn end(mut self) -> Vec<String> {
         within(self.proxy.stop()).await;
@@ -146,8 +156,15 @@ impl Host {
 
 fn configure(folder: &TempDir, ip: IpAddr, settings: &str) -> PathBuf {
     let conf = folder.path().join("proxy.conf");
-    let text =
-        format!("HOSTSCONF hosts.conf\nPORTSCONF portmappings.conf\nHOST {ip}\n{settings}\n");
+    // Nobody waits for a place, except where a test is about that.
+    let queue = if settings.contains("QUEUE") {
+        ""
+    } else {
+        "QUEUE 0\n"
+    };
+    let text = format!(
+        "HOSTSCONF hosts.conf\nPORTSCONF portmappings.conf\nHOST {ip}\n{settings}\n{queue}"
+    );
     replace(&conf, text.as_bytes(), 0o644).unwrap();
     conf
 }

@@ -19,7 +19,10 @@ async fn refused(host: &mut Host) {
 async fn served_at_last(host: &Host, backend: &Backend) -> (TcpStream, TcpStream) {
     within(async {
         loop {
-            let mut client = host.connect(PORT).await;
+            // Who is reset at once may never know that it was connected.
+            let Ok(mut client) = TcpStream::connect((host.ip, PORT)).await else {
+                continue;
+            };
             tokio::select! {
                 server = backend.accept() => return (client, server),
                 _ = client.read_u8() => {}

@@ -79,6 +79,20 @@ async fn the_cluster_ports_file_says_where_to_listen() {
 }
 
 #[tokio::test]
+async fn a_port_that_may_not_be_opened_is_told_once() {
+    let mut host = Host::start().await;
+    host.configure("CLUSTERPORTS 62000-62999");
+    host.proxy.reload().await;
+    host.map(&["61000:30000:1:false".into(), "62000:30001:1:false".into()])
+        .await;
+    host.said("not listening on cluster ports 61000: CLUSTERPORTS in proxy.conf")
+        .await;
+    host.map(&["61000:30000:2:false".into()]).await;
+    host.until(|status| status.cluster_ports.is_empty()).await;
+    assert!(!host.has_said("not listening"));
+}
+
+#[tokio::test]
 async fn new_settings_keep_the_connections() {
     let mut host = Host::start().await;
     let backend = host.mapped(10, false).await;

@@ -14,4 +14,6 @@ mod live;
 mod play;
 mod program;
 mod properties;
+mod queue;
+mod silent;
 mod stream;

@@ -65,7 +65,7 @@ impl Worker {
         let Some(from) = from else { return };
         let client = Socket::accepted(socket);
         let connection = Connection::new(entrance, client, from, &mut self.tools);
-        self.open.fetch_add(1, Ordering::Relaxed);
+        self.counts.open.fetch_add(1, Ordering::Relaxed);
         self.carry(connection);
     }
 
