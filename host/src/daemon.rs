@@ -153,8 +153,11 @@ impl Daemon {
             inherited: Inherited::of(&home.files, &releases, now_s),
             releases,
         };
-        let routes = home.files.portmappings_conf();
-        tokio::spawn(publish::run(routes, messages, unheard, log));
+        let files = publish::Files {
+            mappings: home.files.portmappings_conf(),
+            endpoints: home.files.endpoints_conf(),
+        };
+        tokio::spawn(publish::run(files, messages, unheard, log));
         daemon.fleet.take(desired);
         Ok(daemon)
     }

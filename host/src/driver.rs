@@ -43,7 +43,7 @@ use crate::system::Clock;
 pub use memory::{Memory, UnitMemory};
 pub(crate) use status::{mounts, network, ports};
 pub use wake::Wake;
-pub use world::{Asked, Deed, End, Found, Paper, Survivor, Work, World};
+pub use world::{Asked, Deed, End, Found, Paper, Survivor, Target, Work, World};
 
 /// Wakes that wait to be taken. Each unit has at most one of a kind under way, so it is never full.
 const INBOX_MAX: usize = 256;

@@ -1,6 +1,7 @@
-//! Writes `portmappings.conf` of the host: the cluster ports that lead to releases which are ready.
+//! Writes `portmappings.conf` of the host, the cluster ports that lead to releases which are ready, and
+//! `endpoints.conf`, where those are inside their own networks.
 //!
-//! One task writes it, and only when it differs from what is on the disk, so that a file which somebody
+//! One task writes them, and only when they differ from what is on the disk, so that a file which somebody
 //! else has damaged or taken away comes back. After a start of the daemon it waits until every
 //! release has been looked at, so that a restart takes no route away; a release whose driver takes longer
 //! keeps what it had meanwhile (`inherited`).
@@ -11,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hostfiles::{PortMapping, PortMappings, remove_leftovers, write};
+use hostfiles::{Endpoint, Endpoints, Format, PortMapping, PortMappings, remove_leftovers, write};
 use names::ReleaseId;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -34,11 +35,38 @@ const WRITTEN_MAX: Duration = Duration::from_secs(2);
 /// A write that failed, for a full disk perhaps, is tried again after so long.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
 
+/// What leads to a release that is ready; nothing does to one that is not.
+#[derive(Debug, Clone, Default)]
+pub struct Ways {
+    /// The cluster ports with their host ports.
+    pub mappings: Vec<PortMapping>,
+    /// Where it is inside its own network, as far as that is known.
+    pub endpoints: Vec<Endpoint>,
+}
+
+impl From<Vec<PortMapping>> for Ways {
+    fn from(mappings: Vec<PortMapping>) -> Self {
+        Self {
+            mappings,
+            endpoints: Vec::new(),
+        }
+    }
+}
+
+/// The files that the proxy routes by.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// `portmappings.conf`
+    pub mappings: PathBuf,
+    /// `endpoints.conf`
+    pub endpoints: PathBuf,
+}
+
 /// What the writer is told.
 #[derive(Debug)]
 pub enum Message {
-    /// These ports lead to the release now.
-    Set(ReleaseId, Vec<PortMapping>),
+    /// This leads to the release now.
+    Set(ReleaseId, Ways),
     /// The file has changed: it should be looked at.
     Look,
     /// To be answered when all that was said before stands in the file, or could not be written.
@@ -74,10 +102,10 @@ impl Routes {
         routes
     }
 
-    /// Says which ports lead to a release now.
-    pub async fn set(&self, id: ReleaseId, mappings: Vec<PortMapping>) {
+    /// Says what leads to a release now.
+    pub async fn set(&self, id: ReleaseId, ways: impl Into<Ways>) {
         // The writer is gone only when the daemon ends.
-        let _ = self.sender.send(Message::Set(id, mappings)).await;
+        let _ = self.sender.send(Message::Set(id, ways.into())).await;
     }
 
     /// Waits until all that was said before stands in the file: from then on the proxy is told not to
@@ -128,20 +156,20 @@ impl Unheard {
     }
 }
 
-/// Writes the file at `path` until every [`Routes`] is gone.
+/// Writes the files until every [`Routes`] is gone.
 pub async fn run(
-    path: PathBuf,
+    files: Files,
     mut messages: mpsc::Receiver<Message>,
     mut unheard: Unheard,
     log: Log,
 ) {
-    if let Err(error) = remove_leftovers(&path) {
+    if let Err(error) = remove_leftovers(&files.mappings) {
         log.warn(format_args!(
             "cannot tidy up beside {}: {error}",
-            path.display()
+            files.mappings.display()
         ));
     }
-    let mut routes = BTreeMap::new();
+    let mut routes: BTreeMap<ReleaseId, Ways> = BTreeMap::new();
     let mut waiting = Vec::new();
     let deadline = Instant::now() + FIRST_LOOK_MAX;
     while !unheard.releases.is_empty() {
@@ -150,17 +178,27 @@ pub async fn run(
             Ok(None) => return,
             Ok(Some(Message::Look)) => {}
             Ok(Some(Message::Written(sender))) => waiting.push(sender),
-            Ok(Some(Message::Set(id, mappings))) => {
+            Ok(Some(Message::Set(id, ways))) => {
                 unheard.remove(&id);
-                routes.insert(id, mappings);
+                routes.insert(id, ways);
             }
         }
     }
     loop {
         let inherited = unheard.mappings().await;
-        let told = routes.values().flatten().copied();
+        let told = routes.values().flat_map(|ways| &ways.mappings).copied();
         let merged = PortMappings::merged(told.chain(inherited));
-        let pause = match write_routes(&path, merged, log).await {
+        let endpoints = routes.values().flat_map(|ways| &ways.endpoints).copied();
+        let endpoints = Endpoints::merged(endpoints);
+        // A mapping comes after the endpoint that belongs to it, lest it be dialled from outside at first.
+        let written = match write_file(&files.endpoints, endpoints, log).await {
+            Ok(()) => write_file(&files.mappings, merged, log).await,
+            // The host ports lead there as well.
+            Err(Failed) => write_file(&files.mappings, merged, log)
+                .await
+                .and(Err(Failed)),
+        };
+        let pause = match written {
             Ok(()) if !unheard.inherited.is_empty() => INHERITED_LOOK,
             Ok(()) => LOOK_AGAIN,
             Err(Failed) => TRY_AGAIN,
@@ -176,9 +214,9 @@ pub async fn run(
         };
         while let Some(message) = news {
             match message {
-                Message::Set(id, mappings) => {
+                Message::Set(id, ways) => {
                     unheard.remove(&id);
-                    routes.insert(id, mappings);
+                    routes.insert(id, ways);
                 }
                 Message::Written(sender) => waiting.push(sender),
                 Message::Look => {}
@@ -191,9 +229,13 @@ pub async fn run(
 /// The file could not be written, which has been said.
 struct Failed;
 
-async fn write_routes(path: &Path, merged: PortMappings, log: Log) -> Result<(), Failed> {
+async fn write_file<F: Format + Send + 'static>(
+    path: &Path,
+    content: F,
+    log: Log,
+) -> Result<(), Failed> {
     let file = path.to_owned();
-    match tokio::task::spawn_blocking(move || write(&file, &merged)).await {
+    match tokio::task::spawn_blocking(move || write(&file, &content)).await {
         Ok(Ok(true)) => log.debug(format_args!("wrote {}", path.display())),
         Ok(Ok(false)) | Err(_) => {}
         Ok(Err(error)) => {

@@ -64,6 +64,12 @@ impl HostHome {
         self.0.join("portmappings.conf")
     }
 
+    /// Where the pods that are ready are inside their networks: [`crate::Endpoints`].
+    #[must_use]
+    pub fn endpoints_conf(&self) -> PathBuf {
+        self.0.join("endpoints.conf")
+    }
+
     /// The cluster ports that exist in the cluster: [`crate::ClusterPorts`].
     #[must_use]
     pub fn cluster_ports_conf(&self) -> PathBuf {

@@ -10,6 +10,7 @@ mod cluster_ports;
 mod cluster_vars;
 mod commit_chain;
 mod config_checksum;
+mod endpoints;
 mod format;
 mod host_env;
 mod host_home;
@@ -33,6 +34,7 @@ pub use cluster_ports::ClusterPorts;
 pub use cluster_vars::ClusterVars;
 pub use commit_chain::{COMMITS_MAX, CommitChain};
 pub use config_checksum::ConfigChecksum;
+pub use endpoints::{Endpoint, Endpoints};
 pub use format::{
     FILE_BYTES_MAX, Format, FormatError, ReadError, present, read, read_if_present, read_with_text,
     write,

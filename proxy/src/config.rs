@@ -31,10 +31,11 @@ const QUEUE: Queue = Queue {
 const QUEUE_MAX: usize = 10_000;
 
 /// Every key, as it is documented.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "HOSTSCONF",
     "PORTSCONF",
     "CLUSTERPORTSCONF",
+    "ENDPOINTSCONF",
     "HOST",
     "PORT",
     "PODHOST",
@@ -53,6 +54,8 @@ pub struct Config {
     pub ports_conf: PathBuf,
     /// `CLUSTERPORTSCONF`: where clusterports.conf is, as written; `None` when the key is absent.
     pub cluster_ports_conf: Option<PathBuf>,
+    /// `ENDPOINTSCONF`: where endpoints.conf is, as written; `None` when the key is absent.
+    pub endpoints_conf: Option<PathBuf>,
     /// `HOST`: the address to listen on; `None` means the address in the first line of hosts.conf.
     pub host: Option<IpAddr>,
     /// `PORT`: the port for other proxies; `None` means the port in the first line of hosts.conf,
@@ -127,6 +130,9 @@ impl Config {
         let cluster_ports_conf = lines
             .get("CLUSTERPORTSCONF")
             .map(|(_, path)| PathBuf::from(path));
+        let endpoints_conf = lines
+            .get("ENDPOINTSCONF")
+            .map(|(_, path)| PathBuf::from(path));
         let host = lines.understood("HOST", address);
         let port = lines.understood("PORT", port);
         let pod_host = lines.understood("PODHOST", address);
@@ -139,6 +145,7 @@ impl Config {
                 hosts_conf,
                 ports_conf,
                 cluster_ports_conf,
+                endpoints_conf,
                 host,
                 port,
                 pod_host,
@@ -340,7 +347,7 @@ mod tests {
                  65535 and ranges, such as 1024-29999,61000",
                 "5: error: DRAIN cannot be `soon`\n  hint: write a number of seconds from 0 to 3600",
                 "6: error: HOST is set twice\n  hint: line 2 sets it already: keep one of the two",
-                "7: error: unknown key `XYZ`\n  hint: the keys are HOSTSCONF, PORTSCONF, CLUSTERPORTSCONF, HOST, \
+                "7: error: unknown key `XYZ`\n  hint: the keys are HOSTSCONF, PORTSCONF, CLUSTERPORTSCONF, ENDPOINTSCONF, HOST, \
                  PORT, PODHOST, CLUSTERPORTS, QUEUE, QUEUEWAIT, DRAIN",
                 "8: error: PORTSCONF has no value\n  hint: write `PORTSCONF value`",
                 "error: HOSTSCONF is missing\n  hint: write `HOSTSCONF path`; a relative path begins at the \

@@ -5,7 +5,7 @@
 //! serves. It must not touch the client's own bytes.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -71,8 +71,10 @@ pub(crate) struct Dialling {
 
 #[derive(Debug, Clone, Copy)]
 enum Choice {
-    /// That of the backends of this host.
+    /// That of the backends of this host, from inside where there is a way in.
     Slot(usize),
+    /// The same at its host port.
+    Outside(usize),
     /// The proxy of another host.
     Peer(SocketAddr),
 }
@@ -84,6 +86,8 @@ struct Attempt {
     address: SocketAddr,
     socket: Socket,
     lease: Option<Lease>,
+    /// It goes into the network of the pod.
+    is_inside: bool,
     send_proxy: bool,
     began: Instant,
     until: Instant,
@@ -159,6 +163,11 @@ impl Dialling {
     ) -> Dialled {
         loop {
             if let Some((attempt, progress)) = self.progress(tools, &header) {
+                if let (true, Progress::Failed(_)) = (attempt.is_inside, &progress) {
+                    self.try_outside(&attempt);
+                    continue;
+                }
+                self.shut_inside(&attempt, &progress);
                 attempt.note(&progress, self.port, tools);
                 match progress {
                     Progress::Reached { send_proxy, first } => {
@@ -200,6 +209,23 @@ impl Dialling {
         None
     }
 
+    /// Nobody listens inside, at least not on the loopback address: the host port leads there too.
+    fn try_outside(&mut self, attempt: &Attempt) {
+        if let Choice::Slot(index) = attempt.choice {
+            self.left.push(Choice::Outside(index));
+        }
+    }
+
+    /// Whoever can only be reached from outside is reached from there at once the next time.
+    fn shut_inside(&self, attempt: &Attempt, progress: &Progress) {
+        if let (Choice::Outside(index), Progress::Reached { .. }) = (attempt.choice, progress) {
+            let slot = self.routes.slots(self.port).get(index);
+            if let Some(pool) = slot.and_then(|slot| slot.inside()) {
+                pool.shut();
+            }
+        }
+    }
+
     fn next(&mut self, tools: &mut Tools) -> Option<Choice> {
         if self.left.is_empty() && std::mem::take(&mut self.may_leave) {
             let peers = &self.routes.peers;
@@ -216,9 +242,9 @@ impl Dialling {
     }
 
     fn begin(&mut self, choice: Choice, key: Key, tools: &mut Tools) {
-        let (address, lease, send_proxy) = match choice {
-            Choice::Peer(peer) => (peer, None, false),
-            Choice::Slot(index) => {
+        let (address, lease, send_proxy, socket) = match choice {
+            Choice::Peer(peer) => (peer, None, false, None),
+            Choice::Slot(index) | Choice::Outside(index) => {
                 let Some(slot) = self.routes.slots(self.port).get(index) else {
                     return;
                 };
@@ -226,7 +252,18 @@ impl Dialling {
                     self.missed = Missed::Busy;
                     return;
                 };
-                (slot.target, Some(lease), slot.send_proxy)
+                let way = match choice {
+                    Choice::Slot(_) => slot.inside(),
+                    Choice::Outside(_) | Choice::Peer(_) => None,
+                };
+                let inside = way.and_then(|pool| Some((pool.place.port, pool.take()?)));
+                let (address, socket) = match inside {
+                    Some((port, socket)) => {
+                        (SocketAddr::from((Ipv4Addr::LOCALHOST, port)), Some(socket))
+                    }
+                    None => (slot.target, None),
+                };
+                (address, Some(lease), slot.send_proxy, socket)
             }
         };
         // The side that the other attempt does not have.
@@ -235,8 +272,12 @@ impl Dialling {
             _ => Side::Server,
         };
         let elsewhere = matches!(choice, Choice::Peer(_));
-        let dialled = Socket::dial(address, elsewhere)
-            .and_then(|socket| tools.watch(&socket, key, side).map(|()| socket));
+        let is_inside = socket.is_some();
+        let dialled = match socket {
+            Some(socket) => Socket::dial_from(socket, address),
+            None => Socket::dial(address, elsewhere),
+        };
+        let dialled = dialled.and_then(|socket| tools.watch(&socket, key, side).map(|()| socket));
         match dialled {
             Ok(socket) => self.attempts.push(Attempt {
                 side,
@@ -244,6 +285,7 @@ impl Dialling {
                 address,
                 socket,
                 lease,
+                is_inside,
                 send_proxy,
                 began: tools.now,
                 until: tools.now + DIAL_MAX,
@@ -258,7 +300,7 @@ impl Dialling {
 impl Choice {
     fn failure(self, port: u16, address: SocketAddr, error: io::Error) -> Event {
         match self {
-            Self::Slot(_) => Event::BackendFailed(port, address, error),
+            Self::Slot(_) | Self::Outside(_) => Event::BackendFailed(port, address, error),
             Self::Peer(_) => Event::PeerFailed(port, address, error),
         }
     }
@@ -280,7 +322,7 @@ impl Attempt {
                 None => return self.wait(now),
                 Some(dialled) => dialled?,
             }
-            if let Choice::Slot(_) = self.choice {
+            if let Choice::Slot(_) | Choice::Outside(_) = self.choice {
                 return Ok(Progress::Reached {
                     send_proxy: self.send_proxy,
                     first: Vec::new(),

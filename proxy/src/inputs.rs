@@ -1,4 +1,4 @@
-//! The files that others write for the proxy: hosts.conf, portmappings.conf and clusterports.conf.
+//! The files that others write for the proxy: hosts.conf, portmappings.conf, clusterports.conf and endpoints.conf.
 //!
 //! A file that is missing counts as empty until it appears; one that cannot be read or understood
 //! leaves in force what it said before. Each trouble is told once, and once when it is over. This
@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use hostfiles::{ClusterPorts, Format, PortMappings, Routers};
+use hostfiles::{ClusterPorts, Endpoint, Endpoints, Format, PortMappings, Routers};
 use names::ClusterPort;
 
 use crate::event::{Event, FileNews, Reporter};
@@ -84,6 +84,7 @@ pub(crate) struct Inputs {
     routers: Followed<Routers>,
     mappings: Followed<PortMappings>,
     cluster_ports: Followed<ClusterPorts>,
+    endpoints: Followed<Endpoints>,
 }
 
 impl Inputs {
@@ -103,15 +104,17 @@ impl Inputs {
             routers: fine(Some(routers)),
             mappings: fine(Some(mappings)),
             cluster_ports: fine(ports),
+            endpoints: Followed::default(),
         }
     }
 
-    /// Looks at all files. Without a path for clusterports.conf there is no such file.
+    /// Looks at all files. Without a path for clusterports.conf or endpoints.conf there is no such file.
     pub(crate) fn refresh(
         &mut self,
         hosts: &Path,
         mappings: &Path,
         ports: Option<&Path>,
+        endpoints: Option<&Path>,
         report: &Reporter,
     ) {
         self.routers.refresh(hosts, report);
@@ -119,6 +122,10 @@ impl Inputs {
         match ports {
             Some(path) => self.cluster_ports.refresh(path, report),
             None => self.cluster_ports = Followed::default(),
+        }
+        match endpoints {
+            Some(path) => self.endpoints.refresh(path, report),
+            None => self.endpoints = Followed::default(),
         }
     }
 
@@ -133,6 +140,12 @@ impl Inputs {
             .value
             .as_ref()
             .map_or(&[], |mappings| &mappings.0)
+    }
+
+    /// Where the pods of this host are inside.
+    pub(crate) fn endpoints(&self) -> &[Endpoint] {
+        let endpoints = self.endpoints.value.as_ref();
+        endpoints.map_or(&[], |endpoints| &endpoints.0)
     }
 
     /// The cluster ports of the whole cluster, if somebody says which there are.

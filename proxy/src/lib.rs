@@ -13,6 +13,7 @@ mod flow;
 pub mod header;
 mod health;
 mod inputs;
+mod inside;
 mod listen;
 mod mouth;
 pub mod opening;

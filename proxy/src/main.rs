@@ -32,6 +32,8 @@ Keys of FILE:
   HOSTSCONF path         hosts.conf: the proxies of all hosts, this host's first (required)
   PORTSCONF path         portmappings.conf: the pods of this host (required)
   CLUSTERPORTSCONF path  clusterports.conf: the cluster ports that exist; without it, those of PORTSCONF
+  ENDPOINTSCONF path     endpoints.conf: the pods of this host inside their own networks; without it, and
+                         wherever nobody may go in, they are dialled at their host ports
   HOST ip                address to listen on; without it, that of the first line of hosts.conf
   PORT number            port for other proxies; without it, that of the same line, else 32767
   PODHOST ip             address of the pods' host ports; without it, the same as HOST
@@ -49,12 +51,23 @@ Example:
 Exit status: 0 ended as told or FILE is fine, 1 FILE cannot be used, 2 wrong arguments";
 
 fn main() -> ExitCode {
+    // How the program starts itself inside the network of a pod; nobody else does.
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|word| word == simplenetes_reach::SUBCOMMAND)
+    {
+        return ended(simplenetes_reach::serve().map_err(anyhow::Error::from));
+    }
     let arguments = Arguments::parse();
     let result = if arguments.check {
         check(&arguments.file)
     } else {
         run(&arguments.file)
     };
+    ended(result)
+}
+
+fn ended(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -93,7 +106,9 @@ async fn until_told(file: &Path, report: Reporter) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
-    let proxy = Proxy::start(file, Patience::default(), report)?;
+    // Itself, also when the file was replaced or removed meanwhile.
+    let helper = Some(PathBuf::from("/proc/self/exe"));
+    let proxy = Proxy::start(file, helper, Patience::default(), report)?;
     loop {
         tokio::select! {
             _ = hangup.recv() => proxy.reload().await,

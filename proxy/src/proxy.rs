@@ -21,6 +21,7 @@ use crate::connection::Entrance;
 use crate::doors::Layout;
 use crate::event::{Event, FileNews, Reporter};
 use crate::inputs::Inputs;
+use crate::inside::Inside;
 use crate::listen::Listeners;
 use crate::quota::Teller;
 use crate::table::{Routes, Table};
@@ -113,18 +114,32 @@ enum Order {
 }
 
 impl Proxy {
-    /// Starts a proxy in the current tokio runtime.
+    /// Starts a proxy in the current tokio runtime. `helper` is the program that enters the networks of pods: it
+    /// has to do what [`simplenetes_reach::serve()`] says. Without one all pods are dialled at their host ports.
     ///
     /// # Errors
     /// The proxy.conf cannot be used, or the system has no room. Anything else is reported, and tried until it
     /// works.
-    pub fn start(conf: &Path, patience: Patience, report: Reporter) -> Result<Self, StartError> {
+    pub fn start(
+        conf: &Path,
+        helper: Option<PathBuf>,
+        patience: Patience,
+        report: Reporter,
+    ) -> Result<Self, StartError> {
         let config = read_config(conf)?;
         let teller = Arc::new(Teller::new(report, patience.ten_warnings_in));
         let (orders, orders_in) = mpsc::channel(4);
         let (status_out, status) = watch::channel(Status::default());
-        let keeper = Keeper::new(conf.to_owned(), config, patience, teller, status_out)
-            .map_err(StartError::Workers)?;
+        let inside = Inside::start(helper);
+        let keeper = Keeper::new(
+            conf.to_owned(),
+            config,
+            inside,
+            patience,
+            teller,
+            status_out,
+        )
+        .map_err(StartError::Workers)?;
         Ok(Self {
             orders,
             status,
@@ -186,6 +201,7 @@ impl Keeper {
     fn new(
         conf: PathBuf,
         config: Config,
+        inside: Inside,
         patience: Patience,
         teller: Arc<Teller>,
         status: watch::Sender<Status>,
@@ -197,7 +213,7 @@ impl Keeper {
             conf,
             config,
             inputs: Inputs::default(),
-            table: Table::default(),
+            table: Table::with_ways(inside),
             workers: Workers::start(&report, patience)?,
             listeners: Listeners::new(Arc::clone(&report)),
             files: FileWatch::new(Arc::clone(&changed), Arc::clone(&report)),
@@ -264,12 +280,23 @@ impl Keeper {
             .cluster_ports_conf
             .as_ref()
             .map(|path| beside(&self.conf, path));
+        let endpoints = self
+            .config
+            .endpoints_conf
+            .as_ref()
+            .map(|path| beside(&self.conf, path));
         // First watch, then read: a change in between is seen twice rather than never.
         let mut followed = vec![hosts.as_path(), mappings.as_path()];
         followed.extend(ports.as_deref());
+        followed.extend(endpoints.as_deref());
         self.files.follow(&followed);
-        self.inputs
-            .refresh(&hosts, &mappings, ports.as_deref(), &self.report);
+        self.inputs.refresh(
+            &hosts,
+            &mappings,
+            ports.as_deref(),
+            endpoints.as_deref(),
+            &self.report,
+        );
         let layout = Layout::new(&self.config, &self.inputs);
         if layout.host.is_none() && !self.homeless {
             (self.report)(&Event::NoAddress);
@@ -280,9 +307,12 @@ impl Keeper {
         }
         self.barred = layout.barred;
         self.teller.catch_up(Instant::now());
-        let mut routes = self
-            .table
-            .routes(self.inputs.mappings(), layout.pod_host, layout.peers);
+        let mut routes = self.table.routes(
+            self.inputs.mappings(),
+            self.inputs.endpoints(),
+            layout.pod_host,
+            layout.peers,
+        );
         routes.queue = self.config.queue;
         self.publish(routes, &layout.doors).await;
     }

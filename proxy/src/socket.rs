@@ -67,10 +67,15 @@ impl Socket {
         };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let fd = socket_with(family, SocketType::STREAM, flags, None)?;
-        prepare(fd.as_fd())?;
         if elsewhere {
             keep_alive(fd.as_fd())?;
         }
+        Self::dial_from(fd, address)
+    }
+
+    /// The same from a socket that was made before, perhaps in another network.
+    pub(crate) fn dial_from(fd: OwnedFd, address: SocketAddr) -> io::Result<Self> {
+        prepare(fd.as_fd())?;
         match connect(&fd, &address) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(error) => return Err(error.into()),

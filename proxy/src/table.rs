@@ -10,9 +10,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use hostfiles::PortMapping;
+use hostfiles::{Endpoint, PortMapping};
+use simplenetes_reach::Process;
 
 use crate::health::Health;
+use crate::inside::{Inside, Place, Pool};
 use crate::route::Load;
 
 /// A backend is the same one as long as it keeps its cluster port and its address.
@@ -28,6 +30,8 @@ pub struct Slot {
     /// Whether it wants a PROXY header.
     pub send_proxy: bool,
     state: Arc<State>,
+    /// The way in, where there may be one.
+    inside: Option<Arc<Pool>>,
 }
 
 /// What is known of a backend as long as a picture or a connection holds it.
@@ -58,6 +62,11 @@ impl Slot {
             answers_in: self.state.health.answers_in(),
             ejected: self.state.health.is_ejected(now_ms),
         }
+    }
+
+    /// The way into its own network, where there may be one.
+    pub(crate) fn inside(&self) -> Option<&Arc<Pool>> {
+        self.inside.as_ref()
     }
 
     /// Takes one of its connections; `None` when it is full.
@@ -123,14 +132,25 @@ impl Routes {
 #[derive(Debug, Default)]
 pub struct Table {
     states: HashMap<Key, Weak<State>>,
+    pools: HashMap<Key, Weak<Pool>>,
+    inside: Option<Inside>,
 }
 
 impl Table {
+    /// One that knows the way into pods.
+    pub(crate) fn with_ways(inside: Inside) -> Self {
+        Self {
+            inside: Some(inside),
+            ..Self::default()
+        }
+    }
+
     /// The next picture. `pod_host` is the address of the host ports; without one there is nothing to
     /// dial on this host. A mapping that stands twice in the file counts once: the first one.
     pub fn routes(
         &mut self,
         mappings: &[PortMapping],
+        endpoints: &[Endpoint],
         pod_host: Option<IpAddr>,
         peers: Vec<SocketAddr>,
     ) -> Routes {
@@ -142,22 +162,47 @@ impl Table {
             let backends = slots.entry(port).or_default();
             if backends.iter().all(|slot| slot.target != target) {
                 let state = self.state((port, target));
+                let endpoint = endpoints.iter().find(|endpoint| {
+                    endpoint.cluster_port == mapping.cluster_port
+                        && endpoint.host_port == mapping.host_port
+                });
+                let inside = endpoint.and_then(|endpoint| self.pool((port, target), endpoint));
                 let (max_conn, send_proxy) = (mapping.max_conn, mapping.send_proxy);
                 backends.push(Slot {
                     target,
                     max_conn,
                     send_proxy,
                     state,
+                    inside,
                 });
             }
         }
         self.states.retain(|_, state| state.strong_count() > 0);
+        self.pools.retain(|_, pool| pool.strong_count() > 0);
         let queue = Queue::default();
         Routes {
             slots,
             peers,
             queue,
         }
+    }
+
+    /// A pool is the same one as long as it leads to the same place.
+    fn pool(&mut self, key: Key, endpoint: &Endpoint) -> Option<Arc<Pool>> {
+        let place = Place {
+            process: Process {
+                pid: endpoint.pid,
+                start_time: endpoint.start_time,
+            },
+            port: endpoint.target_port,
+        };
+        let known = self.pools.get(&key).and_then(Weak::upgrade);
+        if let Some(pool) = known.filter(|pool| pool.place == place) {
+            return Some(pool);
+        }
+        let pool = self.inside.as_ref()?.pool(place);
+        self.pools.insert(key, Arc::downgrade(&pool));
+        Some(pool)
     }
 
     /// The state of a backend lives as long as a picture or a connection holds it.
@@ -185,7 +230,7 @@ mod tests {
     }
 
     fn routes(table: &mut Table, mappings: &[PortMapping]) -> Routes {
-        table.routes(mappings, Some(IpAddr::from([10, 0, 0, 1])), Vec::new())
+        table.routes(mappings, &[], Some(IpAddr::from([10, 0, 0, 1])), Vec::new())
     }
 
     #[test]
@@ -235,6 +280,12 @@ mod tests {
             mapping(61000, 30001, 1),
         ];
         assert_eq!(routes(&mut table, &mappings).slots(61000).len(), 2);
-        assert_eq!(table.routes(&mappings, None, Vec::new()).ports().count(), 0);
+        assert_eq!(
+            table
+                .routes(&mappings, &[], None, Vec::new())
+                .ports()
+                .count(),
+            0
+        );
     }
 }

@@ -34,6 +34,11 @@ pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
     timeout(Duration::from_secs(60), work).await.unwrap()
 }
 
+/// The program that enters the networks of pods.
+fn helper() -> PathBuf {
+    env!("CARGO_BIN_EXE_sns-proxy").into()
+}
+
 /// A loopback address that no other test uses, in this process or in one that runs beside it.
 pub(crate) fn address() -> IpAddr {
     static NEXT: AtomicU8 = AtomicU8::new(1);
@@ -63,7 +68,7 @@ impl Host {
         // The receiver is gone when the test is over.
         let report: Reporter =
             Arc::new(move |event| drop(told.send(format!("{}: {event}", event.level()))));
-        let proxy = Proxy::start(&conf, patience, report).unwrap();
+        let proxy = Proxy::start(&conf, Some(helper()), patience, report).unwrap();
         let host = Self {
             ip,
             folder,

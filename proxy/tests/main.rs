@@ -9,6 +9,7 @@ mod early;
 mod ends;
 mod headers;
 mod hosts;
+mod inside;
 mod limits;
 mod live;
 mod play;

@@ -8,7 +8,7 @@ use names::PodState;
 use podspec::{CompiledPod, Unit, VolumeKind};
 
 use super::wake::{TELL_AGAIN_MS, TRY_AGAIN_MS};
-use super::{Driver, Paper, World};
+use super::{Driver, Paper, Target, World};
 use crate::life::{Phase, UnitLife};
 use crate::plan::{explain, is_ready, is_settled};
 
@@ -107,9 +107,14 @@ impl<W: World> Driver<W> {
             .filter(|_| ready)
             .map(|desired| desired.mappings)
             .unwrap_or_default();
+        let targets = match &spec {
+            Some(spec) if ready => targets(spec),
+            _ => Vec::new(),
+        };
         Paper {
             status,
             routes,
+            targets,
             hand: self.hand.clone(),
             memory: (!self.is_being_removed()).then(|| self.remember()),
         }
@@ -247,4 +252,19 @@ pub(crate) fn network(unit: &Unit) -> &str {
     let of_host = unit.spec.get("hostNetwork") == Some(&serde_json::Value::Bool(true));
     let named = unit.spec.get("network").and_then(serde_json::Value::as_str);
     named.unwrap_or(if of_host { "host" } else { "" })
+}
+
+/// Where the mappings of a pod lead, inside.
+fn targets(spec: &CompiledPod) -> Vec<Target> {
+    let targets = spec.units.iter().flat_map(|unit| {
+        unit.expose.iter().filter_map(|expose| {
+            Some(Target {
+                unit: unit.name.clone(),
+                target_port: expose.target_port?,
+                cluster_port: expose.cluster_port?,
+                host_port: expose.host_port?,
+            })
+        })
+    });
+    targets.collect()
 }

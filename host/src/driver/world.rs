@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use hostfiles::{PodAction, PodStatus, PortMapping};
-use names::UnitName;
+use names::{ClusterPort, HostPort, UnitName};
 use podspec::CompiledPod;
 use tokio::sync::watch;
 
@@ -77,10 +77,25 @@ pub struct Paper {
     pub status: PodStatus,
     /// The cluster ports that lead to it now.
     pub routes: Vec<PortMapping>,
+    /// The target ports that they lead to, by unit.
+    pub targets: Vec<Target>,
     /// What a person has asked for, which holds until `pod.state` changes.
     pub hand: Hand,
     /// What the next driver should remember; none while what the pod made is being removed.
     pub memory: Option<Memory>,
+}
+
+/// Which port of which unit a mapping leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The unit.
+    pub unit: UnitName,
+    /// The port that it listens on, inside.
+    pub target_port: u16,
+    /// The cluster port of the mapping.
+    pub cluster_port: ClusterPort,
+    /// The host port of the mapping.
+    pub host_port: HostPort,
 }
 
 /// A request by hand that lies there.

@@ -1,10 +1,15 @@
 //! Writing down what is so: status, memory and routes of a release.
 
-use hostfiles::{replace, write};
+use std::collections::BTreeMap;
+
+use hostfiles::{Endpoint, replace, write};
+use names::UnitName;
 
 use super::Hands;
-use crate::driver::Paper;
+use crate::driver::{Paper, Target};
 use crate::log::one_line;
+use crate::process::ProcessId;
+use crate::publish::Ways;
 
 impl Hands {
     pub(super) async fn tell_all(self, mut paper: Paper) -> bool {
@@ -17,9 +22,11 @@ impl Hands {
             // What routes lead to has ended, although nobody can say yet how.
             paper.routes.clear();
         }
-        self.routes
-            .set(self.id().clone(), std::mem::take(&mut paper.routes))
-            .await;
+        let ways = Ways {
+            mappings: std::mem::take(&mut paper.routes),
+            endpoints: endpoints(&paper.targets, &running),
+        };
+        self.routes.set(self.id().clone(), ways).await;
         // A disk that blocks must not hold up other releases.
         let written = tokio::task::spawn_blocking(move || self.write(&paper)).await;
         written.unwrap_or(true)
@@ -56,4 +63,19 @@ impl Hands {
         }
         hand.is_ok() && status.is_ok() && memory.is_ok()
     }
+}
+
+/// Where the ports are inside, of those units whose process is known.
+fn endpoints(targets: &[Target], running: &BTreeMap<UnitName, ProcessId>) -> Vec<Endpoint> {
+    let endpoint = |target: &Target| {
+        let process = running.get(&target.unit)?;
+        Some(Endpoint {
+            cluster_port: target.cluster_port,
+            host_port: target.host_port,
+            target_port: target.target_port,
+            pid: process.pid,
+            start_time: process.start_time,
+        })
+    };
+    targets.iter().filter_map(endpoint).collect()
 }

@@ -11,6 +11,14 @@ fn id(text: &str) -> ReleaseId {
     text.parse().unwrap()
 }
 
+/// The two files, side by side.
+fn files(mappings: &Path) -> Files {
+    Files {
+        mappings: mappings.to_owned(),
+        endpoints: mappings.with_file_name("endpoints.conf"),
+    }
+}
+
 fn unheard(ids: &[&str]) -> Unheard {
     Unheard {
         releases: ids.iter().map(|text| id(text)).collect(),
@@ -26,7 +34,7 @@ async fn nothing_is_written_before_every_release_was_looked_at() {
     let (routes, messages) = Routes::channel();
     let expected = unheard(&["a:1.0.0", "b:1.0.0"]);
     let writer = tokio::spawn(run(
-        path.clone(),
+        files(&path),
         messages,
         expected,
         Log::new(Level::Error),
@@ -57,7 +65,7 @@ async fn a_file_that_somebody_damaged_or_removed_comes_back() {
     let path = folder.path().join("portmappings.conf");
     let (routes, messages) = Routes::channel();
     let log = Log::new(Level::Error);
-    let writer = tokio::spawn(run(path.clone(), messages, Unheard::default(), log));
+    let writer = tokio::spawn(run(files(&path), messages, Unheard::default(), log));
     let mapping = "61000:30000:10:false".parse().unwrap();
     routes.set(id("a:1.0.0"), vec![mapping]).await;
     hostfiles::replace(&path, b"xx\n", 0o644).unwrap();
@@ -77,7 +85,7 @@ async fn what_was_withdrawn_is_gone_before_a_stop_begins() {
     let (routes, messages) = Routes::channel();
     let log = Log::new(Level::Error);
     let expected = unheard(&["a:1.0.0", "b:1.0.0"]);
-    let writer = tokio::spawn(run(path.clone(), messages, expected, log));
+    let writer = tokio::spawn(run(files(&path), messages, expected, log));
     let read = || std::fs::read_to_string(&path).unwrap();
     let mapping = |text: &str| vec![text.parse::<PortMapping>().unwrap()];
     let [first, second] = ["61000:30000:10:false", "61001:30001:10:false"];
@@ -101,7 +109,7 @@ async fn a_write_that_failed_is_tried_again() {
     let path = directory.join("portmappings.conf");
     let (_routes, messages) = Routes::channel();
     let log = Log::new(Level::Error);
-    let writer = tokio::spawn(run(path.clone(), messages, Unheard::default(), log));
+    let writer = tokio::spawn(run(files(&path), messages, Unheard::default(), log));
     tokio::time::sleep(TRY_AGAIN / 2).await;
     std::fs::create_dir(&directory).unwrap();
     while !path.exists() {
@@ -220,7 +228,7 @@ async fn a_release_whose_driver_waits_keeps_its_ports_until_it_speaks() {
         inherited: before.inherited(),
         ..unheard(&["web:1.0.0", "gone:1.0.0"])
     };
-    let writer = tokio::spawn(run(path.clone(), messages, unheard, Log::new(Level::Error)));
+    let writer = tokio::spawn(run(files(&path), messages, unheard, Log::new(Level::Error)));
     tokio::time::sleep(FIRST_LOOK_MAX * 2).await;
     routes.written().await;
     assert_eq!(read(), "61000:30000:10:false\n", "only of what listens");
@@ -246,10 +254,40 @@ async fn what_a_driver_says_counts_more_than_what_was_inherited() {
         inherited: before.inherited(),
         ..unheard(&["web:1.0.0"])
     };
-    let writer = tokio::spawn(run(path.clone(), messages, unheard, Log::new(Level::Error)));
+    let writer = tokio::spawn(run(files(&path), messages, unheard, Log::new(Level::Error)));
     routes.set(id("web:1.0.0"), Vec::new()).await;
     routes.written().await;
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "\n");
+    drop(routes);
+    writer.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn endpoints_are_there_before_the_mappings_that_they_belong_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("portmappings.conf");
+    let (routes, messages) = Routes::channel();
+    let log = Log::new(Level::Error);
+    let writer = tokio::spawn(run(files(&path), messages, Unheard::default(), log));
+    let ways = Ways {
+        mappings: vec!["61000:30000:10:false".parse().unwrap()],
+        endpoints: vec!["61000:30000:8080:1234:567890".parse().unwrap()],
+    };
+    routes.set(id("a:1.0.0"), ways).await;
+    routes.written().await;
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    assert_eq!(read("endpoints.conf"), "61000:30000:8080:1234:567890\n");
+    let changed = |name: &str| {
+        let meta = std::fs::metadata(folder.path().join(name)).unwrap();
+        meta.modified().unwrap()
+    };
+    assert!(changed("endpoints.conf") <= changed("portmappings.conf"));
+    routes.set(id("a:1.0.0"), Vec::new()).await;
+    routes.written().await;
+    assert_eq!(
+        (read("endpoints.conf"), read("portmappings.conf")),
+        (String::new(), "\n".into())
+    );
     drop(routes);
     writer.await.unwrap();
 }

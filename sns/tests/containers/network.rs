@@ -1,5 +1,7 @@
 //! The network that the containers of a pod share, and what leads into it.
 
+use std::net::SocketAddr;
+
 use testkit::{Network, fetch, free_port};
 
 use super::host::{Host, IMAGE, loopback, shell, sleeper, unit, yaml};
@@ -96,7 +98,7 @@ fn two_containers_with_one_target_port_are_a_mistake_that_names_both() {
 /// A page on a cluster port, and a pod that asks the proxy for it.
 fn pages_through_the_proxy(host: &Host) {
     let server =
-        "mkdir /www; echo found by its cluster port > /www/page; exec httpd -f -p 8080 -h /www";
+        "mkdir /www; echo found by its cluster port > /www/page; exec httpd -f -v -p 8080 -h /www";
     let expose = "expose:\n- {targetPort: 8080, hostPort: '${HOSTPORTAUTO1}', clusterPort: 61500}";
     let client = "until wget -qO- http://proxy:61500/page; do sleep 0.2; done; exec sleep 600";
     let pod = |text: String| yaml("1.0.0", &format!("containers:\n{text}"));
@@ -109,6 +111,15 @@ fn pages_through_the_proxy(host: &Host) {
     host.start();
     host.wait("proxy:0.1.0", "the proxy to run", |now| now.readiness);
     host.wait_for_line("client", "found by its cluster port");
+    // The proxy has sockets inside of the pod, and needs neither a rule of a firewall nor a port forwarder.
+    host.until("the server to be asked from inside", || {
+        let page = fetch(SocketAddr::new(Network::address(0), 61500), "/page");
+        assert_eq!(page.unwrap(), "found by its cluster port\n");
+        let said = ["logs", "-d", "none", "server"];
+        let said = host.verb("pages:1.0.0", &said).stdout;
+        said.lines()
+            .any(|line| line.contains("127.0.0.1]:") && line.contains("200"))
+    });
 }
 
 #[test]

@@ -1,0 +1,217 @@
+//! Sockets inside the network namespaces of pods, made before they are needed: whoever dials takes one and needs
+//! no port forwarder, no published port and no rule of a firewall.
+//!
+//! ```text
+//! workers ──take──▶ Pool ──is low──▶ Inside, a thread ──reach──▶ a helper in the namespace of the pod
+//!                    ▲                     │
+//!                    └──────sockets────────┘
+//! ```
+//!
+//! A pool belongs to one process. Whatever goes wrong on the way in, the host port is dialled instead; it must
+//! never keep a client waiting.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use simplenetes_reach::{Door, Family, Process, ReachError, SOCKETS_MAX, Way};
+
+/// How many sockets a pool has at first; a pool that was emptied has twice as many the next time.
+const SOCKETS_FIRST: usize = 8;
+/// How long the helper may take for an answer.
+const HELPER_MAX: Duration = Duration::from_secs(2);
+/// How long a door stays open that nobody has gone through.
+const DOOR_IDLE: Duration = Duration::from_secs(10);
+/// How long a pool is left alone of which the way in failed.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+
+/// Where a pod is inside its own network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The process whose network it is.
+    pub(crate) process: Process,
+    /// The port that it listens on there.
+    pub(crate) port: u16,
+}
+
+/// Unconnected sockets inside of one place.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    pub(crate) place: Place,
+    sockets: Mutex<Vec<OwnedFd>>,
+    /// How many it should have.
+    size: AtomicUsize,
+    /// The refiller knows that it is low.
+    asked: AtomicBool,
+    /// Nobody listens on the loopback address in there, or nobody may go in.
+    shut: AtomicBool,
+    refiller: Sender<Weak<Self>>,
+}
+
+impl Pool {
+    /// A socket, if there is one. A pool that becomes low is filled again, off the way of whoever dials.
+    pub(crate) fn take(self: &Arc<Self>) -> Option<OwnedFd> {
+        if self.shut.load(Ordering::Relaxed) {
+            return None;
+        }
+        let (socket, left) = {
+            let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+            (sockets.pop(), sockets.len())
+        };
+        let size = self.size.load(Ordering::Relaxed);
+        if socket.is_none() {
+            self.size
+                .store((size * 2).min(SOCKETS_MAX), Ordering::Relaxed);
+        }
+        if left <= size / 2 {
+            self.ask();
+        }
+        socket
+    }
+
+    /// From now on the host port is the only way.
+    pub(crate) fn shut(&self) {
+        self.shut.store(true, Ordering::Relaxed);
+        self.sockets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
+    fn ask(self: &Arc<Self>) {
+        if !self.asked.swap(true, Ordering::Relaxed) {
+            // Nobody refills when the proxy ends.
+            let _ = self.refiller.send(Arc::downgrade(self));
+        }
+    }
+}
+
+/// The thread that fills pools.
+#[derive(Debug, Clone)]
+pub(crate) struct Inside {
+    refiller: Sender<Weak<Pool>>,
+}
+
+impl Inside {
+    /// Starts it. `program` is the one that becomes a helper; without one all pods are dialled from outside.
+    pub(crate) fn start(program: Option<PathBuf>) -> Self {
+        let (refiller, pools) = channel();
+        if let Some(program) = program {
+            let filling = Filling {
+                program,
+                doors: Vec::new(),
+                later: Vec::new(),
+            };
+            // Without the thread nobody answers, which is as without a program.
+            let _ = thread::Builder::new()
+                .name("inside".into())
+                .spawn(move || filling.run(&pools));
+        }
+        Self { refiller }
+    }
+
+    /// An empty pool, which is being filled.
+    pub(crate) fn pool(&self, place: Place) -> Arc<Pool> {
+        let pool = Arc::new(Pool {
+            place,
+            sockets: Mutex::default(),
+            size: AtomicUsize::new(SOCKETS_FIRST),
+            asked: AtomicBool::new(false),
+            shut: AtomicBool::new(false),
+            refiller: self.refiller.clone(),
+        });
+        pool.ask();
+        pool
+    }
+}
+
+/// A door, and when it was last gone through.
+struct Open {
+    process: Process,
+    door: Door,
+    used: Instant,
+}
+
+struct Filling {
+    program: PathBuf,
+    doors: Vec<Open>,
+    /// Pools of which the way in failed, and when to try again.
+    later: Vec<(Instant, Weak<Pool>)>,
+}
+
+impl Filling {
+    fn run(mut self, pools: &Receiver<Weak<Pool>>) {
+        loop {
+            let next = if self.doors.is_empty() && self.later.is_empty() {
+                pools.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                pools.recv_timeout(TRY_AGAIN)
+            };
+            match next {
+                Ok(pool) => self.fill(&pool),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            let now = Instant::now();
+            for (_, pool) in self
+                .later
+                .extract_if(.., |(at, _)| *at <= now)
+                .collect::<Vec<_>>()
+            {
+                self.fill(&pool);
+            }
+            // A helper is a process of its own: it ends when its pod is not asked for.
+            self.doors.retain(|open| open.used.elapsed() < DOOR_IDLE);
+        }
+    }
+
+    /// A pool that is gone belongs to a pod that is.
+    fn fill(&mut self, pool: &Weak<Pool>) {
+        let Some(pool) = pool.upgrade() else { return };
+        let process = pool.place.process;
+        match self.sockets(process, pool.size.load(Ordering::Relaxed)) {
+            Ok(Some(mut made)) => {
+                let mut sockets = pool.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+                sockets.append(&mut made);
+                pool.asked.store(false, Ordering::Relaxed);
+            }
+            // It is in the network of the host, or of somebody else, or has ended: that does not change.
+            Ok(None) | Err(ReachError::Ended { .. }) => pool.shut(),
+            // The kernel or the helper did not do as it should, which may pass.
+            Err(_) => {
+                self.doors.retain(|open| open.process != process);
+                let again = Instant::now() + TRY_AGAIN;
+                self.later.push((again, Arc::downgrade(&pool)));
+            }
+        }
+    }
+
+    /// None where the process is not in a network of its own that may be entered.
+    fn sockets(
+        &mut self,
+        process: Process,
+        count: usize,
+    ) -> Result<Option<Vec<OwnedFd>>, ReachError> {
+        if !self.doors.iter().any(|open| open.process == process) {
+            let door = match Way::to(process, &self.program, HELPER_MAX)? {
+                Way::Here | Way::Closed => return Ok(None),
+                Way::Inside(door) => door,
+            };
+            self.doors.push(Open {
+                process,
+                door,
+                used: Instant::now(),
+            });
+        }
+        let Some(open) = self.doors.iter_mut().find(|open| open.process == process) else {
+            return Ok(None);
+        };
+        open.used = Instant::now();
+        let count = u8::try_from(count).unwrap_or(u8::MAX);
+        open.door.sockets(Family::V4, count).map(Some)
+    }
+}
