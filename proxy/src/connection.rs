@@ -9,21 +9,15 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::dial::{Dialled, Dialling, Missed, Target};
 use crate::event::Event;
 use crate::header::Header;
 use crate::pair::{Pair, Step};
-use crate::relay::{Answer, Line, parse_request};
+use crate::relay::{Answer, LINE_MAX, Line, READ_BYTES, parse_request};
 use crate::socket::{Received, Socket};
 use crate::tools::{Key, Side, Tools};
-
-/// How long another proxy may take to say what it wants, as in the original.
-const LINE_MAX: Duration = Duration::from_secs(3);
-
-/// How much is read at once while a request is expected, in bytes.
-const READ_BYTES: usize = 4096;
 
 /// What a port leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,8 +61,8 @@ pub(crate) enum Next {
     Wait(Option<Instant>),
     /// When the others had their turn.
     Again,
-    /// When there is a place at a backend, or at that time.
-    Full(Instant),
+    /// When there is a place at a backend.
+    Full,
     /// Never: it is over.
     Over,
 }
@@ -119,15 +113,25 @@ impl Connection {
         matches!(self.stage, Stage::Queued(_))
     }
 
-    /// Looks once more for a place, for a client that waits for one; false when there is none.
-    pub(crate) fn retry(&mut self, tools: &mut Tools) -> bool {
-        if let Stage::Queued(_) = self.stage
-            && tools.routes.has_room(self.port)
-        {
-            self.stage = Stage::dialling(self.port, None, tools);
-            return true;
+    /// Whether it has a place at a backend of this host.
+    pub(crate) fn has_place(&self) -> bool {
+        match &self.stage {
+            Stage::Asked(_) | Stage::Queued(_) => false,
+            Stage::Dialling(search) => search.dialling.has_place(),
+            Stage::Joined(pair) => pair.has_place(),
         }
-        !matches!(self.stage, Stage::Queued(_))
+    }
+
+    /// How long a client may wait for a place.
+    pub(crate) fn until(&self, tools: &Tools) -> Instant {
+        self.began + tools.routes.queue.wait
+    }
+
+    /// Looks once more for a place, for a client that waits for one.
+    pub(crate) fn retry(&mut self, tools: &mut Tools) {
+        if let Stage::Queued(_) = self.stage {
+            self.stage = Stage::dialling(self.port, None, tools);
+        }
     }
 
     /// Tells that a client was not served, because all backends are full.
@@ -256,10 +260,10 @@ impl Connection {
             Dialled::Waits => Ok(Some(Next::Wait(search.dialling.until()))),
             Dialled::Missed(missed) => {
                 let is_client = search.asker.is_none();
-                let until = self.began + tools.routes.queue.wait;
+                let until = self.until(tools);
                 if is_client && missed == Missed::Busy && tools.now < until {
                     self.stage = Stage::Queued(until);
-                    return Ok(Some(Next::Full(until)));
+                    return Ok(Some(Next::Full));
                 }
                 self.refuse(missed, is_client, tools)?;
                 Ok(Some(Next::Over))

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use crate::event::Event;
 use crate::header::Header;
-use crate::relay::{Answer, Line, parse_answer};
+use crate::health::Standing;
+use crate::relay::{Answer, LINE_MAX, Line, READ_BYTES, parse_answer};
 use crate::route::{self, Load, Verdict};
 use crate::socket::{Received, Socket};
 use crate::table::{Lease, Routes};
@@ -22,12 +23,6 @@ const DIAL_MAX: Duration = Duration::from_secs(1);
 
 /// How long one that has not answered is waited for alone.
 const HEDGE_AFTER: Duration = Duration::from_millis(50);
-
-/// How long another proxy may take to answer, as in the original: it tries its backends meanwhile.
-const LINE_MAX: Duration = Duration::from_secs(3);
-
-/// How much is read at once while an answer is expected, in bytes.
-const READ_BYTES: usize = 4096;
 
 /// A connected backend.
 pub(crate) struct Target {
@@ -169,8 +164,12 @@ impl Dialling {
                 }
                 self.shut_inside(&attempt, &progress);
                 attempt.note(&progress, self.port, tools);
+                if attempt.lease.is_some() && !matches!(progress, Progress::Reached { .. }) {
+                    tools.freed.push(self.port);
+                }
                 match progress {
                     Progress::Reached { send_proxy, first } => {
+                        self.overtaken(tools);
                         return match attempt.reached(key, send_proxy, first, tools) {
                             Ok(target) => Dialled::Reached(target),
                             Err(_) => Dialled::Missed(Missed::Nothing),
@@ -189,6 +188,25 @@ impl Dialling {
                 Some(choice) => self.begin(choice, key, tools),
                 None if self.attempts.is_empty() => return Dialled::Missed(self.missed),
                 None => return Dialled::Waits,
+            }
+        }
+    }
+
+    /// Whether one of those that are being dialled is a backend of this host.
+    pub(crate) fn has_place(&self) -> bool {
+        self.attempts.iter().any(|attempt| attempt.lease.is_some())
+    }
+
+    /// Another one was faster: whoever has said nothing for so long does not answer.
+    fn overtaken(&mut self, tools: &mut Tools) {
+        for attempt in self.attempts.drain(..) {
+            tools.forget(&attempt.socket);
+            if let Some(lease) = &attempt.lease {
+                if tools.now >= attempt.began + HEDGE_AFTER {
+                    let late = Progress::Failed(io::ErrorKind::TimedOut.into());
+                    attempt.note_health(&late, lease, self.port, tools);
+                }
+                tools.freed.push(self.port);
             }
         }
     }
@@ -252,6 +270,14 @@ impl Dialling {
                     self.missed = Missed::Busy;
                     return;
                 };
+                let now_ms = tools.now_ms();
+                if lease.health().standing(now_ms) == Standing::Due
+                    && !lease.health().try_it(now_ms)
+                {
+                    // Somebody else tries it for all, just now: it comes last again.
+                    self.left.insert(0, choice);
+                    return;
+                }
                 let way = match choice {
                     Choice::Slot(_) => slot.inside(),
                     Choice::Outside(_) | Choice::Peer(_) => None,
@@ -271,7 +297,7 @@ impl Dialling {
             [other] if other.side == Side::Server => Side::Second,
             _ => Side::Server,
         };
-        let elsewhere = matches!(choice, Choice::Peer(_));
+        let elsewhere = matches!(choice, Choice::Peer(_)) || self.routes.pods_elsewhere;
         let is_inside = socket.is_some();
         let dialled = match socket {
             Some(socket) => Socket::dial_from(socket, address),

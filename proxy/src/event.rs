@@ -88,6 +88,8 @@ impl fmt::Display for Warning {
 pub enum Event {
     /// News of one of the proxy's own ports.
     Port(SocketAddr, PortNews),
+    /// One of the threads that carry connections has died of a mistake in this program.
+    WorkerLost,
     /// Neither `HOST` nor hosts.conf says which address to listen on.
     NoAddress,
     /// These cluster ports exist, and `CLUSTERPORTS` bars them: nobody listens there.
@@ -183,7 +185,8 @@ impl Event {
     #[must_use]
     pub fn level(&self) -> Level {
         match self {
-            Self::Port(_, PortNews::CannotOpen(_))
+            Self::WorkerLost
+            | Self::Port(_, PortNews::CannotOpen(_))
             | Self::File(_, FileNews::Refused(_) | FileNews::SettingsRefused(_)) => Level::Error,
             Self::Port(_, PortNews::CannotAccept(_))
             | Self::File(_, FileNews::CannotWatch(_))
@@ -211,6 +214,9 @@ impl fmt::Display for Event {
         match self {
             Self::Port(at, news) => news.tell(*at, f),
             Self::File(path, news) => news.tell(path, f),
+            Self::WorkerLost => {
+                f.write_str("a thread of the proxy has died of a mistake in it, please report it")
+            }
             Self::NoAddress => f.write_str(
                 "no address to listen on: hosts.conf has no first line yet, and proxy.conf no HOST",
             ),

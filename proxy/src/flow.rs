@@ -2,7 +2,8 @@
 //! other side takes it.
 //!
 //! Small pieces are copied through the one buffer of the worker; a direction whose pieces fill that buffer goes
-//! through a pipe, without copying, until its pieces are small again. A direction that waits holds no memory.
+//! through a pipe, without copying, until its pieces are small again. A direction that waits for the side that talks
+//! holds no memory; one that waits for the side that listens holds what that has not taken yet.
 
 use std::io;
 
@@ -16,7 +17,7 @@ const SMALL_READS: u8 = 8;
 /// What is small for a pipe, in bytes.
 const SMALL_BYTES: usize = 16 << 10;
 /// How much is moved in one turn, in bytes: two fast sides must not keep a worker to themselves.
-const TURN_BYTES: usize = 1 << 20;
+pub(crate) const TURN_BYTES: usize = 1 << 20;
 
 /// Why a direction ended before everything was said.
 #[derive(Debug)]

@@ -18,6 +18,18 @@ const TRIAL_MS: u64 = 1_000;
 /// A new time of answering counts for one part in so many.
 const WEIGHT: u32 = 8;
 
+/// How a backend stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing speaks against it.
+    #[default]
+    Good,
+    /// It was ejected, and it is time that somebody tries it.
+    Due,
+    /// It comes last.
+    Ejected,
+}
+
 /// What is known of one backend. Times are milliseconds on any one clock.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
@@ -30,20 +42,26 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    /// Whether it comes last now. Of those that ask after its time is over, the first is told that it does not,
-    /// and tries it.
-    pub(crate) fn is_ejected(&self, now_ms: u64) -> bool {
-        let ejected = self.ejected.load(Ordering::Relaxed);
-        if ejected == 0 {
-            return false;
+    /// How it stands.
+    pub(crate) fn standing(&self, now_ms: u64) -> Standing {
+        match self.ejected.load(Ordering::Relaxed) {
+            0 => Standing::Good,
+            ejected if ejected >> 1 <= now_ms => Standing::Due,
+            _ => Standing::Ejected,
         }
+    }
+
+    /// True for the one that tries it for all, when it is due.
+    pub(crate) fn try_it(&self, now_ms: u64) -> bool {
+        let ejected = self.ejected.load(Ordering::Relaxed);
         let trial = ((now_ms + TRIAL_MS) << 1) | 1;
-        let tries = ejected >> 1 <= now_ms
+        let order = Ordering::Relaxed;
+        ejected != 0
+            && ejected >> 1 <= now_ms
             && self
                 .ejected
-                .compare_exchange(ejected, trial, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok();
-        !tries
+                .compare_exchange(ejected, trial, order, order)
+                .is_ok()
     }
 
     /// How long it takes to be connected with.
@@ -103,7 +121,7 @@ mod tests {
                 }
             }
             now += 60_000;
-            assert!(!health.is_ejected(now), "somebody tries it");
+            assert!(health.try_it(now), "somebody tries it");
         }
         assert_eq!(times, [5, 10, 20, 40, 60, 60, 60, 60, 60, 60]);
         let fresh = Health::default();
@@ -119,15 +137,19 @@ mod tests {
         for _ in 0..3 {
             health.failed(1_000);
         }
-        assert!(health.is_ejected(5_999));
-        assert!(!health.is_ejected(6_000), "this one tries");
-        assert!(health.is_ejected(6_000) && health.is_ejected(6_999));
-        assert!(
-            !health.is_ejected(7_000),
-            "the one before has never said a word"
-        );
+        let is = |now, standing| assert_eq!(health.standing(now), standing, "at {now}");
+        is(5_999, Standing::Ejected);
+        assert!(!health.try_it(5_999));
+        is(6_000, Standing::Due);
+        is(6_000, Standing::Due);
+        assert!(health.try_it(6_000) && !health.try_it(6_000));
+        is(6_999, Standing::Ejected);
+        // The one before has never said a word.
+        is(7_000, Standing::Due);
+        assert!(health.try_it(7_000));
         assert!(health.answered(Duration::ZERO));
-        assert!(!health.is_ejected(7_000) && !health.is_ejected(7_000));
+        is(7_000, Standing::Good);
+        assert!(!health.try_it(7_000));
         // It has to fail three times again.
         let times = (0..3).filter_map(|_| health.failed(8_000));
         assert_eq!(times.collect::<Vec<_>>(), [Duration::from_secs(5)]);

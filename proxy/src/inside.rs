@@ -14,7 +14,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,8 @@ const SOCKETS_FIRST: usize = 8;
 const HELPER_MAX: Duration = Duration::from_secs(2);
 /// How long a door stays open that nobody has gone through.
 const DOOR_IDLE: Duration = Duration::from_secs(10);
+/// How long the host port is the only way when nobody listened inside.
+const SHUT: Duration = Duration::from_secs(10);
 /// How long a pool is left alone of which the way in failed.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
@@ -42,25 +44,39 @@ pub(crate) struct Place {
 #[derive(Debug)]
 pub(crate) struct Pool {
     pub(crate) place: Place,
-    sockets: Mutex<Vec<OwnedFd>>,
+    stock: Mutex<Stock>,
     /// How many it should have.
     size: AtomicUsize,
     /// The refiller knows that it is low.
     asked: AtomicBool,
-    /// Nobody listens on the loopback address in there, or nobody may go in.
-    shut: AtomicBool,
     refiller: Sender<Weak<Self>>,
+}
+
+/// The sockets, and whether they may be used.
+#[derive(Debug, Default)]
+struct Stock {
+    sockets: Vec<OwnedFd>,
+    /// Until then the host port is the only way.
+    shut_until: Option<Instant>,
+    /// Nobody may go in, ever.
+    closed: bool,
+}
+
+impl Stock {
+    fn is_shut(&self) -> bool {
+        self.closed || self.shut_until.is_some_and(|until| Instant::now() < until)
+    }
 }
 
 impl Pool {
     /// A socket, if there is one. A pool that becomes low is filled again, off the way of whoever dials.
     pub(crate) fn take(self: &Arc<Self>) -> Option<OwnedFd> {
-        if self.shut.load(Ordering::Relaxed) {
-            return None;
-        }
         let (socket, left) = {
-            let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
-            (sockets.pop(), sockets.len())
+            let mut stock = self.stock();
+            if stock.is_shut() {
+                return None;
+            }
+            (stock.sockets.pop(), stock.sockets.len())
         };
         let size = self.size.load(Ordering::Relaxed);
         if socket.is_none() {
@@ -73,13 +89,21 @@ impl Pool {
         socket
     }
 
-    /// From now on the host port is the only way.
+    /// For a while the host port is the only way: nobody listens on the loopback address in there, or not yet.
     pub(crate) fn shut(&self) {
-        self.shut.store(true, Ordering::Relaxed);
-        self.sockets
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        let mut stock = self.stock();
+        stock.shut_until = Some(Instant::now() + SHUT);
+        stock.sockets.clear();
+    }
+
+    fn close(&self) {
+        let mut stock = self.stock();
+        stock.closed = true;
+        stock.sockets.clear();
+    }
+
+    fn stock(&self) -> MutexGuard<'_, Stock> {
+        self.stock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ask(self: &Arc<Self>) {
@@ -118,10 +142,9 @@ impl Inside {
     pub(crate) fn pool(&self, place: Place) -> Arc<Pool> {
         let pool = Arc::new(Pool {
             place,
-            sockets: Mutex::default(),
+            stock: Mutex::default(),
             size: AtomicUsize::new(SOCKETS_FIRST),
             asked: AtomicBool::new(false),
-            shut: AtomicBool::new(false),
             refiller: self.refiller.clone(),
         });
         pool.ask();
@@ -175,12 +198,14 @@ impl Filling {
         let process = pool.place.process;
         match self.sockets(process, pool.size.load(Ordering::Relaxed)) {
             Ok(Some(mut made)) => {
-                let mut sockets = pool.sockets.lock().unwrap_or_else(PoisonError::into_inner);
-                sockets.append(&mut made);
+                let mut stock = pool.stock();
+                if !stock.is_shut() {
+                    stock.sockets.append(&mut made);
+                }
                 pool.asked.store(false, Ordering::Relaxed);
             }
             // It is in the network of the host, or of somebody else, or has ended: that does not change.
-            Ok(None) | Err(ReachError::Ended { .. }) => pool.shut(),
+            Ok(None) | Err(ReachError::Ended { .. }) => pool.close(),
             // The kernel or the helper did not do as it should, which may pass.
             Err(_) => {
                 self.doors.retain(|open| open.process != process);

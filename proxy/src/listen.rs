@@ -48,9 +48,12 @@ impl Listeners {
         }
     }
 
-    /// Makes the open ports equal to the wanted ones, as far as possible. A port that was closed is free, and
-    /// connections are taken at one that was opened, when the workers have confirmed it.
-    pub(crate) fn apply(&mut self, wanted: &BTreeMap<SocketAddr, Entrance>, workers: &Workers) {
+    /// Makes the open ports equal to the wanted ones, as far as possible.
+    pub(crate) async fn apply(
+        &mut self,
+        wanted: &BTreeMap<SocketAddr, Entrance>,
+        workers: &Workers,
+    ) {
         let closing: Vec<_> = self
             .open
             .keys()
@@ -60,6 +63,8 @@ impl Listeners {
         for key in closing {
             self.close(key, workers);
         }
+        // A port is free when all workers have let go of it.
+        workers.confirmed().await;
         self.failed
             .retain(|address, _| wanted.contains_key(address));
         for (address, entrance) in wanted {
@@ -67,6 +72,7 @@ impl Listeners {
                 self.open(*address, *entrance, workers);
             }
         }
+        workers.confirmed().await;
     }
 
     /// The ports that are open, by what they are for.

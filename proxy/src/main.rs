@@ -38,7 +38,8 @@ Keys of FILE:
   PORT number            port for other proxies; without it, that of the same line, else 32767
   PODHOST ip             address of the pods' host ports; without it, the same as HOST
   CLUSTERPORTS list      ports that may be opened at all (1024-29999,32768-65535)
-  QUEUE number           clients of a cluster port that may wait for a place at a full backend (100)
+  QUEUE number           clients of a cluster port that may wait for a place at a full backend, for each
+                         thread that accepts clients, which is one on two cores (100)
   QUEUEWAIT seconds      how long they may wait (1)
   DRAIN seconds          how long to wait for open connections at the end (10)
 
@@ -108,12 +109,13 @@ async fn until_told(file: &Path, report: Reporter) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     // Itself, also when the file was replaced or removed meanwhile.
     let helper = Some(PathBuf::from("/proc/self/exe"));
-    let proxy = Proxy::start(file, helper, Patience::default(), report)?;
+    let mut proxy = Proxy::start(file, helper, Patience::default(), report)?;
     loop {
         tokio::select! {
             _ = hangup.recv() => proxy.reload().await,
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+            () = proxy.lost() => anyhow::bail!("the proxy cannot go on: start it again"),
         }
     }
     tokio::select! {

@@ -12,7 +12,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::flow::{Flow, Stopped, Turn};
+use crate::flow::{Flow, Stopped, TURN_BYTES, Turn};
 use crate::header::Header;
 use crate::mouth::Mouth;
 use crate::socket::{Received, Socket};
@@ -33,7 +33,7 @@ pub(crate) struct Pair {
     mouth: Mouth,
     phase: Phase,
     /// Given back when the connection is over.
-    _lease: Option<Lease>,
+    lease: Option<Lease>,
 }
 
 enum Phase {
@@ -90,7 +90,7 @@ impl Pair {
             down_runs: true,
             mouth,
             phase: Phase::Both,
-            _lease: lease,
+            lease,
         }
     }
 
@@ -106,6 +106,11 @@ impl Pair {
 
     pub(crate) fn server(&mut self) -> &mut Socket {
         &mut self.server
+    }
+
+    /// Whether its server is one of this host, and counts it.
+    pub(crate) fn has_place(&self) -> bool {
+        self.lease.is_some()
     }
 
     /// Whether one of its directions is a long stream now.
@@ -146,7 +151,8 @@ impl Pair {
                 Ok(turn) => again |= turn == Turn::Again,
                 Err(Stopped::Talker(error)) => return Some(Step::Broken(error)),
                 Err(Stopped::Listener(error)) => {
-                    let whole = ended_before(&error);
+                    // Whatever becomes of the server, an answer that was passed on is whole.
+                    let whole = !self.down_runs || ended_before(&error);
                     return self.server_left(whole, error, tools);
                 }
             }
@@ -268,8 +274,8 @@ impl Pair {
         }
         match throw_away(client, &mut tools.buffer) {
             // It has read the answer, or will never again.
-            Ok(true) if !self.down_runs => Some(self.why()),
-            Ok(_) => Some(self.until(tools.now, again)),
+            Ok(Turn::Said) if !self.down_runs => Some(self.why()),
+            Ok(turn) => Some(self.until(tools.now, again || turn == Turn::Again)),
             Err(_) => Some(self.why()),
         }
     }
@@ -336,12 +342,18 @@ fn ended_before(error: &io::Error) -> bool {
     )
 }
 
-/// Listens and forgets, for one turn; true when nothing more will come.
-fn throw_away(from: &mut Socket, buffer: &mut [u8]) -> io::Result<bool> {
+/// Listens and forgets, for one turn.
+fn throw_away(from: &mut Socket, buffer: &mut [u8]) -> io::Result<Turn> {
+    let mut heard = 0;
     while from.is_readable() {
-        if let Received::End = from.receive(buffer)? {
-            return Ok(true);
+        match from.receive(buffer)? {
+            Received::Bytes(count) => heard += count,
+            Received::Nothing => {}
+            Received::End => return Ok(Turn::Said),
+        }
+        if heard >= TURN_BYTES {
+            return Ok(Turn::Again);
         }
     }
-    Ok(false)
+    Ok(Turn::Waits)
 }

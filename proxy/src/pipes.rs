@@ -9,7 +9,7 @@ use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice
 
 use crate::socket::{Received, Socket};
 
-/// How much one pipe takes, in bytes, where the kernel allows that much.
+/// How much one pipe takes, in bytes.
 const PIPE_BYTES: usize = 256 << 10;
 /// How many may exist at the same time: each takes two descriptors. Who gets none copies.
 const PIPES_MAX: usize = 256;
@@ -27,8 +27,10 @@ pub(crate) struct Pipe {
 impl Pipe {
     fn new() -> io::Result<Self> {
         let (out, into) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC)?;
-        // Refused to a user who has many already; a small one works as well.
-        let _ = fcntl_setpipe_size(&into, PIPE_BYTES);
+        // A user who has many already gets small ones, which are worse than none.
+        if fcntl_setpipe_size(&into, PIPE_BYTES)? < PIPE_BYTES {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
         Ok(Self {
             out,
             into,

@@ -159,6 +159,13 @@ impl Proxy {
         self.status.clone()
     }
 
+    /// Returns when the proxy has ended by itself: one of its workers has died of a mistake in this program, which
+    /// was told. Connections of that worker are lost; whoever runs the proxy should start another one.
+    pub async fn lost(&mut self) {
+        // A panic is an end as well.
+        let _ = (&mut self.task).await;
+    }
+
     /// Closes all ports, gives the open connections the time that proxy.conf says, resets the rest.
     pub async fn stop(self) {
         let _ = self.orders.send(Order::Stop).await;
@@ -231,6 +238,9 @@ impl Keeper {
     async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
         loop {
             self.look().await;
+            if self.workers.is_incomplete() {
+                return (self.report)(&Event::WorkerLost);
+            }
             match self.next(&mut orders).await {
                 Wake::Look => {}
                 Wake::Reload => self.reload(),
@@ -314,6 +324,7 @@ impl Keeper {
             layout.peers,
         );
         routes.queue = self.config.queue;
+        routes.pods_elsewhere = layout.pod_host != layout.host;
         self.publish(routes, &layout.doors).await;
     }
 
@@ -322,8 +333,7 @@ impl Keeper {
         let (ports, peers) = (routes.ports().count(), routes.peers.clone());
         // Routes come before ports, so that a new port never lacks its backends.
         self.workers.route(&Arc::new(routes));
-        self.listeners.apply(doors, &self.workers);
-        self.workers.confirmed().await;
+        self.listeners.apply(doors, &self.workers).await;
         let listening = self.listeners.listening();
         let relay = listening
             .iter()
@@ -354,8 +364,7 @@ impl Keeper {
 
     /// Takes no more connections, and waits for the open ones as long as proxy.conf says.
     async fn end(mut self) {
-        self.listeners.apply(&BTreeMap::new(), &self.workers);
-        self.workers.confirmed().await;
+        self.listeners.apply(&BTreeMap::new(), &self.workers).await;
         let left = self.workers.open();
         if left > 0 {
             (self.report)(&Event::Draining(left));

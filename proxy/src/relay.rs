@@ -6,8 +6,15 @@
 //! one. Neither side waits for more than the line. Pure; this module must not know any backend.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::header::{self, Header, Parsed};
+
+/// How long one proxy waits for a line of the other, as in the original: it tries its backends meanwhile.
+pub(crate) const LINE_MAX: Duration = Duration::from_secs(3);
+
+/// How much is read at once while a line is expected, in bytes.
+pub(crate) const READ_BYTES: usize = 4096;
 
 /// What a proxy says to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

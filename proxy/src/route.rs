@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+pub use crate::health::Standing;
+
 /// A source of random numbers: called with `n`, it returns a number below `n`.
 pub type Draw<'a> = &'a mut dyn FnMut(usize) -> usize;
 
@@ -20,8 +22,8 @@ pub struct Load {
     pub max: u32,
     /// How long it takes to be connected with, as far as that is known.
     pub answers_in: Duration,
-    /// It has not answered lately.
-    pub ejected: bool,
+    /// Whether it has answered lately.
+    pub standing: Standing,
 }
 
 impl Load {
@@ -95,17 +97,27 @@ impl Memory {
     }
 }
 
-/// The order in which to try the backends of this host: two drawn at random, the one that costs less
-/// first; the others follow, then those that have not answered lately, and those that are full come last.
+/// The order in which to try the backends of this host: one that was ejected and has to be tried again first,
+/// then of two drawn at random the one that costs less; the others follow, then those that are ejected, and those
+/// that are full come last.
 pub fn backends(loads: &[Load], draw: Draw<'_>) -> Vec<usize> {
     let mut order = shuffled(loads.len(), draw);
-    let load = |index: usize| loads.get(index);
-    let is_bad = |index: usize| load(index).is_none_or(|load| load.is_full() || load.ejected);
-    order.sort_by_key(|index| load(*index).map(|load| (load.is_full(), load.ejected)));
-    let good = order.iter().filter(|index| !is_bad(**index)).count();
-    if let [first, second, ..] = order.as_mut_slice()
-        && good >= 2
-        && load(*second).map(Load::cost) < load(*first).map(Load::cost)
+    let rank = |index: usize| match loads.get(index) {
+        Some(load) if load.is_full() => 3,
+        Some(load) => match load.standing {
+            Standing::Due => 0,
+            Standing::Good => 1,
+            Standing::Ejected => 2,
+        },
+        None => 4,
+    };
+    let cost = |index: usize| loads.get(index).map(Load::cost);
+    order.sort_by_key(|index| rank(*index));
+    let due = order.iter().filter(|index| rank(**index) == 0).count();
+    if let Some([first, second, ..]) = order.get_mut(due..)
+        && rank(*first) == 1
+        && rank(*second) == 1
+        && cost(*second) < cost(*first)
     {
         std::mem::swap(first, second);
     }
@@ -146,7 +158,7 @@ mod tests {
                 active: *active,
                 max,
                 answers_in: Duration::ZERO,
-                ejected: false,
+                standing: Standing::Good,
             })
             .collect()
     }
@@ -187,10 +199,12 @@ mod tests {
     #[test]
     fn those_that_did_not_answer_come_after_the_others_and_before_the_full() {
         let mut three = loads(&[0, 1, 2], 2);
-        three[0].ejected = true;
+        three[0].standing = Standing::Ejected;
         assert_eq!(backends(&three, &mut first), [1, 0, 2]);
-        three[1].ejected = true;
+        three[1].standing = Standing::Ejected;
         assert_eq!(backends(&three, &mut first), [0, 1, 2]);
+        three[1].standing = Standing::Due;
+        assert_eq!(backends(&three, &mut first), [1, 0, 2]);
     }
 
     #[test]

@@ -27,6 +27,7 @@ const KEEP_PROBES: u32 = 4;
 pub(crate) const INTEREST: EventFlags = EventFlags::IN
     .union(EventFlags::OUT)
     .union(EventFlags::RDHUP)
+    .union(EventFlags::PRI)
     .union(EventFlags::ET);
 
 /// One of the sockets of a connection.
@@ -35,7 +36,8 @@ pub(crate) struct Socket {
     fd: OwnedFd,
     readable: bool,
     writable: bool,
-    /// The other end has said that nothing more will come: a short read does not mean that all was read.
+    /// A short read does not mean that all was read: the other end has said that nothing more will come, which is
+    /// told only once, or has sent urgent data, at which reads stop.
     ends: bool,
     broken: bool,
 }
@@ -101,7 +103,8 @@ impl Socket {
         self.broken |= failed;
         self.readable |= failed || flags.intersects(EventFlags::IN | EventFlags::RDHUP);
         self.writable |= failed || flags.intersects(EventFlags::OUT | EventFlags::HUP);
-        self.ends |= failed || flags.intersects(EventFlags::RDHUP | EventFlags::HUP);
+        let ends = EventFlags::RDHUP | EventFlags::HUP | EventFlags::PRI;
+        self.ends |= failed || flags.intersects(ends);
     }
 
     /// Whether a read may bring something.

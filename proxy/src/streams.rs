@@ -32,16 +32,19 @@ impl Courier {
 pub(crate) struct Streams {
     own: Arc<AtomicUsize>,
     others: Vec<Courier>,
+    /// The worker to which short ones belong, where that is not this one.
+    home: Option<Courier>,
 }
 
 impl Streams {
-    /// Those of the worker at this place among all.
-    pub(crate) fn of(place: usize, all: &[Courier]) -> Self {
+    /// Those of the worker at this place among all; the first `accepting` ones accept clients.
+    pub(crate) fn of(place: usize, accepting: usize, all: &[Courier]) -> Self {
         let own = all.get(place).map(|own| Arc::clone(&own.streams));
         let others = all.iter().enumerate().filter(|(other, _)| *other != place);
         Self {
             own: own.unwrap_or_default(),
             others: others.map(|(_, courier)| courier.clone()).collect(),
+            home: all.first().filter(|_| place >= accepting).cloned(),
         }
     }
 
@@ -50,7 +53,8 @@ impl Streams {
         if more {
             self.own.fetch_add(1, Ordering::Relaxed);
         } else {
-            self.own.fetch_sub(1, Ordering::Relaxed);
+            let before = self.own.fetch_sub(1, Ordering::Relaxed);
+            debug_assert!(before > 0, "a stream was counted that never was");
         }
     }
 
@@ -61,12 +65,17 @@ impl Streams {
         }
     }
 
+    /// The worker to which a stream that is no longer long goes back; none when that is this one.
+    pub(crate) fn home(&self) -> Option<&Courier> {
+        self.home.as_ref()
+    }
+
     /// The worker that should have one of this worker's, if any: both must be better off then.
     pub(crate) fn less_busy(&self) -> Option<&Courier> {
         let own = self.own.load(Ordering::Relaxed);
         let count = |courier: &&Courier| courier.streams.load(Ordering::Relaxed);
         let least = self.others.iter().min_by_key(count)?;
-        (count(&least) + 1 < own).then_some(least)
+        (count(&least).saturating_add(1) < own).then_some(least)
     }
 }
 
@@ -91,7 +100,7 @@ mod tests {
     fn a_stream_goes_where_it_makes_both_better_off() {
         let check = |streams: &[usize], expected: Option<usize>| {
             let all = couriers(streams);
-            let own = Streams::of(0, &all);
+            let own = Streams::of(0, 1, &all);
             let chosen = own.less_busy();
             let found = chosen.map(|chosen| chosen.streams.load(Ordering::Relaxed));
             assert_eq!(found, expected, "{streams:?}");

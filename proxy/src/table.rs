@@ -60,7 +60,7 @@ impl Slot {
             active: self.state.active.load(Ordering::Relaxed),
             max: self.max_conn,
             answers_in: self.state.health.answers_in(),
-            ejected: self.state.health.is_ejected(now_ms),
+            standing: self.state.health.standing(now_ms),
         }
     }
 
@@ -95,6 +95,8 @@ pub struct Routes {
     pub peers: Vec<SocketAddr>,
     /// Who may wait for a place.
     pub queue: Queue,
+    /// The pods are on another machine than the proxy, which can vanish without a word.
+    pub pods_elsewhere: bool,
 }
 
 /// How many clients of one cluster port may wait for a place at a full backend, and how long.
@@ -111,15 +113,6 @@ impl Routes {
     #[must_use]
     pub fn slots(&self, port: u16) -> &[Slot] {
         self.slots.get(&port).map_or(&[], Vec::as_slice)
-    }
-
-    /// Whether a backend of this host can have one more connection; also true when only other hosts have one,
-    /// about which nothing is known here.
-    #[must_use]
-    pub fn has_room(&self, port: u16) -> bool {
-        let slots = self.slots(port);
-        let is_free = |slot: &Slot| slot.state.active.load(Ordering::Relaxed) < slot.max_conn;
-        slots.is_empty() || slots.iter().any(is_free)
     }
 
     /// The cluster ports that have a backend on this host, ascending.
@@ -184,6 +177,7 @@ impl Table {
             slots,
             peers,
             queue,
+            pods_elsewhere: false,
         }
     }
 

@@ -100,6 +100,8 @@ pub(crate) struct Tools {
     pub(crate) patience: Patience,
     /// The time at which the worker woke up.
     pub(crate) now: Instant,
+    /// Cluster ports of which a backend has a place again.
+    pub(crate) freed: Vec<u16>,
     /// When the proxy began, from which all its workers count milliseconds.
     pub(crate) began: Instant,
 }
@@ -116,6 +118,7 @@ impl Tools {
             report,
             patience,
             now: began,
+            freed: Vec::new(),
             began,
         })
     }

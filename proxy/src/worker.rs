@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 pub(crate) use self::doors::Door;
 use self::doors::{DOOR, Watched};
 use crate::connection::{Connection, Next};
-use crate::streams::Streams;
+use crate::streams::{Courier, Streams};
 use crate::table::Routes;
 use crate::tools::{Key, Side, Tools};
 
@@ -74,6 +74,8 @@ struct Place {
     listed: bool,
     /// It counts as a long stream of this worker.
     long: bool,
+    /// It has waited for a place already, and is before those that come after it.
+    waited: bool,
 }
 
 pub(crate) struct Worker {
@@ -90,8 +92,8 @@ pub(crate) struct Worker {
     streams: Streams,
     /// Clients that wait for a place, by cluster port.
     queues: BTreeMap<u16, VecDeque<Key>>,
-    /// Cluster ports at which there may be one again.
-    freed: Vec<u16>,
+    /// When those who wait look for one by themselves.
+    queue_look: Option<Instant>,
     drained: Vec<oneshot::Sender<()>>,
 }
 
@@ -117,7 +119,7 @@ impl Worker {
             counts,
             streams,
             queues: BTreeMap::new(),
-            freed: Vec::new(),
+            queue_look: None,
             drained: Vec::new(),
         })
     }
@@ -148,7 +150,7 @@ impl Worker {
             for key in std::mem::take(&mut self.list) {
                 self.advance(key);
             }
-            self.serve_queues();
+            self.serve_freed();
             if self.places.is_empty() {
                 self.tell_drained();
             }
@@ -162,7 +164,7 @@ impl Worker {
         }
         let resting = self.doors.values().filter_map(|watched| watched.rests);
         let alarm = self.alarms.peek().map(|Reverse((at, _))| *at);
-        let next = resting.chain(alarm).min()?;
+        let next = resting.chain(alarm).chain(self.queue_look).min()?;
         let left = next.saturating_duration_since(Instant::now());
         Timespec::try_from(left).ok()
     }
@@ -201,11 +203,17 @@ impl Worker {
         {
             self.alarms.pop();
             // It may have ended, or wait for something else now.
-            if place(&mut self.places, key).is_some_and(|place| place.alarm == Some(at)) {
+            if let Some(place) = place(&mut self.places, key)
+                && place.alarm == Some(at)
+            {
+                place.alarm = None;
                 self.enlist(key);
             }
         }
         self.reopen_doors();
+        if self.queue_look.is_some_and(|at| at <= now) {
+            self.serve_all();
+        }
     }
 
     /// Has a connection go on.
@@ -215,12 +223,10 @@ impl Worker {
         };
         place.listed = false;
         let next = place.connection.advance(key, &mut self.tools);
-        let long = place.connection.is_long();
-        let changed = std::mem::replace(&mut place.long, long) != long;
         match next {
             Next::Wait(until) => {
-                place.alarm = until;
-                if let Some(until) = until {
+                let known = std::mem::replace(&mut place.alarm, until) == until;
+                if let Some(until) = until.filter(|_| !known) {
                     self.alarms.push(Reverse((until, key)));
                 }
             }
@@ -229,31 +235,40 @@ impl Worker {
                 place.listed = true;
                 self.list.push(key);
             }
-            Next::Full(until) => {
-                place.alarm = Some(until);
-                self.alarms.push(Reverse((until, key)));
-                return self.enqueue(key);
-            }
+            Next::Full => return self.enqueue(key),
             Next::Over => return self.remove(key),
         }
-        if changed {
+        let long = place.connection.is_long();
+        if place.long != long {
             self.share(key, long);
         }
     }
 
-    /// A stream has become long, or is no longer: each worker has its share of the long ones.
+    /// A stream has become long, or is no longer: each worker has its share of the long ones, and those that
+    /// accept clients carry all others.
     fn share(&mut self, key: Key, long: bool) {
-        if !long {
-            return self.streams.count(false);
+        self.streams.count(long);
+        if let Some(place) = place(&mut self.places, key) {
+            place.long = long;
         }
-        self.streams.count(true);
-        let Some(other) = self.streams.less_busy() else {
-            return;
+        let other = if long {
+            self.streams.less_busy()
+        } else {
+            self.streams.home()
         };
+        if let Some(other) = other.cloned() {
+            self.hand_over(key, &other);
+        }
+    }
+
+    /// Has another worker carry a connection.
+    fn hand_over(&mut self, key: Key, other: &Courier) {
         let Some(mut place) = self.places.try_remove(index(key)) else {
             return;
         };
-        self.streams.count(false);
+        if place.long {
+            self.streams.count(false);
+        }
         for side in Side::ALL {
             if let Some(socket) = place.connection.socket(side) {
                 self.tools.forget(socket);
@@ -269,14 +284,15 @@ impl Worker {
                 self.streams.count(false);
             }
             place.connection.release(&mut self.tools);
-            let (port, waited) = (place.connection.port(), place.connection.is_queued());
+            let connection = &place.connection;
+            if connection.is_queued() {
+                self.counts.queued.fetch_sub(1, Ordering::Relaxed);
+            }
+            if connection.has_place() {
+                self.tools.freed.push(connection.port());
+            }
             drop(place);
             self.counts.open.fetch_sub(1, Ordering::Relaxed);
-            if waited {
-                self.counts.queued.fetch_sub(1, Ordering::Relaxed);
-            } else {
-                self.note_free(port);
-            }
         }
     }
 
@@ -304,6 +320,7 @@ impl Worker {
             alarm: None,
             listed: true,
             long,
+            waited: false,
         });
         if long {
             self.streams.count(true);
@@ -326,9 +343,9 @@ impl Worker {
                 Order::Routes(routes) => {
                     self.tools.memory.forget_old(self.tools.now);
                     self.tools.routes = routes;
-                    self.freed.extend(self.queues.keys());
+                    self.serve_all();
                 }
-                Order::Freed(port) => self.freed.push(port),
+                Order::Freed(port) => drop(self.serve(port)),
                 Order::Open(door) => self.open_door(door),
                 Order::Close(id) => self.close_door(id),
                 Order::Cut => self.cut(),

@@ -63,7 +63,7 @@ impl Workers {
                 orders,
                 Arc::clone(&own.bell),
                 Arc::clone(&workers.counts),
-                Streams::of(place, &workers.all),
+                Streams::of(place, workers.accepting, &workers.all),
             )?;
             let thread = thread::Builder::new()
                 .name(format!("worker {place}"))
@@ -92,11 +92,18 @@ impl Workers {
         self.tell(|| Order::Close(id));
     }
 
+    /// Whether one of them has ended by itself, which only a mistake in this program can bring about.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.threads.iter().any(JoinHandle::is_finished)
+    }
+
     /// Resets all connections, also one that is on its way from one worker to another.
     pub(crate) async fn cut(&self) {
         while self.open() > 0 {
             self.tell(|| Order::Cut);
-            self.confirmed().await;
+            if !self.answered(Order::Confirm).await {
+                return;
+            }
         }
     }
 
@@ -108,22 +115,22 @@ impl Workers {
     /// Waits until they carry no connection.
     pub(crate) async fn drained(&self) {
         // One may be on its way from a worker to another that has answered already.
-        while self.open() > 0 {
-            self.answered(Order::Drained).await;
-        }
+        while self.open() > 0 && self.answered(Order::Drained).await {}
     }
 
-    async fn answered(&self, order: impl Fn(oneshot::Sender<()>) -> Order) {
+    /// Waits for the answers of all; false when one of them is gone.
+    async fn answered(&self, order: impl Fn(oneshot::Sender<()>) -> Order) -> bool {
         let mut answers = Vec::new();
         for worker in &self.all {
             let (done, answer) = oneshot::channel();
             worker.tell(order(done));
             answers.push(answer);
         }
+        let mut complete = true;
         for answer in answers {
-            // A worker that is gone has nothing left to do.
-            let _ = answer.await;
+            complete &= answer.await.is_ok();
         }
+        complete
     }
 
     fn tell(&self, order: impl Fn() -> Order) {

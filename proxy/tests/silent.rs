@@ -58,6 +58,25 @@ async fn a_silent_backend_is_overtaken() {
 }
 
 #[tokio::test]
+async fn a_silent_backend_comes_last_after_a_while() {
+    let mut host = Host::start().await;
+    let silent = Silent::new(&host);
+    let backend = host.backend().await;
+    host.map(&[silent.mapping(), backend.mapping(100, false)])
+        .await;
+    backend.answering("pod");
+    let mut told = false;
+    for _ in 0..200 {
+        assert_eq!(rest(&mut host.connect(PORT).await).await, "pod");
+        told |= host.has_said(&format!("backend {} of cluster port", silent.address));
+        if told {
+            break;
+        }
+    }
+    assert!(told, "whoever is overtaken again and again does not answer");
+}
+
+#[tokio::test]
 async fn a_dead_backend_comes_last() {
     let mut host = Host::start().await;
     let (dead, alive) = (host.backend().await, host.backend().await);

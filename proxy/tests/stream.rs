@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-use crate::cluster::{Path, path, within};
+use crate::cluster::{Host, PORT, Path, path, within};
 
 /// What the two sockets of one proxy hold at most, as kernels since 6.16 allow it (32 MiB to receive, 4 MiB to
 /// send), and the pipe between them.
@@ -64,5 +65,79 @@ async fn a_slow_reader_gets_every_byte() {
         assert!(received >= total);
         assert_eq!(sender.await.unwrap(), digest.finalize());
         drop(hosts);
+    }
+}
+
+/// Sends so many pieces, and gives their digest.
+async fn send(mut stream: TcpStream, pieces: usize) -> Vec<u8> {
+    let mut digest = Sha256::new();
+    for number in 0..pieces {
+        let piece = piece(number);
+        stream.write_all(&piece).await.unwrap();
+        digest.update(&piece);
+    }
+    digest.finalize().to_vec()
+}
+
+async fn digest_of(mut stream: TcpStream) -> Vec<u8> {
+    let (mut digest, mut buffer) = (Sha256::new(), vec![0; 64 << 10]);
+    loop {
+        let count = within(stream.read(&mut buffer)).await.unwrap();
+        if count == 0 {
+            return digest.finalize().to_vec();
+        }
+        digest.update(buffer.get(..count).unwrap());
+    }
+}
+
+/// Long streams change the thread that carries them; with one thread alone there is nothing to change.
+#[tokio::test]
+async fn several_long_streams_at_once_keep_every_byte() {
+    let host = Host::start().await;
+    let backend = host.mapped(100, false).await;
+    let mut streams = Vec::new();
+    for number in 0..6 {
+        let (client, server) = tokio::join!(host.connect(PORT), backend.accept());
+        // Half of them go up, half of them down.
+        let (from, to) = if number % 2 == 0 {
+            (client, server)
+        } else {
+            (server, client)
+        };
+        streams.push((
+            tokio::spawn(send(from, 100 + number)),
+            tokio::spawn(digest_of(to)),
+        ));
+    }
+    for (sent, heard) in streams {
+        assert_eq!(sent.await.unwrap(), heard.await.unwrap());
+    }
+}
+
+/// All of it is there in one piece: it becomes long, and is over, in one turn.
+#[tokio::test]
+async fn bursts_that_are_over_at_once_leave_nothing_behind() {
+    let host = Host::start().await;
+    let backend = host.mapped(100, false).await;
+    for _ in 0..30 {
+        let mut clients = Vec::new();
+        for _ in 0..4 {
+            let (mut client, server) = tokio::join!(host.connect(PORT), backend.accept());
+            clients.push(tokio::spawn(async move {
+                client.write_all(&[1; 300 << 10]).await.unwrap();
+                client.shutdown().await.unwrap();
+                client
+            }));
+            clients.push(tokio::spawn(async move {
+                let mut server = server;
+                let mut heard = Vec::new();
+                within(server.read_to_end(&mut heard)).await.unwrap();
+                assert_eq!(heard.len(), 300 << 10);
+                server
+            }));
+        }
+        for client in clients {
+            client.await.unwrap();
+        }
     }
 }

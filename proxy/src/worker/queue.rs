@@ -1,22 +1,40 @@
 //! Clients that wait for a place, by cluster port: first come, first served, so many and so long as proxy.conf says.
+//!
+//! Whenever a place becomes free the first one tries again. That may be missed, where the place is one at another
+//! host or was taken and given back meanwhile, so all of them also look at a steady pace.
 
-use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::{Order, Worker, place};
 use crate::tools::Key;
 
+/// How often those who wait look for a place by themselves.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
 impl Worker {
     /// Has a client wait for a place, if that many may.
     pub(super) fn enqueue(&mut self, key: Key) {
-        let Some(port) = place(&mut self.places, key).map(|place| place.connection.port()) else {
+        let Some(place) = place(&mut self.places, key) else {
             return;
         };
+        let (port, until) = (place.connection.port(), place.connection.until(&self.tools));
+        place.alarm = Some(until);
+        let before = std::mem::replace(&mut place.waited, true);
+        self.alarms.push(std::cmp::Reverse((until, key)));
         self.counts.queued.fetch_add(1, Ordering::Relaxed);
+        self.queue_look.get_or_insert(self.tools.now + LOOK_EVERY);
         let queue = self.queues.entry(port).or_default();
-        // Those that have left by themselves are not counted.
-        queue.retain(|key| place(&mut self.places, *key).is_some());
-        if queue.len() < self.tools.routes.queue.clients {
+        let most = self.tools.routes.queue.clients;
+        if before {
+            // It tried again, and stays the first.
+            return queue.push_front(key);
+        }
+        if queue.len() >= most {
+            // Those that have left by themselves are not counted.
+            queue.retain(|key| super::place(&mut self.places, *key).is_some());
+        }
+        if queue.len() < most {
             queue.push_back(key);
         } else {
             self.turn_away(key);
@@ -30,47 +48,45 @@ impl Worker {
         self.remove(key);
     }
 
-    /// There may be a place again at a backend of this port: here, and for those who wait at other workers.
-    pub(super) fn note_free(&mut self, port: u16) {
-        if self.counts.queued.load(Ordering::Relaxed) == 0 {
-            return;
-        }
-        self.freed.push(port);
-        self.streams.tell_others(|| Order::Freed(port));
-    }
-
-    /// Has those go on for whom there may be a place.
-    pub(super) fn serve_queues(&mut self) {
-        while let Some(port) = self.freed.pop() {
-            let waiting = self.queues.get(&port).map_or(0, VecDeque::len);
-            for _ in 0..waiting {
-                if !self.serve_first(port) {
-                    break;
-                }
-            }
-            if self.queues.get(&port).is_some_and(VecDeque::is_empty) {
-                self.queues.remove(&port);
+    /// Connections have given their places back: here, and perhaps for those who wait at other workers.
+    pub(super) fn serve_freed(&mut self) {
+        while let Some(port) = self.tools.freed.pop() {
+            if self.counts.queued.load(Ordering::Relaxed) > 0 && !self.serve(port) {
+                self.streams.tell_others(|| Order::Freed(port));
             }
         }
     }
 
-    /// Has the first one go on; false when there is still no place for it.
-    fn serve_first(&mut self, port: u16) -> bool {
-        let Some(queue) = self.queues.get_mut(&port) else {
-            return false;
-        };
-        let Some(key) = queue.pop_front() else {
-            return false;
-        };
-        let Some(place) = place(&mut self.places, key) else {
-            return true;
-        };
-        if !place.connection.retry(&mut self.tools) {
-            queue.push_front(key);
-            return false;
+    /// Has the first client of every queue try again, when it is time or the routes are others.
+    pub(super) fn serve_all(&mut self) {
+        for port in self.queues.keys().copied().collect::<Vec<_>>() {
+            let mut tries = self
+                .queues
+                .get(&port)
+                .map_or(0, std::collections::VecDeque::len);
+            while tries > 0 && self.serve(port) {
+                tries -= 1;
+            }
         }
-        self.counts.queued.fetch_sub(1, Ordering::Relaxed);
-        self.advance(key);
-        true
+        self.queues.retain(|_, queue| !queue.is_empty());
+        let waits = !self.queues.is_empty();
+        self.queue_look = waits.then(|| self.tools.now + LOOK_EVERY);
+    }
+
+    /// Has the first one go on; false when there is none, or still no place for it.
+    pub(super) fn serve(&mut self, port: u16) -> bool {
+        while let Some(queue) = self.queues.get_mut(&port)
+            && let Some(key) = queue.pop_front()
+        {
+            let Some(place) = place(&mut self.places, key) else {
+                continue;
+            };
+            self.counts.queued.fetch_sub(1, Ordering::Relaxed);
+            place.connection.retry(&mut self.tools);
+            self.advance(key);
+            let first = self.queues.get(&port).and_then(|queue| queue.front());
+            return first != Some(&key);
+        }
+        false
     }
 }
