@@ -7,7 +7,7 @@ use hostfiles::PodStatus;
 use rustix::fs::{FlockOperation, flock};
 use testkit::wait_until;
 
-use crate::host::{Host, LIMIT, is_alive, is_running, pid, shell};
+use crate::host::{Host, LIMIT, is_alive, is_running, kill, pid, shell};
 
 const WEB: &str = "web:1.0.0";
 
@@ -97,4 +97,41 @@ fn what_a_sync_has_changed_is_read_when_it_is_over() {
     };
     host.wait(WEB, "the unit to be started with its config", is_new);
     done(begin(&host, &["rm"]));
+}
+
+#[test]
+fn what_is_to_be_stopped_is_not_started_first() {
+    for words in [&["stop"][..], &["kill"], &["rm"]] {
+        let host = Host::new();
+        host.pod(
+            WEB,
+            "stopped",
+            &shell("main", "", "echo begun; exec sleep 600"),
+        );
+        done(begin(&host, &["run"]));
+        let log = host
+            .release(WEB)
+            .log_dir()
+            .join("main-web-1.0.0-stdout.log");
+        let begun = || {
+            fs::read_to_string(&log)
+                .unwrap_or_default()
+                .matches("begun")
+                .count()
+        };
+        wait_until("the unit to begin", LIMIT, || {
+            Ok((begun() == 1).then_some(()))
+        })
+        .unwrap();
+        // As after a power cut: who drove it is gone, and so is its unit.
+        let status = host.status(WEB).unwrap();
+        let unit = pid(&status);
+        for process in keeps(&host).into_iter().chain([unit]) {
+            kill(process);
+        }
+        let gone = || Ok((keeps(&host).is_empty() && !is_alive(unit)).then_some(()));
+        wait_until("both to be gone", LIMIT, gone).unwrap();
+        done(begin(&host, words));
+        assert_eq!(begun(), 1, "{words:?}");
+    }
 }

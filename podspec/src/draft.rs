@@ -9,8 +9,9 @@ use names::{PodName, UnitName, VolumeName};
 use serde_json::{Value as Json, json};
 
 use crate::diagnostic::{is_harmless, sort};
+use crate::encrypted::scalar;
 use crate::read::{self, Settings};
-use crate::tree::{self, Node};
+use crate::tree::{self, Content, Node};
 use crate::{
     CompiledPod, Diagnostic, Expose, PluginRef, Preprocessed, Severity, Shape, Volume, VolumeKind,
 };
@@ -150,6 +151,22 @@ impl Draft {
             .filter(|volume| matches!(volume.kind, VolumeKind::Config { .. }))
             .filter(|volume| !self.unread.contains(&volume.name));
         configs.map(|volume| volume.name.clone()).collect()
+    }
+
+    /// The path of a volume in the text, for [`Self::diagnostic`].
+    #[must_use]
+    pub fn volume_path(&self, name: &VolumeName) -> String {
+        let volumes = self.root.get("volumes").map(|node| &node.content);
+        let place = match volumes {
+            Some(Content::List(volumes)) => volumes
+                .iter()
+                .position(|volume| scalar(volume, "name") == Some(name.as_str())),
+            _ => None,
+        };
+        place.map_or_else(
+            || "volumes".to_owned(),
+            |place| format!("volumes[{place}].name"),
+        )
     }
 
     /// The name of the pod.

@@ -24,7 +24,7 @@ pub fn encrypted_configs(text: &str) -> BTreeSet<VolumeName> {
         .collect()
 }
 
-fn scalar<'t>(node: &'t Node, key: &str) -> Option<&'t str> {
+pub(crate) fn scalar<'t>(node: &'t Node, key: &str) -> Option<&'t str> {
     match &node.get(key)?.content {
         Content::Scalar { text, .. } => Some(text),
         _ => None,

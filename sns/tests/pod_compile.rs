@@ -323,9 +323,9 @@ fn a_missing_config_and_a_missing_plugin() {
     $ sns pod compile web
     | compiling web:1.0.0 for host laptop …
     | loading plugin native-runtime 0.1.0 …
-    | [PODS]/web/pod.yaml:16:3: error: config `conf` has no directory _config/web/conf
+    | [PODS]/web/pod.yaml:16:11: error: config `conf` has no directory _config/web/conf
     |   16 |   - name: conf
-    |      |   ^
+    |      |           ^
     |   hint: make the directory, or import the pod's own: sns cluster importconfig web
     | error: pod web was not compiled: 1 error in its pod.yaml
     [exit 4]

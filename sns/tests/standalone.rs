@@ -171,9 +171,9 @@ fn what_is_wrong_is_said_with_the_way_out() {
     |   24 |       - {targetPort: 80, hostPort: '${HOSTPORTAUTO1}'}
     |      |                                     ^
     |   hint: write a port into pod.env: HOSTPORTAUTO1=8080
-    | pod.yaml:5:3: error: config `conf` has no directory config/conf
+    | pod.yaml:5:11: error: config `conf` has no directory config/conf
     |   5 |   - name: conf
-    |     |   ^
+    |     |           ^
     |   hint: make the directory, beside the pod.yaml; the unit finds its files where it mounts the config
     | error: pod web was not compiled: 3 errors in its pod.yaml
     [exit 4]

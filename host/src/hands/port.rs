@@ -21,8 +21,19 @@ const IN_USE: &str = "address already in use";
 const TAIL_BYTES_MAX: u64 = 64 * 1024;
 
 impl Hands {
-    /// The port of a unit that has ended which somebody holds: nothing of the unit is left that could.
-    pub(super) async fn port_taken_from(&self, unit: &UnitName) -> Option<String> {
+    /// The port of a unit that has ended which somebody holds: nothing of the unit is left that could. The ports
+    /// of a detached unit may be held by its pod; they count only when it has complained of them since it was
+    /// started, in that second.
+    pub(super) async fn port_taken_from(
+        &self,
+        unit: &UnitName,
+        detached_since_s: Option<u64>,
+    ) -> Option<String> {
+        if let Some(since_s) = detached_since_s
+            && !has_complained(&self.stderr_log(unit), since_s)
+        {
+            return None;
+        }
         let spec = read_pod(self.id(), &self.release().run_dir().join("pod")).ok()?;
         self.taken(self.ports(spec.unit(unit)?)).await
     }

@@ -39,7 +39,11 @@ impl Hands {
                 code: exit.code,
                 is_elsewhere: self.is_elsewhere(exit.code),
                 why: match exit.reason {
-                    None if exit.code != Some(0) => self.port_taken_from(&unit).await,
+                    None if exit.code != Some(0) => {
+                        let record = record.as_ref().filter(|record| record.detached);
+                        let since_s = record.map(|record| record.started_ms / 1_000);
+                        self.port_taken_from(&unit, since_s).await
+                    }
                     reason => reason,
                 },
             },

@@ -26,8 +26,8 @@ pub fn is_settled(spec: &CompiledPod, life: &Life) -> bool {
             })
 }
 
-/// True when a release may get traffic: it is settled, every unit that exposes a port or has a
-/// readiness probe runs, and those probes succeed.
+/// True when a release may get traffic: it is settled, no unit has failed for good, every unit that exposes a
+/// port or has a readiness probe runs, and those probes succeed.
 #[must_use]
 pub fn is_ready(spec: &CompiledPod, life: &Life) -> bool {
     is_settled(spec, life)
@@ -35,7 +35,8 @@ pub fn is_ready(spec: &CompiledPod, life: &Life) -> bool {
             let is_up = matches!(truth.phase, Phase::Up { .. });
             let serves = unit.readiness_probe.is_some()
                 || unit.expose.iter().any(|port| port.host_port.is_some());
-            (is_up || !serves) && (truth.ready || unit.readiness_probe.is_none())
+            let has_failed = matches!(truth.phase, Phase::Exited { code, .. } if code != Some(0));
+            (is_up || !serves) && !has_failed && (truth.ready || unit.readiness_probe.is_none())
         })
 }
 

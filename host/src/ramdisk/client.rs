@@ -116,7 +116,7 @@ impl Ramdisks {
         self.ask(Request::Create(id.clone(), name.clone(), size_mib))
             .await
             .map_err(|why| format!("cannot make memory for the encrypted config {name}: {why}"))?;
-        let made = directories::make(release, name).map_err(failed)?;
+        let made = directories::make_for_config(release, name).map_err(failed)?;
         match memory::is_memory(&made) {
             Ok(true) => Ok(made),
             Ok(false) => Err(format!(

@@ -18,9 +18,12 @@ use rustix::io::Errno;
 /// The directory that holds them.
 const ALL: &str = "ramdisk";
 
-/// Makes the directory of a ramdisk, if it is not there, and opens it.
+/// Makes the directory of a ramdisk, if it is not there, and opens it. As in /tmp, everybody may write there who has
+/// a way to it: a container may have another user.
 pub(super) fn make(release: &ReleaseDir, name: &VolumeName) -> io::Result<Dir> {
-    make_in(&make_all(release)?, name.as_str())
+    let made = make_in(&make_all(release)?, name.as_str())?;
+    made.set_permissions(".", Permissions::from_mode(0o1777))?;
+    Ok(made)
 }
 
 /// The same where a daemon without root may have left a link to memory that it has found.

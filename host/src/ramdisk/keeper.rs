@@ -206,7 +206,8 @@ impl Keeper {
     fn file_system(&self, size_kib: u64) -> rustix::io::Result<OwnedFd> {
         let system = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
         fsconfig_set_string(&system, "source", table::SOURCE)?;
-        fsconfig_set_string(&system, "mode", "0700")?;
+        // As /tmp: a container may have another user. The directory that it lies in is closed to all others.
+        fsconfig_set_string(&system, "mode", "1777")?;
         set(&system, "uid", &self.owner)?;
         set(&system, "gid", &self.group)?;
         for (key, value) in bounds(size_kib) {

@@ -108,13 +108,14 @@ fn a_ramdisk_is_the_owners_and_as_large_as_asked_for() {
     let mounts = stage.mounts();
     assert_eq!(mounts.len(), 1, "{mounts:?}");
     let options = &mounts[0].1;
-    for option in ["nosuid", "nodev", "size=2048k", "mode=700", "uid=64101"] {
+    for option in ["nosuid", "nodev", "size=2048k", "uid=64101"] {
         assert!(options.contains(option), "{options}");
     }
     let meta = fs::metadata(&path).unwrap();
     assert_eq!(
-        (meta.uid(), meta.permissions().mode() & 0o777),
-        (64_101, 0o700)
+        (meta.uid(), meta.permissions().mode() & 0o7777),
+        (64_101, 0o1777),
+        "a container may have another user"
     );
     hostfiles::replace(&path.join("file"), &[1; 1024 * 1024], 0o600).unwrap();
     assert!(hostfiles::replace(&path.join("more"), &[1; 2 * 1024 * 1024], 0o600).is_err());

@@ -173,6 +173,13 @@ fn capabilities(settings: &mut Settings<'_>) -> (Vec<String>, Vec<String>) {
     }
     let add = names_of_capabilities(settings, lists, "add");
     let drop = names_of_capabilities(settings, lists, "drop");
+    if !drop.is_empty() && settings.truth("privileged") {
+        settings.problem(
+            ".capabilities.drop",
+            "a privileged container has all capabilities, whatever is dropped",
+            Some("remove `privileged`, or this line"),
+        );
+    }
     (add, drop)
 }
 
@@ -193,20 +200,37 @@ fn names_of_capabilities(
     };
     let mut names = Vec::new();
     for (index, item) in items.iter().enumerate() {
-        let name = scalar(item).unwrap_or_default();
-        let is_name = |b: u8| b.is_ascii_uppercase() || b == b'_';
-        if name.is_empty() || !name.bytes().all(is_name) {
-            settings.problem(
-                &format!("{path}[{index}]"),
-                "this is no name of a capability",
-                Some("as in `NET_ADMIN`, or `ALL`"),
-            );
-        } else {
-            names.push(name);
+        let word = scalar(item).unwrap_or_default();
+        let upper = word.to_ascii_uppercase();
+        let plain = upper.strip_prefix("CAP_").unwrap_or(&upper);
+        if CAPABILITIES.contains(&word.as_str()) {
+            names.push(word);
+            continue;
         }
+        let hint = if CAPABILITIES.contains(&plain) {
+            format!("write `{plain}`")
+        } else {
+            "as in `NET_ADMIN`, see capabilities(7), or `ALL`".to_owned()
+        };
+        settings.problem(
+            &format!("{path}[{index}]"),
+            &format!("`{word}` is no name of a capability"),
+            Some(&hint),
+        );
     }
     names
 }
+
+/// The names of capabilities(7) without `CAP_`, as of Linux 6.12, and `ALL`.
+#[rustfmt::skip]
+const CAPABILITIES: [&str; 42] = [
+    "ALL", "AUDIT_CONTROL", "AUDIT_READ", "AUDIT_WRITE", "BLOCK_SUSPEND", "BPF", "CHECKPOINT_RESTORE", "CHOWN",
+    "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "IPC_LOCK", "IPC_OWNER", "KILL", "LEASE",
+    "LINUX_IMMUTABLE", "MAC_ADMIN", "MAC_OVERRIDE", "MKNOD", "NET_ADMIN", "NET_BIND_SERVICE", "NET_BROADCAST",
+    "NET_RAW", "PERFMON", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_ADMIN", "SYS_BOOT", "SYS_CHROOT",
+    "SYS_MODULE", "SYS_NICE", "SYS_PACCT", "SYS_PTRACE", "SYS_RAWIO", "SYS_RESOURCE", "SYS_TIME",
+    "SYS_TTY_CONFIG", "SYSLOG", "WAKE_ALARM",
+];
 
 /// The loopback device of a container is not that of the host. Many containers never ask for the proxy, so only
 /// those that name it are told.
@@ -408,10 +432,22 @@ mod tests {
             ".capabilities.add",
             "not a list",
         );
+        for (word, hint) in [
+            ("all", "`ALL`"),
+            ("CAP_NET_ADMIN", "`NET_ADMIN`"),
+            ("net_raw", "`NET_RAW`"),
+            ("FLY", "see capabilities(7)"),
+        ] {
+            let settings = with("capabilities", json!({"drop": [word]}));
+            check_problem(&settings, ".capabilities.drop[0]", "no name");
+            let problems = compile_one(&settings).problems;
+            let hinted = problems[0].hint.clone().unwrap_or_default();
+            assert!(hinted.contains(hint), "{word}: {hinted}");
+        }
         check_problem(
-            &with("capabilities", json!({"drop": ["all"]})),
-            ".capabilities.drop[0]",
-            "no name",
+            &json!({"image": "a", "privileged": true, "capabilities": {"drop": ["ALL"]}}),
+            ".capabilities.drop",
+            "privileged",
         );
     }
 

@@ -71,7 +71,7 @@ fn encrypted(draft: &Draft) -> Option<Diagnostic> {
     let name = draft.encrypted_configs().next()?;
     Some(draft.diagnostic(
         Severity::Error,
-        "volumes",
+        &draft.volume_path(name),
         format!("the config `{name}` cannot be encrypted: nothing opens it for a program that is a pod by itself"),
         Some("leave out `encrypted`, and let the program open its files itself".to_owned()),
     ))

@@ -126,7 +126,7 @@ impl Compiler<'_> {
                 };
                 draft.diagnostic(
                     Severity::Error,
-                    "volumes",
+                    &draft.volume_path(&name),
                     format!("config `{name}` has no directory {place}"),
                     Some(hint),
                 )

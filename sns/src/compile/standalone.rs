@@ -175,7 +175,8 @@ impl<'a> Standalone<'a> {
             );
             let hint = "make the directory, beside the pod.yaml; the unit finds its files where it mounts the config";
             (!directory.is_dir()).then(|| {
-                draft.diagnostic(Severity::Error, "volumes", message, Some(hint.to_owned()))
+                let path = draft.volume_path(&name);
+                draft.diagnostic(Severity::Error, &path, message, Some(hint.to_owned()))
             })
         });
         missing.collect()

@@ -150,3 +150,23 @@ fn a_port_that_is_taken_names_its_holder() {
     drop(holder);
     host.wait("web:1.0.0", "it to run", |now| now.readiness);
 }
+
+#[test]
+fn a_pod_does_not_blame_itself_for_its_ports() {
+    let port = free_port().unwrap();
+    let keys = format!(
+        "restart: always\nlivenessProbe:\n  timeout: 5\n  cmd: ['false']\nexpose:\n- {{targetPort: 80, hostPort: {port}, hostInterface: 127.0.0.1}}"
+    );
+    let host = Host::of(&format!(
+        "containers:\n{}{}",
+        sleeper("main", &keys),
+        sleeper("other", "restart: always")
+    ));
+    let status = host.wait_for_reason("web:1.0.0", "main");
+    host.wait("web:1.0.0", "the probe to have failed", |now| {
+        now.message.contains("probe")
+    });
+    let log = host.verb("web:1.0.0", &["logs"]).stdout;
+    let told = format!("{} {log}", status.message);
+    assert!(!told.contains("is taken by"), "{told}");
+}

@@ -159,6 +159,19 @@ fn memory_configs_and_paths_of_the_host() {
 }
 
 #[test]
+fn memory_is_there_for_a_container_of_another_user_too() {
+    let script = "id -u; echo x > /tmp/y && echo written; exec sleep 600";
+    let keys = "user: '1000'\nreadOnly: true\nmounts:\n- {volume: scratch, dest: /tmp}";
+    let sections = format!(
+        "volumes:\n- {{name: scratch, type: ramdisk, size: 1M}}\ncontainers:\n{}",
+        shell("main", script, keys)
+    );
+    let host = Host::of(&sections);
+    host.wait_for_line("main", "written");
+    assert!(host.said("main").contains("1000"));
+}
+
+#[test]
 fn a_changed_config_is_told_by_signal_or_by_a_start() {
     let script = "trap 'cat /conf/text' HUP; cat /conf/text; while :; do sleep 600 & wait $!; done";
     let mounts = "mounts:\n- {volume: conf, dest: /conf}\nrestart: always";
