@@ -14,13 +14,34 @@ use crate::log::one_line;
 use crate::probe::{self, Target};
 
 impl Hands {
+    /// Probes a unit, and has the pod's log tell what fails: once, until something else does.
     pub(super) async fn run_probe(
         self,
         spec: Arc<CompiledPod>,
         name: UnitName,
         kind: ProbeKind,
     ) -> Result<(), ProbeError> {
-        let Some(unit) = spec.unit(&name) else {
+        let outcome = self.probe(&spec, &name, kind).await;
+        let failure = match &outcome {
+            Err(ProbeError::Failed(failure)) => Some(failure.as_str()),
+            Ok(()) | Err(ProbeError::NotAsked(_)) => None,
+        };
+        if self.truth.is_news(&name, kind.as_str(), failure)
+            && let Some(failure) = failure
+        {
+            let line = format!("{name}: {} probe: {failure}", kind.as_str());
+            self.note_beside(line).await;
+        }
+        outcome
+    }
+
+    async fn probe(
+        &self,
+        spec: &CompiledPod,
+        name: &UnitName,
+        kind: ProbeKind,
+    ) -> Result<(), ProbeError> {
+        let Some(unit) = spec.unit(name) else {
             return Ok(());
         };
         let probe = match kind {
@@ -43,16 +64,16 @@ impl Hands {
         let limit = Duration::from_secs(timeout_seconds.into());
         let outcome = match check {
             Check::Tcp(check) => {
-                let target = self.target(&spec, unit, check.port).await?;
+                let target = self.target(spec, unit, check.port).await?;
                 probe::tcp(target, limit).await
             }
             Check::Http(check) => {
-                let target = self.target(&spec, unit, check.port).await?;
+                let target = self.target(spec, unit, check.port).await?;
                 probe::http(target, &check, limit).await
             }
             Check::Command(argv) => {
                 let cause = format!("{} probe", kind.as_str());
-                return self.execute(&spec, &name, argv, cause, limit).await;
+                return self.execute(spec, name, argv, cause, limit).await;
             }
         };
         outcome.map_err(ProbeError::Failed)

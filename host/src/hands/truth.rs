@@ -22,6 +22,8 @@ pub(super) struct Truth {
     lingering: Arc<Mutex<BTreeSet<UnitName>>>,
     /// Those whose last start failed.
     failed: Arc<Mutex<BTreeSet<UnitName>>>,
+    /// What their probes fail with, by unit and kind.
+    probes: Arc<Mutex<BTreeMap<(UnitName, &'static str), String>>>,
 }
 
 impl Truth {
@@ -31,6 +33,7 @@ impl Truth {
             running: Arc::default(),
             lingering: Arc::default(),
             failed: Arc::default(),
+            probes: Arc::default(),
         }
     }
 
@@ -60,6 +63,24 @@ impl Truth {
             failed.insert(unit.clone());
         } else {
             failed.remove(unit);
+        }
+    }
+
+    /// A probe has failed with this, or has not; true when that is something new.
+    pub(super) fn is_news(
+        &self,
+        unit: &UnitName,
+        kind: &'static str,
+        failure: Option<&str>,
+    ) -> bool {
+        let mut probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (unit.clone(), kind);
+        match failure {
+            None => probes.remove(&key).is_some(),
+            Some(failure) => {
+                let before = probes.insert(key, failure.to_owned());
+                before.as_deref() != Some(failure)
+            }
         }
     }
 

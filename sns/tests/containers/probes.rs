@@ -44,6 +44,9 @@ livenessProbe:
     // And not when it is no longer.
     host.exec("asked", &["rm", "/tmp/ready"]);
     host.wait("web:1.0.0", "it not to be ready", |now| !now.readiness);
+    // The log says what fails, once for each time that it begins to.
+    let log = host.verb("web:1.0.0", &["logs"]).stdout;
+    assert_eq!(log.matches("asked: readiness probe: ").count(), 2, "{log}");
 }
 
 /// A pod whose only container never passes this startup probe says so, and is tried again.
