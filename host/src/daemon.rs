@@ -153,10 +153,7 @@ impl Daemon {
             inherited: Inherited::of(&home.files, &releases, now_s),
             releases,
         };
-        let files = publish::Files {
-            mappings: home.files.portmappings_conf(),
-            endpoints: home.files.endpoints_conf(),
-        };
+        let files = publish::Files::of(&home.files);
         tokio::spawn(publish::run(files, messages, unheard, log));
         daemon.fleet.take(desired);
         Ok(daemon)

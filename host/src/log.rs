@@ -206,12 +206,22 @@ pub fn complaint_in(text: &str) -> Option<&str> {
     Some(first.unwrap_or(error))
 }
 
+/// Behind the cause podman names the kind of it once more.
+const KINDS_OF_FAILURE: [&str; 2] = [
+    ": OCI runtime attempted to invoke a command that was not found",
+    ": OCI permission denied",
+];
+
 /// What a program said of its failure, short enough for one line of `ps`: without the word `Error`, and when it
 /// is long without what stands before its cause, which programs name last, behind colons.
 #[must_use]
 pub fn complaint(line: &str) -> String {
     let line = line.trim();
     let line = line.strip_prefix("Error: ").unwrap_or(line);
+    let mut kinds = KINDS_OF_FAILURE.iter();
+    let line = kinds
+        .find_map(|kind| line.strip_suffix(kind))
+        .unwrap_or(line);
     let mut kept = line;
     while kept.chars().count() > COMPLAINT_CHARS_MAX {
         let Some((_, rest)) = kept.split_once(": ") else {
@@ -267,6 +277,10 @@ mod tests {
         check(
             "Error: initializing source docker://127.0.0.1:5000/team/app:1: reading manifest 1 in 127.0.0.1:5000/team/app: unauthorized: authentication required",
             "… reading manifest 1 in 127.0.0.1:5000/team/app: unauthorized: authentication required",
+        );
+        check(
+            "Error: runc: runc create failed: unable to start container process: exec: \"nosuch\": executable file not found in $PATH: OCI runtime attempted to invoke a command that was not found",
+            "… runc create failed: unable to start container process: exec: \"nosuch\": executable file not found in $PATH",
         );
         let word = "x".repeat(200);
         check(&word, &word);

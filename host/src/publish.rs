@@ -12,7 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hostfiles::{Endpoint, Endpoints, Format, PortMapping, PortMappings, remove_leftovers, write};
+use hostfiles::{
+    Endpoint, Endpoints, Format, HostHome, PortMapping, PortMappings, remove_leftovers, write,
+};
 use names::ReleaseId;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -60,6 +62,17 @@ pub struct Files {
     pub mappings: PathBuf,
     /// `endpoints.conf`
     pub endpoints: PathBuf,
+}
+
+impl Files {
+    /// Those of a host.
+    #[must_use]
+    pub fn of(home: &HostHome) -> Self {
+        Self {
+            mappings: home.portmappings_conf(),
+            endpoints: home.endpoints_conf(),
+        }
+    }
 }
 
 /// What the writer is told.

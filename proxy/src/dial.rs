@@ -4,17 +4,18 @@
 //! has not answered after a while is not given up, but the next one is tried beside it, and the first to answer
 //! serves. It must not touch the client's own bytes.
 
+mod attempt;
+
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::event::Event;
+use self::attempt::{Attempt, Choice, Progress};
 use crate::header::Header;
 use crate::health::Standing;
-use crate::relay::{Answer, LINE_MAX, Line, READ_BYTES, parse_answer};
-use crate::route::{self, Load, Verdict};
-use crate::socket::{Received, Socket};
+use crate::route::{self, Load};
+use crate::socket::Socket;
 use crate::table::{Lease, Routes};
 use crate::tools::{Key, Side, Tools};
 
@@ -62,40 +63,6 @@ pub(crate) struct Dialling {
     /// Those that are being dialled, the earlier one first; two at most.
     attempts: Vec<Attempt>,
     missed: Missed,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Choice {
-    /// That of the backends of this host, from inside where there is a way in.
-    Slot(usize),
-    /// The same at its host port.
-    Outside(usize),
-    /// The proxy of another host.
-    Peer(SocketAddr),
-}
-
-/// One of them, being dialled.
-struct Attempt {
-    side: Side,
-    choice: Choice,
-    address: SocketAddr,
-    socket: Socket,
-    lease: Option<Lease>,
-    /// It goes into the network of the pod.
-    is_inside: bool,
-    send_proxy: bool,
-    began: Instant,
-    until: Instant,
-    /// What another proxy has answered so far, once it was asked.
-    heard: Option<Vec<u8>>,
-}
-
-/// How far an attempt has come.
-enum Progress {
-    Waits,
-    Reached { send_proxy: bool, first: Vec<u8> },
-    Refused(Missed),
-    Failed(io::Error),
 }
 
 impl Dialling {
@@ -319,144 +286,6 @@ impl Dialling {
             }),
             // Not the backend's fault: the system has no port or no descriptor left.
             Err(error) => (tools.report)(&choice.failure(self.port, address, error)),
-        }
-    }
-}
-
-impl Choice {
-    fn failure(self, port: u16, address: SocketAddr, error: io::Error) -> Event {
-        match self {
-            Self::Slot(_) | Self::Outside(_) => Event::BackendFailed(port, address, error),
-            Self::Peer(_) => Event::PeerFailed(port, address, error),
-        }
-    }
-}
-
-impl Attempt {
-    fn advance(&mut self, now: Instant, header: impl Fn() -> io::Result<Header>) -> Progress {
-        self.try_advance(now, header)
-            .unwrap_or_else(Progress::Failed)
-    }
-
-    fn try_advance(
-        &mut self,
-        now: Instant,
-        header: impl Fn() -> io::Result<Header>,
-    ) -> io::Result<Progress> {
-        if self.heard.is_none() {
-            match self.socket.dialled(self.address) {
-                None => return self.wait(now),
-                Some(dialled) => dialled?,
-            }
-            if let Choice::Slot(_) | Choice::Outside(_) = self.choice {
-                return Ok(Progress::Reached {
-                    send_proxy: self.send_proxy,
-                    first: Vec::new(),
-                });
-            }
-            let request = header()?.to_string();
-            if self.socket.send(request.as_bytes())? < request.len() {
-                // A new socket takes more than a line.
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            self.heard = Some(Vec::new());
-            self.until = now + LINE_MAX;
-        }
-        self.listen(now)
-    }
-
-    /// Hears what the other proxy answers.
-    fn listen(&mut self, now: Instant) -> io::Result<Progress> {
-        let heard = self.heard.get_or_insert_default();
-        loop {
-            match parse_answer(heard) {
-                Line::Whole(Answer::Accepted { send_proxy }, length) => {
-                    let first = heard.split_off(length);
-                    return Ok(Progress::Reached { send_proxy, first });
-                }
-                Line::Whole(Answer::Busy, _) => return Ok(Progress::Refused(Missed::Busy)),
-                Line::Foreign => return Err(io::ErrorKind::InvalidData.into()),
-                Line::Partial => {}
-            }
-            if !self.socket.is_readable() {
-                return self.wait(now);
-            }
-            let mut buffer = [0; READ_BYTES];
-            match self.socket.receive(&mut buffer)? {
-                Received::Bytes(count) => {
-                    heard.extend_from_slice(buffer.get(..count).unwrap_or_default());
-                }
-                Received::Nothing => {}
-                Received::End if heard.is_empty() => {
-                    return Ok(Progress::Refused(Missed::Nothing));
-                }
-                Received::End => return Err(io::ErrorKind::UnexpectedEof.into()),
-            }
-        }
-    }
-
-    fn wait(&self, now: Instant) -> io::Result<Progress> {
-        if now >= self.until {
-            Err(io::ErrorKind::TimedOut.into())
-        } else {
-            Ok(Progress::Waits)
-        }
-    }
-
-    /// The server of the client, which is the only one from now on.
-    fn reached(
-        self,
-        key: Key,
-        send_proxy: bool,
-        first: Vec<u8>,
-        tools: &Tools,
-    ) -> io::Result<Target> {
-        if self.side != Side::Server {
-            tools.rename(&self.socket, key, Side::Server)?;
-        }
-        Ok(Target {
-            socket: self.socket,
-            send_proxy,
-            first,
-            lease: self.lease,
-        })
-    }
-
-    /// Remembers and tells what came of it.
-    fn note(&self, progress: &Progress, port: u16, tools: &mut Tools) {
-        if let Some(lease) = &self.lease {
-            self.note_health(progress, lease, port, tools);
-        }
-        let verdict = match progress {
-            Progress::Waits => return,
-            Progress::Reached { .. } => Verdict::Served,
-            Progress::Refused(Missed::Busy) => Verdict::Busy,
-            Progress::Refused(Missed::Nothing) => Verdict::Nothing,
-            Progress::Failed(error) => {
-                let error = io::Error::new(error.kind(), error.to_string());
-                (tools.report)(&self.choice.failure(port, self.address, error));
-                Verdict::Unreachable
-            }
-        };
-        if let Choice::Peer(peer) = self.choice {
-            tools.memory.note(port, peer, verdict, tools.now);
-        }
-    }
-
-    fn note_health(&self, progress: &Progress, lease: &Lease, port: u16, tools: &Tools) {
-        let took = tools.now.saturating_duration_since(self.began);
-        match progress {
-            Progress::Reached { .. } => {
-                if lease.health().answered(took) {
-                    (tools.report)(&Event::Readmitted(port, self.address));
-                }
-            }
-            Progress::Failed(_) => {
-                if let Some(time) = lease.health().failed(tools.now_ms()) {
-                    (tools.report)(&Event::Ejected(port, self.address, time));
-                }
-            }
-            Progress::Waits | Progress::Refused(_) => {}
         }
     }
 }

@@ -1,8 +1,10 @@
-//! The PROXY protocol, version 1: one line of text in front of a stream that says who the client
-//! really is.
+//! The PROXY protocol: in front of a stream it says who the client really is, in one line of text (version 1) or
+//! in binary form (version 2).
 //!
-//! Pure: bytes in, values out. The format is section 2.1 of HAProxy's `proxy-protocol.txt`. This
+//! Pure: bytes in, values out. The format is section 2 of HAProxy's `proxy-protocol.txt`. This
 //! module must not know who wants a header or how long somebody waits for one.
+
+mod binary;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -95,12 +97,28 @@ impl fmt::Display for Header {
     }
 }
 
-/// Looks for a header at the beginning of `bytes`.
+/// Looks for a header of either version at the beginning of `bytes`.
 ///
 /// As soon as one byte does not fit, the answer is [`Parsed::Foreign`], so that a stream which only
 /// resembles a header is held back no longer than it has to be.
 #[must_use]
 pub fn parse(bytes: &[u8]) -> Parsed {
+    if is_binary(bytes) {
+        binary::parse(bytes)
+    } else {
+        parse_line(bytes)
+    }
+}
+
+/// Whether these bytes can be a header of version 2 only.
+#[must_use]
+pub fn is_binary(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&b'\r')
+}
+
+/// The same for version 1 alone.
+#[must_use]
+pub fn parse_line(bytes: &[u8]) -> Parsed {
     if !agrees(bytes, SIGNATURE) {
         return Parsed::Foreign;
     }

@@ -71,7 +71,9 @@ impl Opening {
                 match header::parse(&self.held) {
                     Parsed::Partial => Verdict::Hold,
                     Parsed::Foreign => Verdict::Done(self.release()),
-                    Parsed::Complete { length, .. } => Verdict::Done(self.with_own_header(length)),
+                    Parsed::Complete { header, length } => {
+                        Verdict::Done(self.with_own_header(header, length))
+                    }
                 }
             }
             // A silent client may still bring a header later, which then is one too many: listen on.
@@ -91,10 +93,14 @@ impl Opening {
         bytes
     }
 
-    /// The client's own header takes the place of the owed one; nobody waiting for it, it is dropped.
-    fn with_own_header(&mut self, length: usize) -> Vec<u8> {
+    /// The client's own header takes the place of the owed one, in version 1, which is what targets want; nobody
+    /// waiting for it, it is dropped.
+    fn with_own_header(&mut self, header: Header, length: usize) -> Vec<u8> {
         let after = self.held.split_off(length);
         if self.owed.take().is_some() {
+            if header::is_binary(&self.held) {
+                self.held = header.to_string().into_bytes();
+            }
             self.held.extend_from_slice(&after);
             std::mem::take(&mut self.held)
         } else {
@@ -153,6 +159,22 @@ mod tests {
         check(true, &[say("hello")], &format!("{MADE}hello"), true);
         check(false, &[say(&with)], "hello", true);
         check(false, &[say("hello")], "hello", true);
+    }
+
+    #[test]
+    fn a_header_of_version_2_becomes_one_of_version_1() {
+        let head =
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x09\x09\x09\x09\x08\x08\x08\x08\0\x07\0\x06";
+        let with = [head, &b"hello"[..]].concat();
+        let all = [Heard::Bytes(&with)];
+        assert_eq!(sent(true, &all), (format!("{OWN}hello"), true));
+        assert_eq!(sent(false, &all), ("hello".into(), true));
+        let (one, two) = with.split_at(5);
+        let pieces = [Heard::Bytes(one), Heard::Bytes(two)];
+        assert_eq!(sent(true, &pieces), (format!("{OWN}hello"), true));
+        let local = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+        let alone = [Heard::Bytes(local)];
+        assert_eq!(sent(true, &alone), ("PROXY UNKNOWN\r\n".into(), true));
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub(crate) enum Line<T> {
 
 /// What another proxy asks for: a cluster port.
 pub(crate) fn parse_request(bytes: &[u8]) -> Line<u16> {
-    match header::parse(bytes) {
+    match header::parse_line(bytes) {
         Parsed::Complete {
             header: Header::Tcp { destination, .. },
             length,

@@ -6,6 +6,7 @@
 
 mod doors;
 mod queue;
+mod share;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -25,7 +26,7 @@ use tokio::sync::oneshot;
 pub(crate) use self::doors::Door;
 use self::doors::{DOOR, Watched};
 use crate::connection::{Connection, Next};
-use crate::streams::{Courier, Streams};
+use crate::streams::Streams;
 use crate::table::Routes;
 use crate::tools::{Key, Side, Tools};
 
@@ -242,40 +243,6 @@ impl Worker {
         if place.long != long {
             self.share(key, long);
         }
-    }
-
-    /// A stream has become long, or is no longer: each worker has its share of the long ones, and those that
-    /// accept clients carry all others.
-    fn share(&mut self, key: Key, long: bool) {
-        self.streams.count(long);
-        if let Some(place) = place(&mut self.places, key) {
-            place.long = long;
-        }
-        let other = if long {
-            self.streams.less_busy()
-        } else {
-            self.streams.home()
-        };
-        if let Some(other) = other.cloned() {
-            self.hand_over(key, &other);
-        }
-    }
-
-    /// Has another worker carry a connection.
-    fn hand_over(&mut self, key: Key, other: &Courier) {
-        let Some(mut place) = self.places.try_remove(index(key)) else {
-            return;
-        };
-        if place.long {
-            self.streams.count(false);
-        }
-        for side in Side::ALL {
-            if let Some(socket) = place.connection.socket(side) {
-                self.tools.forget(socket);
-            }
-        }
-        self.tools.pipes.part_with(place.connection.pipes());
-        other.tell(Order::Carry(Box::new(place.connection)));
     }
 
     fn remove(&mut self, key: Key) {

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use sns_proxy::Patience;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::cluster::{
-    Host, PORT, UNHURRIED, address, break_off, hear, open_everywhere, rest, say, within,
+    Host, PORT, UNHURRIED, address, break_off, hear, open_everywhere, reached, rest, say, within,
 };
 use crate::play::Act::{Ends, Hears, HearsAtLast, Says};
 use crate::play::Who::{Client, Server};
@@ -34,6 +35,20 @@ async fn the_clients_own_header_is_kept_for_those_who_want_one() {
         ],
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_header_of_version_2_is_translated_or_stripped() {
+    let head = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xcb\0\x71\x07\xc6\x33\x64\x02\xc3\x50\x01\xbb";
+    for (wants, expected) in [(true, format!("{OWN}hello")), (false, "hello".to_owned())] {
+        for hops in [1, 2] {
+            let (near, _far, backend) = reached(hops, wants, UNHURRIED).await;
+            let (mut client, mut server) = tokio::join!(near.connect(PORT), backend.accept());
+            within(client.write_all(head)).await.unwrap();
+            say(&mut client, "hello").await;
+            hear(&mut server, &expected).await;
+        }
+    }
 }
 
 #[tokio::test]

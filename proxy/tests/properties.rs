@@ -33,7 +33,11 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
     let header =
         (address(), address()).prop_map(|(from, to)| Header::of(from, to).to_string().into_bytes());
     let near = "PROXY (TCP4|TCP6|UNKNOWN)[ 0-9a-f.:\r\n]{0,120}".prop_map(String::into_bytes);
-    let head = prop_oneof![header, near, Just(Vec::new())];
+    let binary = any::<Vec<u8>>().prop_map(|rest| {
+        let length = u16::try_from(rest.len()).unwrap_or_default().to_be_bytes();
+        [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11"[..], &length, &rest].concat()
+    });
+    let head = prop_oneof![header, near, binary, Just(Vec::new())];
     (head, any::<Vec<u8>>()).prop_map(|(head, tail)| [head, tail].concat())
 }
 

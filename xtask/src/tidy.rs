@@ -104,10 +104,8 @@ mod tests {
 
     #[test]
     fn the_repository_is_tidy() {
-        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .unwrap();
-        let problems = problems(&Tree::read(root).unwrap(), &EXCEPTIONS);
+        let root = Workspace::find().unwrap().root;
+        let problems = problems(&Tree::read(&root).unwrap(), &EXCEPTIONS);
         let text = problems
             .iter()
             .map(ToString::to_string)

@@ -31,7 +31,12 @@ pub(crate) struct Package {
 
 impl Workspace {
     /// Asks `cargo metadata`.
+    ///
+    /// The checkout is the one in which cargo has started this program. What was known when it was built may be
+    /// another one, where several share a target directory.
     pub(crate) fn find() -> Result<Self> {
+        let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
+            .unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
         let text = Program::cargo()
             .args([
                 "metadata",
@@ -41,7 +46,7 @@ impl Workspace {
                 "--offline",
             ])
             .arg("--manifest-path")
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
+            .arg(Path::new(&manifest).join("Cargo.toml"))
             .output()?;
         let metadata: Value = serde_json::from_str(&text).context("cargo metadata is not JSON")?;
         Self::from_metadata(&metadata).context("cargo metadata lacks an expected field")

@@ -107,14 +107,10 @@ impl<W: World> Driver<W> {
             .filter(|_| ready)
             .map(|desired| desired.mappings)
             .unwrap_or_default();
-        let targets = match &spec {
-            Some(spec) if ready => targets(spec),
-            _ => Vec::new(),
-        };
         Paper {
             status,
             routes,
-            targets,
+            targets: targets(spec.as_deref().filter(|_| ready)),
             hand: self.hand.clone(),
             memory: (!self.is_being_removed()).then(|| self.remember()),
         }
@@ -255,8 +251,9 @@ pub(crate) fn network(unit: &Unit) -> &str {
 }
 
 /// Where the mappings of a pod lead, inside.
-fn targets(spec: &CompiledPod) -> Vec<Target> {
-    let targets = spec.units.iter().flat_map(|unit| {
+fn targets(spec: Option<&CompiledPod>) -> Vec<Target> {
+    let units = spec.into_iter().flat_map(|spec| &spec.units);
+    let targets = units.flat_map(|unit| {
         unit.expose.iter().filter_map(|expose| {
             Some(Target {
                 unit: unit.name.clone(),

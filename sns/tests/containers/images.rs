@@ -50,6 +50,23 @@ fn an_image_is_pulled_when_it_is_not_there() {
 }
 
 #[test]
+fn a_pull_tells_how_it_gets_on() {
+    let host = Host::new();
+    host.podman.run(&["rmi", "--force", IMAGE]).unwrap();
+    let slow = "case $1 in pull) echo 'Copying blob 1 of 2' >&2; exec sleep 600;; esac";
+    host.podman.intercept(slow).unwrap();
+    host.pod("web", &[("pod.yaml", &pod(IMAGE))]);
+    host.start();
+    host.wait_for_reason("web:1.0.0", "Copying blob 1 of 2");
+    // Whoever has changed their mind does not wait for it.
+    host.state("web", "stopped");
+    host.wait("web:1.0.0", "it to be given up", |now| {
+        now.status == hostfiles::PodPhase::Exited
+    });
+    host.podman.intercept("").unwrap();
+}
+
+#[test]
 fn an_image_is_pinned_by_its_digest() {
     let registry = Registry::new().unwrap();
     let (host, name) = host_and(&registry);
