@@ -144,6 +144,7 @@ impl<W: World> Driver<W> {
         self.ask_for_look();
         self.learn_desired();
         self.ask_for_requests();
+        self.tell().await;
         // Before anything is done: a pod that lies there to be stopped must not be started first.
         while self.looks_for_requests > 0 {
             match self.next_wake(None).await {

@@ -280,7 +280,7 @@ mod tests {
         );
         check(
             "Error: runc: runc create failed: unable to start container process: exec: \"nosuch\": executable file not found in $PATH: OCI runtime attempted to invoke a command that was not found",
-            "… runc create failed: unable to start container process: exec: \"nosuch\": executable file not found in $PATH",
+            "… unable to start container process: exec: \"nosuch\": executable file not found in $PATH",
         );
         let word = "x".repeat(200);
         check(&word, &word);
