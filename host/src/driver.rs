@@ -79,8 +79,6 @@ pub struct Driver<W> {
     life: Life,
     /// What a person has asked for.
     hand: Hand,
-    /// True when a person has asked this driver for something.
-    was_asked: bool,
     /// How often it is being looked for a request just now.
     looks_for_requests: usize,
     /// The configs as the units know them.
@@ -120,7 +118,6 @@ impl<W: World> Driver<W> {
             spec: None,
             life: Life::empty(),
             hand: Hand::default(),
-            was_asked: false,
             looks_for_requests: 0,
             configs: BTreeMap::new(),
             encrypted: reveal::Encrypted::default(),
@@ -313,9 +310,10 @@ impl<W: World> Driver<W> {
     }
 
     fn is_over(&self) -> bool {
-        // What is just being taken out of its place would be found by nobody.
+        // What is just being taken out of its place would be found by nobody. One that has waited for another to
+        // leave, and finds nothing to do, came too late and leaves as well.
         let is_asked = self.looks_for_requests > 0;
-        if self.orders.leaves && self.was_asked && !is_asked && self.hand.has_left(&self.life) {
+        if self.orders.leaves && !is_asked && self.hand.has_left(&self.life) {
             return true;
         }
         let (is_gone, is_foreign) = match &*self.orders.desired.borrow() {

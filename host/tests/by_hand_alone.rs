@@ -135,3 +135,15 @@ fn what_is_to_be_stopped_is_not_started_first() {
         assert_eq!(begun(), 1, "{words:?}");
     }
 }
+
+#[test]
+fn whoever_comes_too_late_to_drive_leaves_by_itself() {
+    let host = Host::new();
+    host.pod(WEB, "stopped", &shell("main", "", "exec sleep 600"));
+    for last in ["stop", "rm"] {
+        done(begin(&host, &["run"]));
+        done(begin(&host, &[last]));
+        // As one that has waited while another did all that was asked.
+        done(begin(&host, &["keep"]));
+    }
+}

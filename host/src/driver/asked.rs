@@ -26,7 +26,6 @@ impl<W: World> Driver<W> {
             self.told = None;
             return;
         }
-        self.was_asked = true;
         let file = self.orders.desired.borrow().clone();
         let file = file.and_then(|desired| desired.state.ok().flatten());
         let spec = self.spec.clone();
