@@ -118,10 +118,13 @@ async fn more_clients_than_sockets_were_made_are_served() {
     let pod = Pod::new(true);
     let host = host_with(pod.endpoint(NOBODY)).await;
     reached(&host).await;
-    let mut served = 0;
-    while served < 200 {
-        served += u32::from(asked(&host).await.is_some());
-    }
+    within(async {
+        let mut served = 0;
+        while served < 200 {
+            served += u32::from(asked(&host).await.is_some());
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
