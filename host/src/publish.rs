@@ -176,11 +176,11 @@ pub async fn run(
     mut unheard: Unheard,
     log: Log,
 ) {
-    if let Err(error) = remove_leftovers(&files.mappings) {
-        log.warn(format_args!(
-            "cannot tidy up beside {}: {error}",
-            files.mappings.display()
-        ));
+    for path in [&files.mappings, &files.endpoints] {
+        if let Err(error) = remove_leftovers(path) {
+            let path = path.display();
+            log.warn(format_args!("cannot tidy up beside {path}: {error}"));
+        }
     }
     let mut routes: BTreeMap<ReleaseId, Ways> = BTreeMap::new();
     let mut waiting = Vec::new();

@@ -125,6 +125,11 @@ impl Dialling {
     ) -> Dialled {
         loop {
             if let Some((attempt, progress)) = self.progress(tools, &header) {
+                if !matches!(progress, Progress::Reached { .. }) {
+                    // A helper that is being started may hold a copy of it for a moment: closing alone would
+                    // not keep words about it from the next one on this side.
+                    tools.forget(&attempt.socket);
+                }
                 if let (true, Progress::Failed(_)) = (attempt.is_inside, &progress) {
                     self.try_outside(&attempt);
                     continue;
@@ -137,9 +142,14 @@ impl Dialling {
                 match progress {
                     Progress::Reached { send_proxy, first } => {
                         self.overtaken(tools);
+                        let (port, choice, address) = (self.port, attempt.choice, attempt.address);
+                        let failure = |error| choice.failure(port, address, error);
                         return match attempt.reached(key, send_proxy, first, tools) {
                             Ok(target) => Dialled::Reached(target),
-                            Err(_) => Dialled::Missed(Missed::Nothing),
+                            Err(error) => {
+                                (tools.report)(&failure(error));
+                                Dialled::Missed(Missed::Nothing)
+                            }
                         };
                     }
                     Progress::Refused(Missed::Busy) => self.missed = Missed::Busy,

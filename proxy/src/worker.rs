@@ -34,6 +34,7 @@ use crate::tools::{Key, Side, Tools};
 const ORDER: u64 = u64::MAX;
 /// How many words of the kernel are taken at once.
 const WORDS_MAX: usize = 256;
+
 /// What a worker is told.
 pub(crate) enum Order {
     /// From now on these are the routes.

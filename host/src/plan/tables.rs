@@ -571,6 +571,12 @@ fn ready_means_settled_and_serving() {
         is_ready(&spec, &life),
         "a unit that is done does not matter"
     );
+    life.units[0].phase = exited(3);
+    assert!(
+        is_settled(&spec, &life) && !is_ready(&spec, &life),
+        "one that has failed for good does"
+    );
+    life.units[0].phase = exited(0);
     life.units[1].phase = exited(1);
     assert!(!is_settled(&spec, &life) && !is_ready(&spec, &life));
     let probed = pod("  readinessProbe:\n    timeoutSeconds: 1\n    check: {tcp: {port: 80}}");
