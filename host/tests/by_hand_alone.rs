@@ -106,7 +106,7 @@ fn what_is_to_be_stopped_is_not_started_first() {
         host.pod(
             WEB,
             "stopped",
-            &shell("main", "", "echo begun; exec sleep 600"),
+            &shell("main", "restart: always", "echo begun; exec sleep 600"),
         );
         done(begin(&host, &["run"]));
         let log = host

@@ -159,7 +159,8 @@ fn a_pod_does_not_blame_itself_for_its_ports() {
     );
     let host = Host::of(&format!(
         "containers:\n{}{}",
-        sleeper("main", &keys),
+        // It does not hear that it should end, and so fails.
+        shell("main", "sleep 600; true", &keys),
         sleeper("other", "restart: always")
     ));
     let status = host.wait_for_reason("web:1.0.0", "main");
