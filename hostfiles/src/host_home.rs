@@ -52,6 +52,18 @@ impl HostHome {
         self.0.join("commit-chain.txt")
     }
 
+    /// Who the proxies of the cluster are, by their keys: [`crate::Peers`].
+    #[must_use]
+    pub fn peers_conf(&self) -> PathBuf {
+        self.0.join("peers.conf")
+    }
+
+    /// The private keys of this host's proxy, which never leave the host.
+    #[must_use]
+    pub fn proxy_key(&self) -> PathBuf {
+        self.0.join("proxy-key.txt")
+    }
+
     /// The proxies of all hosts, the own one first: [`crate::Routers`].
     #[must_use]
     pub fn hosts_conf(&self) -> PathBuf {

@@ -144,6 +144,12 @@ impl HostDir {
         self.0.join("plugins.yaml")
     }
 
+    /// The public keys of the host's proxy: [`crate::PublicKeys`].
+    #[must_use]
+    pub fn proxy_keys(&self) -> PathBuf {
+        self.0.join("proxy-keys.txt")
+    }
+
     /// The public key of the host: a recipients file of age with one line.
     #[must_use]
     pub fn age_recipient(&self) -> PathBuf {

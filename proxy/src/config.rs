@@ -31,11 +31,13 @@ const QUEUE: Queue = Queue {
 const QUEUE_MAX: usize = 10_000;
 
 /// Every key, as it is documented.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 15] = [
     "HOSTSCONF",
     "PORTSCONF",
     "CLUSTERPORTSCONF",
     "ENDPOINTSCONF",
+    "PEERSCONF",
+    "PEERKEY",
     "HOST",
     "PORT",
     "PODHOST",
@@ -43,6 +45,8 @@ const KEYS: [&str; 11] = [
     "QUEUE",
     "QUEUEWAIT",
     "DRAIN",
+    "ENCRYPT",
+    "LEGACY",
 ];
 
 /// The settings of one proxy.
@@ -56,6 +60,10 @@ pub struct Config {
     pub cluster_ports_conf: Option<PathBuf>,
     /// `ENDPOINTSCONF`: where endpoints.conf is, as written; `None` when the key is absent.
     pub endpoints_conf: Option<PathBuf>,
+    /// `PEERSCONF`: where peers.conf is, as written; `None` when the key is absent.
+    pub peers_conf: Option<PathBuf>,
+    /// `PEERKEY`: where the private keys of this proxy are, as written; `None` when the key is absent.
+    pub peer_key: Option<PathBuf>,
     /// `HOST`: the address to listen on; `None` means the address in the first line of hosts.conf.
     pub host: Option<IpAddr>,
     /// `PORT`: the port for other proxies; `None` means the port in the first line of hosts.conf,
@@ -70,6 +78,10 @@ pub struct Config {
     pub queue: Queue,
     /// `DRAIN`: how long to wait for open connections when told to end.
     pub drain: Duration,
+    /// `ENCRYPT`: whether clients that are served by other hosts go there over TLS.
+    pub encrypt: bool,
+    /// `LEGACY`: whether proxies that are not known by a key are asked, and served, in the original's lines.
+    pub legacy: bool,
 }
 
 /// One thing that is wrong with a proxy.conf.
@@ -127,12 +139,11 @@ impl Config {
         let mut lines = Lines::of(text);
         let hosts_conf = lines.required("HOSTSCONF");
         let ports_conf = lines.required("PORTSCONF");
-        let cluster_ports_conf = lines
-            .get("CLUSTERPORTSCONF")
-            .map(|(_, path)| PathBuf::from(path));
-        let endpoints_conf = lines
-            .get("ENDPOINTSCONF")
-            .map(|(_, path)| PathBuf::from(path));
+        let path = |key| lines.get(key).map(|(_, path)| PathBuf::from(path));
+        let cluster_ports_conf = path("CLUSTERPORTSCONF");
+        let endpoints_conf = path("ENDPOINTSCONF");
+        let peers_conf = path("PEERSCONF");
+        let peer_key = path("PEERKEY");
         let host = lines.understood("HOST", address);
         let port = lines.understood("PORT", port);
         let pod_host = lines.understood("PODHOST", address);
@@ -140,12 +151,18 @@ impl Config {
         let clients = lines.understood("QUEUE", number);
         let wait = lines.understood("QUEUEWAIT", seconds);
         let drain = lines.understood("DRAIN", seconds);
+        let encrypt = lines.understood("ENCRYPT", yes_or_no).unwrap_or(false);
+        let legacy = lines.understood("LEGACY", yes_or_no).unwrap_or(false);
+        lines.belong_together("PEERSCONF", "PEERKEY");
+        lines.belong_together("PEERKEY", "PEERSCONF");
         match (hosts_conf, ports_conf) {
             (Some(hosts_conf), Some(ports_conf)) if lines.problems.is_empty() => Ok(Self {
                 hosts_conf,
                 ports_conf,
                 cluster_ports_conf,
                 endpoints_conf,
+                peers_conf,
+                peer_key,
                 host,
                 port,
                 pod_host,
@@ -155,6 +172,8 @@ impl Config {
                     wait: wait.unwrap_or(QUEUE.wait),
                 },
                 drain: drain.unwrap_or(DRAIN),
+                encrypt,
+                legacy,
             }),
             _ => {
                 // What is missing comes last, everything else as the reader meets it.
@@ -236,6 +255,14 @@ impl<'a> Lines<'a> {
         found
     }
 
+    /// The one is of no use without the other.
+    fn belong_together(&mut self, key: &str, other: &str) {
+        if let (Some((line, _)), None) = (self.get(key), self.get(other)) {
+            let hint = format!("write `{other} path` as well");
+            self.complain(line, format!("{key} is of no use without {other}"), hint);
+        }
+    }
+
     fn understood<T, E: ToString>(
         &mut self,
         key: &str,
@@ -272,6 +299,14 @@ fn port(text: &str) -> Result<u16, &'static str> {
     match text.parse() {
         Ok(number) if number > 0 => Ok(number),
         _ => Err("write a number from 1 to 65535"),
+    }
+}
+
+fn yes_or_no(text: &str) -> Result<bool, &'static str> {
+    match text.to_ascii_lowercase().as_str() {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("write yes or no"),
     }
 }
 
@@ -347,11 +382,29 @@ mod tests {
                  65535 and ranges, such as 1024-29999,61000",
                 "5: error: DRAIN cannot be `soon`\n  hint: write a number of seconds from 0 to 3600",
                 "6: error: HOST is set twice\n  hint: line 2 sets it already: keep one of the two",
-                "7: error: unknown key `XYZ`\n  hint: the keys are HOSTSCONF, PORTSCONF, CLUSTERPORTSCONF, ENDPOINTSCONF, HOST, \
-                 PORT, PODHOST, CLUSTERPORTS, QUEUE, QUEUEWAIT, DRAIN",
+                "7: error: unknown key `XYZ`\n  hint: the keys are HOSTSCONF, PORTSCONF, CLUSTERPORTSCONF, ENDPOINTSCONF, \
+                 PEERSCONF, PEERKEY, HOST, PORT, PODHOST, CLUSTERPORTS, QUEUE, QUEUEWAIT, DRAIN, ENCRYPT, LEGACY",
                 "8: error: PORTSCONF has no value\n  hint: write `PORTSCONF value`",
                 "error: HOSTSCONF is missing\n  hint: write `HOSTSCONF path`; a relative path begins at the \
                  folder of this file",
+            ],
+        );
+    }
+
+    #[test]
+    fn who_this_proxy_is_and_whom_it_knows_belong_together() {
+        let config = Config::parse(&format!(
+            "{MINIMAL}PEERSCONF p\nPEERKEY k\nENCRYPT YES\nLEGACY no\n"
+        ))
+        .unwrap();
+        assert_eq!(config.peers_conf.as_deref(), Some(Path::new("p")));
+        assert_eq!(config.peer_key.as_deref(), Some(Path::new("k")));
+        assert!(config.encrypt && !config.legacy);
+        check(
+            &format!("{MINIMAL}PEERKEY k\nLEGACY perhaps\n"),
+            &[
+                "3: error: PEERKEY is of no use without PEERSCONF\n  hint: write `PEERSCONF path` as well",
+                "4: error: LEGACY cannot be `perhaps`\n  hint: write yes or no",
             ],
         );
     }

@@ -7,16 +7,22 @@
 //!
 //! Joins an accepted socket with what `dial` finds. It must not listen, and must not choose.
 
+mod search;
+
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-use crate::dial::{Dialled, Dialling, Missed, Target};
+use self::search::Search;
+use crate::asked::{Asked, Heard, Speech};
+use crate::dial::{Dialled, Missed, Target};
 use crate::event::Event;
 use crate::header::Header;
+use crate::lines::Answer;
 use crate::pair::{Pair, Step};
-use crate::relay::{Answer, LINE_MAX, Line, READ_BYTES, parse_request};
-use crate::socket::{Received, Socket};
+use crate::request::Reply;
+use crate::socket::Socket;
 use crate::tools::{Key, Side, Tools};
 
 /// What a port leads to.
@@ -33,25 +39,20 @@ pub(crate) struct Connection {
     /// 0 until another proxy has said it.
     port: u16,
     from: SocketAddr,
+    /// Where a client of another host is connected to; none for one of this host.
+    destination: Option<SocketAddr>,
     began: Instant,
     client: Socket,
     stage: Stage,
 }
 
 enum Stage {
-    /// What another proxy has said so far.
-    Asked(Vec<u8>),
+    /// What somebody at the port for proxies has said so far.
+    Asked(Asked),
     Dialling(Box<Search>),
-    /// Waits for a place until then.
-    Queued(Instant),
+    /// Waits for a place until then, or for a way to another host.
+    Queued(Instant, Missed),
     Joined(Box<Pair>),
-}
-
-/// Who looks for a backend.
-struct Search {
-    dialling: Dialling,
-    /// What a client of another proxy has said already; none for a client of this one.
-    asker: Option<Vec<u8>>,
 }
 
 /// When to look at a connection again.
@@ -63,6 +64,8 @@ pub(crate) enum Next {
     Again,
     /// When there is a place at a backend.
     Full,
+    /// When somebody has proved himself, which is not a worker's matter.
+    Stranger,
     /// Never: it is over.
     Over,
 }
@@ -76,26 +79,49 @@ impl Connection {
         tools: &mut Tools,
     ) -> Self {
         let (port, stage) = match entrance {
-            Entrance::Relay => (0, Stage::Asked(Vec::new())),
+            Entrance::Relay => (0, Stage::Asked(Asked::default())),
             Entrance::Cluster(port) => {
                 (tools.report)(&Event::Opened(port, from));
-                (port, Stage::dialling(port, None, tools))
+                (port, Stage::dialling(port, None, Vec::new(), tools))
             }
         };
         Self {
             port,
             from,
+            destination: None,
             began: tools.now,
             client,
             stage,
         }
     }
 
+    /// One that another proxy has opened over TLS, after it has proved itself.
+    pub(crate) fn sealed(client: Socket, from: SocketAddr, now: Instant) -> Self {
+        Self {
+            port: 0,
+            from,
+            destination: None,
+            began: now,
+            client,
+            stage: Stage::Asked(Asked::default()),
+        }
+    }
+
+    /// The client's socket and where it comes from, for somebody else.
+    pub(crate) fn into_stranger(self) -> (OwnedFd, SocketAddr) {
+        (self.client.into_fd(), self.from)
+    }
+
+    /// Whether nothing was asked on it yet, by one who may.
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(&self.stage, Stage::Asked(asked) if asked.is_ready())
+    }
+
     /// The socket of that side, if it has one now.
     pub(crate) fn socket(&mut self, side: Side) -> Option<&mut Socket> {
         match (side, &mut self.stage) {
             (Side::Client, _) => Some(&mut self.client),
-            (_, Stage::Asked(_) | Stage::Queued(_)) => None,
+            (_, Stage::Asked(_) | Stage::Queued(..)) => None,
             (_, Stage::Dialling(search)) => search.dialling.socket(side),
             (Side::Server, Stage::Joined(pair)) => Some(pair.server()),
             // A word of the kernel about one that was given up.
@@ -110,13 +136,18 @@ impl Connection {
 
     /// Whether it waits for a place.
     pub(crate) fn is_queued(&self) -> bool {
-        matches!(self.stage, Stage::Queued(_))
+        matches!(self.stage, Stage::Queued(..))
+    }
+
+    /// Whether what it waits for is on its way: nobody has to leave for it.
+    pub(crate) fn waits_for_way(&self) -> bool {
+        matches!(self.stage, Stage::Queued(_, Missed::Soon))
     }
 
     /// Whether it has a place at a backend of this host.
     pub(crate) fn has_place(&self) -> bool {
         match &self.stage {
-            Stage::Asked(_) | Stage::Queued(_) => false,
+            Stage::Asked(_) | Stage::Queued(..) => false,
             Stage::Dialling(search) => search.dialling.has_place(),
             Stage::Joined(pair) => pair.has_place(),
         }
@@ -129,8 +160,8 @@ impl Connection {
 
     /// Looks once more for a place, for a client that waits for one.
     pub(crate) fn retry(&mut self, tools: &mut Tools) {
-        if let Stage::Queued(_) = self.stage {
-            self.stage = Stage::dialling(self.port, None, tools);
+        if let Stage::Queued(..) = self.stage {
+            self.stage = Stage::dialling(self.port, None, Vec::new(), tools);
         }
     }
 
@@ -152,7 +183,7 @@ impl Connection {
     pub(crate) fn pipes(&self) -> usize {
         match &self.stage {
             Stage::Joined(pair) => pair.pipes(),
-            Stage::Asked(_) | Stage::Dialling(_) | Stage::Queued(_) => 0,
+            Stage::Asked(_) | Stage::Dialling(_) | Stage::Queued(..) => 0,
         }
     }
 
@@ -184,7 +215,7 @@ impl Connection {
         {
             return Ok(next);
         }
-        if let Stage::Queued(until) = self.stage {
+        if let Stage::Queued(until, _) = self.stage {
             return self.wait(until, tools);
         }
         let Stage::Joined(pair) = &mut self.stage else {
@@ -204,45 +235,35 @@ impl Connection {
 
     /// Hears what another proxy wants; none when it has said it.
     fn hear_request(&mut self, tools: &mut Tools) -> io::Result<Option<Next>> {
-        let until = self.began + LINE_MAX;
-        let Stage::Asked(heard) = &mut self.stage else {
+        let Stage::Asked(asked) = &mut self.stage else {
             return Ok(None);
         };
-        let refusal = loop {
-            match parse_request(heard) {
-                Line::Whole(port, length) => {
-                    let first = heard.split_off(length);
-                    self.port = port;
-                    (tools.report)(&Event::Opened(port, self.from));
-                    self.stage = Stage::dialling(port, Some(first), tools);
-                    return Ok(None);
-                }
-                Line::Foreign => break Event::BadRequest(self.from),
-                Line::Partial => {}
+        let rules = (tools.reception.as_ref(), tools.routes.takes_lines);
+        let times = (self.began, tools.now);
+        match asked.listen(&mut self.client, self.from, times, rules)? {
+            Heard::Waits(until) => Ok(Some(Next::Wait(until))),
+            Heard::Tls => Ok(Some(Next::Stranger)),
+            Heard::Refused(why) => {
+                (tools.report)(&why);
+                self.client.end_in_order();
+                Ok(Some(Next::Over))
             }
-            if !self.client.is_readable() {
-                if tools.now < until {
-                    return Ok(Some(Next::Wait(Some(until))));
-                }
-                break if heard.is_empty() {
-                    Event::NoRequest(self.from)
-                } else {
-                    Event::BadRequest(self.from)
-                };
+            Heard::Asks(request, speech, said) => {
+                self.port = request.port;
+                self.from = request.client;
+                self.destination = (speech == Speech::Requests).then_some(request.destination);
+                self.began = tools.now;
+                (tools.report)(&Event::Opened(self.port, self.from));
+                self.stage = Stage::dialling(self.port, Some(speech), said, tools);
+                Ok(None)
             }
-            let mut buffer = [0; READ_BYTES];
-            match self.client.receive(&mut buffer)? {
-                Received::Bytes(count) => {
-                    heard.extend_from_slice(buffer.get(..count).unwrap_or_default());
-                }
-                Received::Nothing => {}
-                Received::End if heard.is_empty() => break Event::NoRequest(self.from),
-                Received::End => return Err(io::ErrorKind::UnexpectedEof.into()),
-            }
-        };
-        (tools.report)(&refusal);
-        self.client.end_in_order();
-        Ok(Some(Next::Over))
+        }
+    }
+
+    /// Where the client is connected to.
+    fn destination(&self) -> io::Result<SocketAddr> {
+        self.destination
+            .map_or_else(|| self.client.own_address(), Ok)
     }
 
     /// Looks for a backend; none when one was found.
@@ -254,23 +275,29 @@ impl Connection {
         if self.client.is_broken() {
             return Err(self.client.failure());
         }
+        if search.dialling.forwards() {
+            search.listen(&mut self.client)?;
+        }
         let (from, client) = (self.from, &self.client);
-        let header = || Ok(Header::of(from, client.own_address()?));
-        match search.dialling.advance(key, tools, header) {
+        let who = || Ok((from, client.own_address()?));
+        match search.dialling.advance(key, tools, &search.said, who) {
             Dialled::Waits => Ok(Some(Next::Wait(search.dialling.until()))),
             Dialled::Missed(missed) => {
-                let is_client = search.asker.is_none();
-                let until = self.until(tools);
-                if is_client && missed == Missed::Busy && tools.now < until {
-                    self.stage = Stage::Queued(until);
+                let asker = search.asker;
+                let waits = match missed {
+                    Missed::Busy | Missed::Soon => tools.now < self.until(tools),
+                    Missed::Nothing => false,
+                };
+                if asker.is_none() && waits {
+                    self.stage = Stage::Queued(self.until(tools), missed);
                     return Ok(Some(Next::Full));
                 }
-                self.refuse(missed, is_client, tools)?;
+                self.refuse(missed, asker, tools)?;
                 Ok(Some(Next::Over))
             }
             Dialled::Reached(target) => {
-                let asker = search.asker.take();
-                self.join(target, asker, tools)?;
+                let (asker, said) = (search.asker, std::mem::take(&mut search.said));
+                self.join(target, asker, &said, tools)?;
                 Ok(None)
             }
         }
@@ -288,18 +315,18 @@ impl Connection {
         Ok(Next::Over)
     }
 
-    fn refuse(&mut self, missed: Missed, is_client: bool, tools: &Tools) -> io::Result<()> {
-        if is_client {
+    fn refuse(&mut self, missed: Missed, asker: Option<Speech>, tools: &Tools) -> io::Result<()> {
+        let Some(asker) = asker else {
             (tools.report)(&Event::NotServed {
                 port: self.port,
                 client: self.from,
-                busy: missed == Missed::Busy,
+                busy: missed != Missed::Nothing,
             });
             return Ok(());
-        }
-        if missed == Missed::Busy {
-            self.client.send(Answer::Busy.to_string().as_bytes())?;
-        }
+        };
+        let answer = search::refusal(asker, missed);
+        self.client.send(&answer)?;
+        self.client.say_last()?;
         self.client.end_in_order();
         Ok(())
     }
@@ -307,7 +334,8 @@ impl Connection {
     fn join(
         &mut self,
         target: Target,
-        asker: Option<Vec<u8>>,
+        asker: Option<Speech>,
+        said: &[u8],
         tools: &mut Tools,
     ) -> io::Result<()> {
         let Target {
@@ -315,23 +343,35 @@ impl Connection {
             send_proxy,
             first,
             lease,
+            forwarded,
         } = target;
-        let pair = match asker {
-            None => {
+        let pair = match (asker, forwarded) {
+            (Some(Speech::Lines), _) => {
+                let mut pair = Pair::of_proxy(socket, lease);
+                let answer = Answer::Accepted { send_proxy };
+                pair.owe_client(answer.to_string().as_bytes());
+                pair.owe_server(said);
+                pair
+            }
+            // The other side sees to the client's first bytes.
+            (_, Some(sent)) => {
+                let mut pair = Pair::of_proxy(socket, lease);
+                pair.owe_server(said.get(sent..).unwrap_or_default());
+                pair.owe_client(&first);
+                pair
+            }
+            (asker, None) => {
                 let owed = if send_proxy {
-                    Some(Header::of(self.from, self.client.own_address()?))
+                    Some(Header::of(self.from, self.destination()?))
                 } else {
                     None
                 };
                 let mut pair = Pair::of_client(socket, owed, lease, self.began, tools);
+                if asker.is_some() {
+                    pair.owe_client(&[Reply::Served.to_byte()]);
+                }
                 pair.owe_client(&first);
-                pair
-            }
-            Some(said) => {
-                let mut pair = Pair::of_proxy(socket, lease);
-                let answer = Answer::Accepted { send_proxy };
-                pair.owe_client(answer.to_string().as_bytes());
-                pair.owe_server(&said);
+                pair.hear_first(said, self.began, tools);
                 pair
             }
         };
@@ -341,10 +381,7 @@ impl Connection {
 }
 
 impl Stage {
-    fn dialling(port: u16, asker: Option<Vec<u8>>, tools: &mut Tools) -> Self {
-        Self::Dialling(Box::new(Search {
-            dialling: Dialling::new(port, asker.is_none(), tools),
-            asker,
-        }))
+    fn dialling(port: u16, asker: Option<Speech>, said: Vec<u8>, tools: &mut Tools) -> Self {
+        Self::Dialling(Box::new(Search::new(port, asker, said, tools)))
     }
 }

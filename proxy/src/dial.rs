@@ -7,16 +7,16 @@
 mod attempt;
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::attempt::{Attempt, Choice, Progress};
-use crate::header::Header;
 use crate::health::Standing;
-use crate::route::{self, Load};
+use crate::peers::view::Known;
+use crate::route::{self, Load, Other};
 use crate::socket::Socket;
-use crate::table::{Lease, Routes};
+use crate::table::{Lease, Routes, Slot};
 use crate::tools::{Key, Side, Tools};
 
 /// How long to dial a backend on this host, or another proxy.
@@ -34,6 +34,9 @@ pub(crate) struct Target {
     pub(crate) first: Vec<u8>,
     /// Its place, when it is on this host.
     pub(crate) lease: Option<Lease>,
+    /// How much of what the client has said it has already, when it is behind another proxy that sees to the
+    /// client's first bytes.
+    pub(crate) forwarded: Option<usize>,
 }
 
 /// Why there is no backend.
@@ -41,6 +44,8 @@ pub(crate) struct Target {
 pub(crate) enum Missed {
     /// There are some, and those that could be reached are full.
     Busy,
+    /// A way to one will be there soon, or it will be known soon whether there is one.
+    Soon,
     /// None answers.
     Nothing,
 }
@@ -81,14 +86,32 @@ impl Dialling {
             }
         };
         left.reverse();
-        Self {
+        let mut dialling = Self {
             port,
             routes,
             left,
             may_leave,
             attempts: Vec::new(),
             missed: Missed::Nothing,
+        };
+        if may_leave && dialling.is_overloaded() {
+            dialling.leave(tools);
         }
+        dialling
+    }
+
+    /// Whether all backends of this host have so much to do that another host should help.
+    fn is_overloaded(&self) -> bool {
+        let slots = self.routes.slots(self.port);
+        let active = slots.iter().map(|slot| slot.load(0).active).min();
+        active.is_some_and(|active| {
+            let peers = self.routes.peers.iter();
+            let offers = peers.filter_map(|peer| match peer.link.as_ref()?.at(self.port) {
+                Known::Offers(offer) => Some(offer),
+                Known::Nothing | Known::None | Known::Silent => None,
+            });
+            route::is_overloaded(active, offers)
+        })
     }
 
     /// The socket that is being dialled on that side.
@@ -109,31 +132,42 @@ impl Dialling {
     /// When to try the next one beside the one that does not answer.
     fn hedge_at(&self) -> Option<Instant> {
         match self.attempts.as_slice() {
-            [one] if one.heard.is_none() && (self.may_leave || !self.left.is_empty()) => {
+            [one] if one.may_be_overtaken() && (self.may_leave || !self.left.is_empty()) => {
                 Some(one.began + HEDGE_AFTER)
             }
             _ => None,
         }
     }
 
-    /// Goes on as far as possible. `header` tells the client and the cluster port.
+    /// Whether what the client says may be passed on before anybody has answered: to one at most, so that nobody
+    /// ever hears twice what was said once.
+    pub(crate) fn forwards(&self) -> bool {
+        matches!(self.attempts.as_slice(), [one] if one.forwards())
+    }
+
+    /// Goes on as far as possible. `said` is what the client has said so far, `who` tells who it is and where it
+    /// is connected to.
     pub(crate) fn advance(
         &mut self,
         key: Key,
         tools: &mut Tools,
-        header: impl Fn() -> io::Result<Header>,
+        said: &[u8],
+        who: impl Fn() -> io::Result<(SocketAddr, SocketAddr)>,
     ) -> Dialled {
         loop {
-            if let Some((attempt, progress)) = self.progress(tools, &header) {
+            if let Some((attempt, progress)) = self.progress(tools, said) {
                 if !matches!(progress, Progress::Reached { .. }) {
                     // A helper that is being started may hold a copy of it for a moment: closing alone would
                     // not keep words about it from the next one on this side.
                     tools.forget(&attempt.socket);
                 }
-                if let (true, Progress::Failed(_)) = (attempt.is_inside, &progress) {
-                    self.try_outside(&attempt);
+                if let Progress::Failed(_) = &progress
+                    && let Some(other) = attempt.other_way()
+                {
+                    self.left.push(other);
                     continue;
                 }
+                let is_lost = attempt.has_forwarded() && matches!(progress, Progress::Failed(_));
                 self.shut_inside(&attempt, &progress);
                 attempt.note(&progress, self.port, tools);
                 if attempt.lease.is_some() && !matches!(progress, Progress::Reached { .. }) {
@@ -152,8 +186,10 @@ impl Dialling {
                             }
                         };
                     }
-                    Progress::Refused(Missed::Busy) => self.missed = Missed::Busy,
-                    Progress::Refused(Missed::Nothing) | Progress::Failed(_) | Progress::Waits => {}
+                    Progress::Refused(Missed::Busy) => self.miss(Missed::Busy),
+                    // What the client has said may have been heard: it must not be said to anybody else.
+                    Progress::Failed(_) if is_lost => return Dialled::Missed(Missed::Nothing),
+                    Progress::Refused(_) | Progress::Failed(_) | Progress::Waits => {}
                 }
                 continue;
             }
@@ -162,7 +198,7 @@ impl Dialling {
                 return Dialled::Waits;
             }
             match self.next(tools) {
-                Some(choice) => self.begin(choice, key, tools),
+                Some(choice) => self.begin(choice, key, tools, &who),
                 None if self.attempts.is_empty() => return Dialled::Missed(self.missed),
                 None => return Dialled::Waits,
             }
@@ -189,26 +225,16 @@ impl Dialling {
     }
 
     /// An attempt that has come to an end, and how.
-    fn progress(
-        &mut self,
-        tools: &Tools,
-        header: &impl Fn() -> io::Result<Header>,
-    ) -> Option<(Attempt, Progress)> {
+    fn progress(&mut self, tools: &Tools, said: &[u8]) -> Option<(Attempt, Progress)> {
+        let said = if self.forwards() { said } else { &[] };
         for place in 0..self.attempts.len() {
             let attempt = self.attempts.get_mut(place)?;
-            match attempt.advance(tools.now, header) {
+            match attempt.advance(tools.now, said) {
                 Progress::Waits => {}
                 progress => return Some((self.attempts.remove(place), progress)),
             }
         }
         None
-    }
-
-    /// Nobody listens inside, at least not on the loopback address: the host port leads there too.
-    fn try_outside(&mut self, attempt: &Attempt) {
-        if let Choice::Slot(index) = attempt.choice {
-            self.left.push(Choice::Outside(index));
-        }
     }
 
     /// Whoever can only be reached from outside is reached from there at once the next time.
@@ -222,80 +248,106 @@ impl Dialling {
     }
 
     fn next(&mut self, tools: &mut Tools) -> Option<Choice> {
-        if self.left.is_empty() && std::mem::take(&mut self.may_leave) {
-            let peers = &self.routes.peers;
-            let known: Vec<_> = peers
-                .iter()
-                .map(|peer| tools.memory.recall(self.port, *peer, tools.now))
-                .collect();
-            let order = route::peers(&known, &mut |count| tools.random.below(count));
-            let choices = order.into_iter().filter_map(|index| peers.get(index));
-            self.left = choices.copied().map(Choice::Peer).collect();
-            self.left.reverse();
+        if self.left.is_empty() && self.may_leave {
+            self.leave(tools);
         }
         self.left.pop()
     }
 
-    fn begin(&mut self, choice: Choice, key: Key, tools: &mut Tools) {
-        let (address, lease, send_proxy, socket) = match choice {
-            Choice::Peer(peer) => (peer, None, false, None),
-            Choice::Slot(index) | Choice::Outside(index) => {
-                let Some(slot) = self.routes.slots(self.port).get(index) else {
-                    return;
-                };
-                let Some(lease) = slot.lease() else {
-                    self.missed = Missed::Busy;
-                    return;
-                };
-                let now_ms = tools.now_ms();
-                if lease.health().standing(now_ms) == Standing::Due
-                    && !lease.health().try_it(now_ms)
-                {
-                    // Somebody else tries it for all, just now: it comes last again.
-                    self.left.insert(0, choice);
-                    return;
+    /// The other hosts come next.
+    fn leave(&mut self, tools: &mut Tools) {
+        self.may_leave = false;
+        let (mut known, mut choices) = (Vec::new(), Vec::new());
+        let routes = Arc::clone(&self.routes);
+        for (index, peer) in routes.peers.iter().enumerate() {
+            let offer = match peer.link.as_ref().map(|link| link.at(self.port)) {
+                None => None,
+                Some(Known::Offers(offer)) => Some(offer),
+                Some(Known::None | Known::Silent) => continue,
+                Some(Known::Nothing) => {
+                    self.miss(Missed::Soon);
+                    continue;
                 }
-                let way = match choice {
-                    Choice::Slot(_) => slot.inside(),
-                    Choice::Outside(_) | Choice::Peer(_) => None,
-                };
-                let inside = way.and_then(|pool| Some((pool.place.port, pool.take()?)));
-                let (address, socket) = match inside {
-                    Some((port, socket)) => {
-                        (SocketAddr::from((Ipv4Addr::LOCALHOST, port)), Some(socket))
-                    }
-                    None => (slot.target, None),
-                };
-                (address, Some(lease), slot.send_proxy, socket)
-            }
-        };
+            };
+            let verdict = tools.memory.recall(self.port, peer.address, tools.now);
+            known.push(Other { offer, verdict });
+            choices.push(Choice::Peer(index));
+        }
+        let order = route::others(&known, &mut |count| tools.random.below(count));
+        let ordered = order.into_iter().rev();
+        let ordered = ordered.filter_map(|place| choices.get(place).copied());
+        self.left.extend(ordered);
+    }
+
+    /// What is said in the end, unless somebody serves: that more will be known soon counts most.
+    fn miss(&mut self, missed: Missed) {
+        if self.missed != Missed::Soon {
+            self.missed = missed;
+        }
+    }
+
+    fn begin(
+        &mut self,
+        choice: Choice,
+        key: Key,
+        tools: &mut Tools,
+        who: impl Fn() -> io::Result<(SocketAddr, SocketAddr)>,
+    ) {
         // The side that the other attempt does not have.
         let side = match self.attempts.as_slice() {
             [other] if other.side == Side::Server => Side::Second,
             _ => Side::Server,
         };
-        let elsewhere = matches!(choice, Choice::Peer(_)) || self.routes.pods_elsewhere;
-        let is_inside = socket.is_some();
-        let dialled = match socket {
-            Some(socket) => Socket::dial_from(socket, address),
-            None => Socket::dial(address, elsewhere),
+        let routes = Arc::clone(&self.routes);
+        let begun = match choice {
+            Choice::Slot(index) | Choice::Outside(index) => {
+                let Some(slot) = routes.slots(self.port).get(index) else {
+                    return;
+                };
+                match self.begin_slot(choice, slot, tools) {
+                    Some(lease) => Attempt::slot(choice, slot, lease, routes.pods_elsewhere, tools),
+                    None => return,
+                }
+            }
+            Choice::Peer(index) | Choice::Anew(index) => {
+                let Some(peer) = routes.peers.get(index) else {
+                    return;
+                };
+                match Attempt::peer(choice, peer, self.port, who, tools) {
+                    Ok(Some(attempt)) => Ok(attempt),
+                    Ok(None) => return self.miss(Missed::Soon),
+                    Err(error) => Err((peer.address, error)),
+                }
+            }
         };
-        let dialled = dialled.and_then(|socket| tools.watch(&socket, key, side).map(|()| socket));
-        match dialled {
-            Ok(socket) => self.attempts.push(Attempt {
-                side,
-                choice,
-                address,
-                socket,
-                lease,
-                is_inside,
-                send_proxy,
-                began: tools.now,
-                until: tools.now + DIAL_MAX,
-                heard: None,
-            }),
+        let watched = begun.and_then(|mut attempt| {
+            attempt.side = side;
+            let watched = tools.watch(&attempt.socket, key, side);
+            watched
+                .map_err(|error| (attempt.address, error))
+                .map(|()| attempt)
+        });
+        match watched {
+            Ok(attempt) => self.attempts.push(attempt),
             // Not the backend's fault: the system has no port or no descriptor left.
-            Err(error) => (tools.report)(&choice.failure(self.port, address, error)),
+            Err((address, error)) => {
+                (tools.report)(&choice.failure(self.port, address, error));
+            }
         }
+    }
+
+    /// A place at a backend of this host, unless it is full or has to be tried by somebody else.
+    fn begin_slot(&mut self, choice: Choice, slot: &Slot, tools: &Tools) -> Option<Lease> {
+        let Some(lease) = slot.lease() else {
+            self.miss(Missed::Busy);
+            return None;
+        };
+        let now_ms = tools.now_ms();
+        if lease.health().standing(now_ms) == Standing::Due && !lease.health().try_it(now_ms) {
+            // Somebody else tries it for all, just now: it comes last again.
+            self.left.insert(0, choice);
+            return None;
+        }
+        Some(lease)
     }
 }

@@ -66,6 +66,8 @@ pub enum Warning {
     NotServed,
     /// [`Event::BadRequest`].
     BadRequest,
+    /// [`Event::Stranger`].
+    Stranger,
     /// [`PortNews::CannotAccept`].
     CannotAccept,
 }
@@ -77,6 +79,7 @@ impl fmt::Display for Warning {
             Self::Peer => "proxies that failed",
             Self::NotServed => "clients that nobody served",
             Self::BadRequest => "requests for no cluster port",
+            Self::Stranger => "strangers at the port for proxies",
             Self::CannotAccept => "connections that could not be taken",
         })
     }
@@ -122,6 +125,14 @@ pub enum Event {
     },
     /// Somebody asked the port for proxies for something that is not a cluster port.
     BadRequest(SocketAddr),
+    /// What becomes of the talk with another proxy.
+    Peer(SocketAddr, PeerNews),
+    /// Somebody wanted to be taken for a proxy of this cluster, and is none.
+    Stranger(SocketAddr, io::Error),
+    /// The keys of this proxy are of no use.
+    KeysRefused(String),
+    /// Proxies of which no key is known: they are not asked.
+    Unknown(Vec<SocketAddr>),
     /// Somebody looked whether the port for proxies is open, and asked for nothing.
     NoRequest(SocketAddr),
     /// So many more warnings of a kind were not told, because there were too many of them.
@@ -150,6 +161,18 @@ pub enum PortNews {
     CannotAccept(io::Error),
 }
 
+/// What becomes of the talk with another proxy.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PeerNews {
+    /// The two know each other.
+    Joined,
+    /// It was not heard for so long that nothing more is asked of it.
+    Silent,
+    /// It cannot be reached, or does not believe this proxy, or is not believed.
+    Unreachable(io::Error),
+}
+
 /// What happened to a file, or to the folder of one.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -176,6 +199,7 @@ impl Event {
             Self::PeerFailed(..) => Some(Warning::Peer),
             Self::NotServed { .. } => Some(Warning::NotServed),
             Self::BadRequest(_) => Some(Warning::BadRequest),
+            Self::Stranger(..) => Some(Warning::Stranger),
             Self::Port(_, PortNews::CannotAccept(_)) => Some(Warning::CannotAccept),
             _ => None,
         }
@@ -186,6 +210,7 @@ impl Event {
     pub fn level(&self) -> Level {
         match self {
             Self::WorkerLost
+            | Self::KeysRefused(_)
             | Self::Port(_, PortNews::CannotOpen(_))
             | Self::File(_, FileNews::Refused(_) | FileNews::SettingsRefused(_)) => Level::Error,
             Self::Port(_, PortNews::CannotAccept(_))
@@ -197,11 +222,15 @@ impl Event {
             | Self::PeerFailed(..)
             | Self::NotServed { .. }
             | Self::BadRequest(_)
+            | Self::Stranger(..)
+            | Self::Unknown(_)
+            | Self::Peer(_, PeerNews::Silent | PeerNews::Unreachable(_))
             | Self::LeftOut(..)
             | Self::Cut(_) => Level::Warn,
             Self::Port(_, PortNews::Opened | PortNews::Closed)
             | Self::File(_, FileNews::Missing | FileNews::Fine | FileNews::SettingsRead)
             | Self::Routes { .. }
+            | Self::Peer(_, PeerNews::Joined)
             | Self::Readmitted(..)
             | Self::Draining(_) => Level::Info,
             Self::Opened(..) | Self::Broken(..) | Self::NoRequest(_) => Level::Debug,
@@ -220,14 +249,11 @@ impl fmt::Display for Event {
             Self::NoAddress => f.write_str(
                 "no address to listen on: hosts.conf has no first line yet, and proxy.conf no HOST",
             ),
-            Self::Barred(ports) => {
-                let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
-                write!(
-                    f,
-                    "not listening on cluster ports {}: CLUSTERPORTS in proxy.conf does not name them",
-                    ports.join(", ")
-                )
-            }
+            Self::Barred(ports) => write!(
+                f,
+                "not listening on cluster ports {}: CLUSTERPORTS in proxy.conf does not name them",
+                joined(ports)
+            ),
             Self::Routes { ports, peers } => {
                 write!(
                     f,
@@ -259,6 +285,16 @@ impl fmt::Display for Event {
                 };
                 write!(f, "cluster port {port}: {why}; reset {client}")
             }
+            Self::Peer(peer, news) => news.tell(*peer, f),
+            Self::Stranger(from, why) => {
+                write!(f, "{from} is no proxy of this cluster: {why}")
+            }
+            Self::KeysRefused(why) => write!(f, "the keys of this proxy cannot be used: {why}"),
+            Self::Unknown(peers) => write!(
+                f,
+                "not asking {}: peers.conf has no key of theirs, and LEGACY is not set",
+                joined(peers)
+            ),
             Self::BadRequest(peer) => write!(f, "{peer} did not ask for a cluster port"),
             Self::LeftOut(kind, count) => write!(f, "left out {count} more warnings of {kind}"),
             Self::NoRequest(peer) => write!(f, "{peer} asked for nothing"),
@@ -268,6 +304,21 @@ impl fmt::Display for Event {
             }
             Self::Draining(open) => write!(f, "ending: waiting for {open} open connections"),
             Self::Cut(open) => write!(f, "the time is up: reset {open} connections"),
+        }
+    }
+}
+
+fn joined<T: ToString>(items: &[T]) -> String {
+    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+    items.join(", ")
+}
+
+impl PeerNews {
+    fn tell(&self, peer: SocketAddr, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Joined => write!(f, "talking with proxy {peer}"),
+            Self::Silent => write!(f, "proxy {peer} is silent: asking it for nothing more"),
+            Self::Unreachable(why) => write!(f, "cannot talk with proxy {peer}: {why}"),
         }
     }
 }

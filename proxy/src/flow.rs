@@ -112,7 +112,13 @@ impl Flow {
             match received {
                 Received::Bytes(count) => {
                     moved += count;
-                    self.choose(count, buffer.len());
+                    let room = if from.is_plain() && to.is_plain() {
+                        buffer.len()
+                    } else {
+                        // What is sealed has to be copied.
+                        usize::MAX
+                    };
+                    self.choose(count, room);
                 }
                 Received::Nothing => {}
                 Received::End => self.heard_all = true,
@@ -131,6 +137,9 @@ impl Flow {
         }
         if self.pending.capacity() > 0 {
             self.pending = Vec::new();
+        }
+        if !to.flush().map_err(Stopped::Listener)? {
+            return Ok(false);
         }
         let Way::Piped(slot) = &mut self.way else {
             return Ok(true);

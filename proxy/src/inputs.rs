@@ -1,14 +1,19 @@
-//! The files that others write for the proxy: hosts.conf, portmappings.conf, clusterports.conf and endpoints.conf.
+//! The files that others write for the proxy: hosts.conf, portmappings.conf, clusterports.conf, endpoints.conf,
+//! peers.conf and the keys by which it proves who it is.
 //!
 //! A file that is missing counts as empty until it appears; one that cannot be read or understood
 //! leaves in force what it said before. Each trouble is told once, and once when it is over. This
 //! module must not know what the files are used for, or when to read them.
 
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
-use hostfiles::{ClusterPorts, Endpoint, Endpoints, Format, PortMappings, Routers};
+use hostfiles::{ClusterPorts, Endpoint, Endpoints, Format, Peer, Peers, PortMappings, Routers};
 use names::ClusterPort;
+use proxykeys::ProxyKeys;
+use zeroize::Zeroizing;
 
+use crate::config::{Config, beside};
 use crate::event::{Event, FileNews, Reporter};
 
 /// How a file was found when it was last looked at.
@@ -41,7 +46,23 @@ impl<T> Default for Followed<T> {
 impl<T: Format> Followed<T> {
     /// Looks at the file.
     fn refresh(&mut self, path: &Path, report: &Reporter) {
-        let found = match hostfiles::read_if_present(path) {
+        let read = hostfiles::read_if_present(path).map_err(|error| chain(&error));
+        self.take(read, path, report);
+    }
+
+    /// The same where there may be no such file at all.
+    fn refresh_if_named(&mut self, path: Option<&PathBuf>, report: &Reporter) {
+        match path {
+            Some(path) => self.refresh(path, report),
+            None => *self = Self::default(),
+        }
+    }
+}
+
+impl<T> Followed<T> {
+    /// Takes what was read, and tells of trouble.
+    fn take(&mut self, read: Result<Option<T>, String>, path: &Path, report: &Reporter) {
+        let found = match read {
             Ok(value) => {
                 let found = if value.is_some() {
                     Found::Fine
@@ -51,7 +72,7 @@ impl<T: Format> Followed<T> {
                 self.value = value;
                 found
             }
-            Err(error) => Found::Refused(chain(&error)),
+            Err(why) => Found::Refused(why),
         };
         if found != self.found {
             match &found {
@@ -78,13 +99,70 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         .join(": ")
 }
 
-/// The last good content of all three files.
+/// Where the files are.
+#[derive(Debug)]
+pub(crate) struct Paths {
+    hosts: PathBuf,
+    mappings: PathBuf,
+    cluster_ports: Option<PathBuf>,
+    endpoints: Option<PathBuf>,
+    peers: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+impl Paths {
+    /// Those that the settings in the file `conf` name.
+    pub(crate) fn of(conf: &Path, config: &Config) -> Self {
+        let path = |path: &PathBuf| beside(conf, path);
+        Self {
+            hosts: path(&config.hosts_conf),
+            mappings: path(&config.ports_conf),
+            cluster_ports: config.cluster_ports_conf.as_ref().map(path),
+            endpoints: config.endpoints_conf.as_ref().map(path),
+            peers: config.peers_conf.as_ref().map(path),
+            key: config.peer_key.as_ref().map(path),
+        }
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<&Path> {
+        let named = [&self.cluster_ports, &self.endpoints, &self.peers, &self.key];
+        let named = named.into_iter().flatten();
+        [&self.hosts, &self.mappings]
+            .into_iter()
+            .chain(named)
+            .map(PathBuf::as_path)
+            .collect()
+    }
+}
+
+/// Reads the private keys of the proxy, if nobody else can.
+pub(crate) fn read_key(path: &Path) -> Result<Option<ProxyKeys>, String> {
+    let meta = match std::fs::metadata(path) {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("cannot look at {}: {error}", path.display())),
+    };
+    if meta.permissions().mode() & 0o077 != 0 {
+        let path = path.display();
+        return Err(format!("{path} can be read by others: chmod 600 {path}"));
+    }
+    let text = std::fs::read_to_string(path).map(Zeroizing::new);
+    let text = text.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let keys = ProxyKeys::parse(&text);
+    keys.map(Some)
+        .map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// The last good content of all files.
 #[derive(Debug, Default)]
 pub(crate) struct Inputs {
     routers: Followed<Routers>,
     mappings: Followed<PortMappings>,
     cluster_ports: Followed<ClusterPorts>,
     endpoints: Followed<Endpoints>,
+    peers: Followed<Peers>,
+    key: Followed<ProxyKeys>,
 }
 
 impl Inputs {
@@ -104,29 +182,33 @@ impl Inputs {
             routers: fine(Some(routers)),
             mappings: fine(Some(mappings)),
             cluster_ports: fine(ports),
-            endpoints: Followed::default(),
+            ..Self::default()
         }
     }
 
-    /// Looks at all files. Without a path for clusterports.conf or endpoints.conf there is no such file.
-    pub(crate) fn refresh(
-        &mut self,
-        hosts: &Path,
-        mappings: &Path,
-        ports: Option<&Path>,
-        endpoints: Option<&Path>,
-        report: &Reporter,
-    ) {
-        self.routers.refresh(hosts, report);
-        self.mappings.refresh(mappings, report);
-        match ports {
-            Some(path) => self.cluster_ports.refresh(path, report),
-            None => self.cluster_ports = Followed::default(),
+    /// Looks at all files.
+    pub(crate) fn refresh(&mut self, paths: &Paths, report: &Reporter) {
+        self.routers.refresh(&paths.hosts, report);
+        self.mappings.refresh(&paths.mappings, report);
+        self.cluster_ports
+            .refresh_if_named(paths.cluster_ports.as_ref(), report);
+        self.endpoints
+            .refresh_if_named(paths.endpoints.as_ref(), report);
+        self.peers.refresh_if_named(paths.peers.as_ref(), report);
+        match &paths.key {
+            Some(path) => self.key.take(read_key(path), path, report),
+            None => self.key = Followed::default(),
         }
-        match endpoints {
-            Some(path) => self.endpoints.refresh(path, report),
-            None => self.endpoints = Followed::default(),
-        }
+    }
+
+    /// The private keys of this proxy.
+    pub(crate) fn key(&self) -> Option<&ProxyKeys> {
+        self.key.value.as_ref()
+    }
+
+    /// The proxies of the cluster that have keys.
+    pub(crate) fn peers(&self) -> &[Peer] {
+        self.peers.value.as_ref().map_or(&[], |peers| &peers.0)
     }
 
     /// The proxies of the cluster.

@@ -4,6 +4,7 @@
 //! is none, through the proxy of another host to a backend there. Start with [`Proxy`]; the parts that
 //! only think are public as well. The library never prints and keeps no state of the process.
 
+mod asked;
 pub mod config;
 mod connection;
 mod dial;
@@ -14,16 +15,20 @@ pub mod header;
 mod health;
 mod inputs;
 mod inside;
+mod keeper;
+mod lines;
 mod listen;
 mod mouth;
 pub mod opening;
 mod pair;
 mod patience;
+pub mod peers;
 mod pipes;
 mod proxy;
 mod quota;
 pub mod ranges;
-mod relay;
+mod records;
+pub mod request;
 pub mod route;
 mod socket;
 mod streams;
@@ -34,6 +39,6 @@ mod worker;
 mod workers;
 
 pub use config::Config;
-pub use event::{Event, FileNews, Level, PortNews, Reporter, Warning};
+pub use event::{Event, FileNews, Level, PeerNews, PortNews, Reporter, Warning};
 pub use patience::Patience;
 pub use proxy::{ConfigError, Proxy, StartError, Status, read_config};

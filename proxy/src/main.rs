@@ -34,6 +34,8 @@ Keys of FILE:
   CLUSTERPORTSCONF path  clusterports.conf: the cluster ports that exist; without it, those of PORTSCONF
   ENDPOINTSCONF path     endpoints.conf: the pods of this host inside their own networks; without it, and
                          wherever nobody may go in, they are dialled at their host ports
+  PEERSCONF path         peers.conf: the proxies of all hosts, by their public keys
+  PEERKEY path           proxy-key.txt: the private keys of this proxy
   HOST ip                address to listen on; without it, that of the first line of hosts.conf
   PORT number            port for other proxies; without it, that of the same line, else 32767
   PODHOST ip             address of the pods' host ports; without it, the same as HOST
@@ -42,6 +44,9 @@ Keys of FILE:
                          thread that accepts clients, which is one on two cores (100)
   QUEUEWAIT seconds      how long they may wait (1)
   DRAIN seconds          how long to wait for open connections at the end (10)
+  ENCRYPT yes|no         whether clients of pods on other hosts go there over TLS 1.3 (no)
+  LEGACY yes|no          whether hosts without keys are asked, and served, in the protocol of the original, which
+                         proves nothing (no)
 
 Environment:
   LOG_LEVEL              error, warn, info (the default) or debug

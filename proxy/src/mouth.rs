@@ -90,7 +90,8 @@ impl Mouth {
         Ok(Some(self.hear(heard, began, tools)))
     }
 
-    fn hear(&mut self, heard: Heard<'_>, began: Instant, tools: &Tools) -> Vec<u8> {
+    /// The same for what was heard before.
+    pub(crate) fn hear(&mut self, heard: Heard<'_>, began: Instant, tools: &Tools) -> Vec<u8> {
         let (verdict, fresh) = match self {
             Self::Open => return Vec::new(),
             Self::Opening(waiting) => (waiting.opening.hear(heard), None),

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use crate::flow::{Flow, Stopped, TURN_BYTES, Turn};
 use crate::header::Header;
 use crate::mouth::Mouth;
+use crate::opening::Heard;
 use crate::socket::{Received, Socket};
 use crate::table::Lease;
 use crate::tools::Tools;
@@ -104,6 +105,14 @@ impl Pair {
         self.down.owe(bytes);
     }
 
+    /// The client has said this already.
+    pub(crate) fn hear_first(&mut self, said: &[u8], began: Instant, tools: &Tools) {
+        if !said.is_empty() {
+            let bytes = self.mouth.hear(Heard::Bytes(said), began, tools);
+            self.up.owe(&bytes);
+        }
+    }
+
     pub(crate) fn server(&mut self) -> &mut Socket {
         &mut self.server
     }
@@ -174,8 +183,10 @@ impl Pair {
             }
         }
         // A side that has said all is no longer read, so its breaking off has to be looked for.
-        if !self.up_runs && !self.down_runs {
-            return Some(Step::Over);
+        match self.flush_ends(client) {
+            Ok(true) if !self.up_runs && !self.down_runs => return Some(Step::Over),
+            Ok(_) => {}
+            Err(error) => return Some(Step::Broken(error)),
         }
         if !self.up_runs && client.is_broken() {
             return Some(Step::Broken(client.failure()));
@@ -189,6 +200,18 @@ impl Pair {
         } else {
             Step::Wait(alarm)
         })
+    }
+
+    /// What is sealed may still wait when everything was said; true when nothing does.
+    fn flush_ends(&mut self, client: &mut Socket) -> io::Result<bool> {
+        let mut flushed = true;
+        if !self.up_runs && !self.server.is_plain() {
+            flushed &= self.server.say_last()?;
+        }
+        if !self.down_runs && !client.is_plain() {
+            flushed &= client.say_last()?;
+        }
+        Ok(flushed)
     }
 
     fn server_left(&mut self, whole: bool, why: io::Error, tools: &Tools) -> Option<Step> {
@@ -235,7 +258,7 @@ impl Pair {
         )
     }
 
-    fn end_down(&mut self, turn: Turn, client: &Socket) -> Result<Turn, Stopped> {
+    fn end_down(&mut self, turn: Turn, client: &mut Socket) -> Result<Turn, Stopped> {
         if turn == Turn::Said {
             self.down_runs = false;
             if self.up_runs {
@@ -263,7 +286,7 @@ impl Pair {
             }
         }
         if !self.down_runs {
-            if !self.left_whole() {
+            if !self.left_whole() || client.flush().is_err() {
                 return Some(self.why());
             }
             if let Phase::ServerLeft { told, .. } = &mut self.phase

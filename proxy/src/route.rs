@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 pub use crate::health::Standing;
+use crate::peers::message::Offer;
 
 /// A source of random numbers: called with `n`, it returns a number below `n`.
 pub type Draw<'a> = &'a mut dyn FnMut(usize) -> usize;
@@ -124,11 +125,58 @@ pub fn backends(loads: &[Load], draw: Draw<'_>) -> Vec<usize> {
     order
 }
 
-/// The order in which to ask the other hosts: at random, but those that said no lately come late.
-pub fn peers(known: &[Option<Verdict>], draw: Draw<'_>) -> Vec<usize> {
+/// What is known of another host, for one cluster port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Other {
+    /// What it says that it has; none when it does not say, as the original's proxies do not.
+    pub offer: Option<Offer>,
+    /// What it said when it was last asked.
+    pub verdict: Option<Verdict>,
+}
+
+impl Other {
+    fn rank(&self) -> u8 {
+        let full = self.offer.is_some_and(|offer| offer.is_full());
+        Verdict::rank(self.verdict).max(u8::from(full))
+    }
+
+    /// Whether each of its backends has less to do than each of the other's.
+    fn is_less_busy(&self, than: &Self) -> bool {
+        let (Some(own), Some(than)) = (self.offer, than.offer) else {
+            return false;
+        };
+        let weighed = |one: Offer, other: Offer| u64::from(one.active) * u64::from(other.backends);
+        weighed(own, than) < weighed(than, own)
+    }
+}
+
+/// The order in which to ask the other hosts: of two drawn at random the one whose backends have less to do; the
+/// others follow, and those that are full or said no lately come late.
+pub fn others(known: &[Other], draw: Draw<'_>) -> Vec<usize> {
     let mut order = shuffled(known.len(), draw);
-    order.sort_by_key(|index| Verdict::rank(known.get(*index).copied().flatten()));
+    let rank = |index: &usize| known.get(*index).map_or(u8::MAX, Other::rank);
+    order.sort_by_key(rank);
+    if let [first, second, ..] = order.as_mut_slice()
+        && rank(first) == rank(second)
+        && let (Some(one), Some(other)) = (known.get(*first), known.get(*second))
+        && other.is_less_busy(one)
+    {
+        std::mem::swap(first, second);
+    }
     order
+}
+
+/// So many connections of its own a host carries without a thought of others, for each backend.
+const OVERLOADED_MIN: u32 = 32;
+
+/// Whether another host should help one whose least busy backend has `active` connections: one that has less than
+/// half as many, for each of its backends, and a place left.
+pub fn is_overloaded(active: u32, mut others: impl Iterator<Item = Offer>) -> bool {
+    active >= OVERLOADED_MIN
+        && others.any(|offer| {
+            let theirs = u64::from(offer.active) * 2;
+            !offer.is_full() && theirs < u64::from(active) * u64::from(offer.backends)
+        })
 }
 
 /// The numbers below `count`, in an order that is drawn.
@@ -232,6 +280,18 @@ mod tests {
         );
     }
 
+    fn offer(backends: u32, active: u32, max: u32) -> Other {
+        let offer = Some(Offer {
+            backends,
+            active,
+            max,
+        });
+        Other {
+            offer,
+            verdict: None,
+        }
+    }
+
     #[test]
     fn hosts_that_said_no_come_late() {
         use Verdict::{Busy, Nothing, Served, Unreachable};
@@ -241,8 +301,45 @@ mod tests {
             Some(Busy),
             None,
             Some(Served),
-        ];
-        assert_eq!(peers(&known, &mut first), [4, 3, 2, 1, 0]);
+        ]
+        .map(|verdict| Other {
+            offer: None,
+            verdict,
+        });
+        assert_eq!(others(&known, &mut first), [4, 3, 2, 1, 0]);
+    }
+
+    #[test]
+    fn the_host_whose_backends_have_less_to_do_comes_first() {
+        let check = |known: &[Other], expected: &[usize]| {
+            assert_eq!(others(known, &mut first), expected, "{known:?}");
+        };
+        check(&[offer(1, 5, 10), offer(1, 3, 10)], &[1, 0]);
+        check(&[offer(2, 8, 10), offer(1, 5, 10)], &[0, 1]);
+        check(&[offer(1, 10, 10), offer(1, 9, 10)], &[1, 0]);
+        let failed = Other {
+            verdict: Some(Verdict::Unreachable),
+            ..offer(1, 0, 10)
+        };
+        check(&[failed, offer(1, 10, 10)], &[1, 0]);
+    }
+
+    #[test]
+    fn other_hosts_help_one_that_has_twice_as_much_to_do() {
+        let check = |active: u32, others: &[Other], expected: bool| {
+            let offers = others.iter().filter_map(|other| other.offer);
+            assert_eq!(
+                is_overloaded(active, offers),
+                expected,
+                "{active} {others:?}"
+            );
+        };
+        check(31, &[offer(1, 0, 10)], false);
+        check(32, &[offer(1, 0, 10)], true);
+        check(32, &[offer(1, 16, 100)], false);
+        check(32, &[offer(2, 31, 100)], true);
+        check(100, &[offer(1, 0, 0)], false);
+        check(100, &[], false);
     }
 
     #[test]

@@ -17,6 +17,8 @@ use rustix::net::{
     recv, send, shutdown, socket_with, sockopt,
 };
 
+use crate::records::Records;
+
 /// A peer that vanished without a word is noticed after about `KEEP_IDLE` + `KEEP_PROBES` ×
 /// `KEEP_INTERVAL`, and gives its place in `maxConn` back.
 const KEEP_IDLE: Duration = Duration::from_secs(60);
@@ -30,6 +32,9 @@ pub(crate) const INTEREST: EventFlags = EventFlags::IN
     .union(EventFlags::PRI)
     .union(EventFlags::ET);
 
+/// How much is read at once of what is sealed: two records.
+const SEALED_BYTES: usize = 2 * ((16 << 10) + 256);
+
 /// One of the sockets of a connection.
 #[derive(Debug)]
 pub(crate) struct Socket {
@@ -40,6 +45,8 @@ pub(crate) struct Socket {
     /// told only once, or has sent urgent data, at which reads stop.
     ends: bool,
     broken: bool,
+    /// On a connection between two proxies over TLS.
+    records: Option<Box<Records>>,
 }
 
 /// What came out of a read.
@@ -94,7 +101,41 @@ impl Socket {
             writable: true,
             ends: false,
             broken: false,
+            records: None,
         }
+    }
+
+    /// One that is connected with another proxy, and on which nothing was asked yet.
+    pub(crate) fn connected(fd: OwnedFd, records: Option<Box<Records>>) -> Self {
+        let mut socket = Self::of(fd);
+        // What came with the last of the handshake is told by nobody else.
+        socket.readable = records.is_some();
+        socket.records = records;
+        socket
+    }
+
+    /// Whether what goes over it is what is said: only then it can go through a pipe.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.records.is_none()
+    }
+
+    /// The first byte that has arrived, which stays there; none when there is none.
+    pub(crate) fn peek(&mut self) -> io::Result<Option<u8>> {
+        let mut byte = [0];
+        match recv(&self.fd, &mut byte, RecvFlags::PEEK) {
+            Ok((0, _)) => Ok(None),
+            Ok(_) => Ok(byte.first().copied()),
+            Err(Errno::AGAIN | Errno::INTR) => {
+                self.readable = false;
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The socket itself, for somebody else.
+    pub(crate) fn into_fd(self) -> OwnedFd {
+        self.fd
     }
 
     /// Takes note of what the kernel says.
@@ -163,9 +204,12 @@ impl Socket {
         SocketAddr::try_from(own).map_err(|_| io::ErrorKind::Unsupported.into())
     }
 
-    /// Reads what has arrived. A read that does not fill the buffer has emptied the socket, and the kernel will
+    /// Reads what was said. A read that does not fill the buffer has emptied the socket, and the kernel will
     /// tell of what comes next; unless the end has been told of already, which it is only once.
     pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
+        if self.records.is_some() {
+            return self.receive_sealed(buffer);
+        }
         let room = buffer.len();
         match recv(&self.fd, buffer, RecvFlags::empty()) {
             Ok((0, _)) => Ok(Received::End),
@@ -182,8 +226,48 @@ impl Socket {
         }
     }
 
+    /// The same through records. That a connection ends without a word is as if it broke off.
+    fn receive_sealed(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
+        let Some(records) = &mut self.records else {
+            return Ok(Received::Nothing);
+        };
+        loop {
+            match records.take(buffer)? {
+                0 if records.heard_all() => return Ok(Received::End),
+                0 => {}
+                count => return Ok(Received::Bytes(count)),
+            }
+            let mut arrived = [0; SEALED_BYTES];
+            match recv(&self.fd, &mut arrived, RecvFlags::empty()) {
+                Ok((0, _)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok((count, _)) => records.arrived(arrived.get(..count).unwrap_or_default()),
+                Err(Errno::AGAIN) => {
+                    self.readable = false;
+                    return Ok(Received::Nothing);
+                }
+                Err(Errno::INTR) => return Ok(Received::Nothing),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
     /// Sends as much as is taken now.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.records.is_none() {
+            return self.send_plain(bytes);
+        }
+        // What is sealed counts as sent, so there is never more of it than one piece.
+        if !self.flush()? {
+            return Ok(0);
+        }
+        if let Some(records) = &mut self.records {
+            records.say(bytes)?;
+        }
+        self.flush()?;
+        Ok(bytes.len())
+    }
+
+    fn send_plain(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match send(&self.fd, bytes, SendFlags::NOSIGNAL) {
             Ok(count) => {
                 self.writable = count == bytes.len();
@@ -198,9 +282,44 @@ impl Socket {
         }
     }
 
+    /// Sends what was sealed before; true when nothing is left of it.
+    pub(crate) fn flush(&mut self) -> io::Result<bool> {
+        while let Some(records) = &self.records
+            && !records.going().is_empty()
+        {
+            if !self.writable {
+                return Ok(false);
+            }
+            let sent = match send(&self.fd, records.going(), SendFlags::NOSIGNAL) {
+                Ok(count) => count,
+                Err(Errno::AGAIN) => {
+                    self.writable = false;
+                    return Ok(false);
+                }
+                Err(Errno::INTR) => 0,
+                Err(error) => return Err(error.into()),
+            };
+            if let Some(records) = &mut self.records {
+                records.sent(sent);
+            }
+        }
+        Ok(true)
+    }
+
+    /// What has to be said before the end; true when it was sent.
+    pub(crate) fn say_last(&mut self) -> io::Result<bool> {
+        if let Some(records) = &mut self.records {
+            records.end()?;
+        }
+        self.flush()
+    }
+
     /// Says that no more bytes will be sent, and goes on receiving.
-    pub(crate) fn finish(&self) -> io::Result<()> {
-        Ok(shutdown(&self.fd, Shutdown::Write)?)
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
+        if self.say_last()? {
+            shutdown(&self.fd, Shutdown::Write)?;
+        }
+        Ok(())
     }
 
     /// From now on dropping this socket closes it in order: what was sent still arrives.

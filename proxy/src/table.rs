@@ -15,6 +15,7 @@ use simplenetes_reach::Process;
 
 use crate::health::Health;
 use crate::inside::{Inside, Place, Pool};
+use crate::peers::link::Link;
 use crate::route::Load;
 
 /// A backend is the same one as long as it keeps its cluster port and its address.
@@ -92,11 +93,22 @@ impl Drop for Lease {
 pub struct Routes {
     slots: BTreeMap<u16, Vec<Slot>>,
     /// The proxies of the other hosts.
-    pub peers: Vec<SocketAddr>,
+    pub peers: Vec<Peer>,
+    /// Proxies that speak the original's lines are served.
+    pub takes_lines: bool,
     /// Who may wait for a place.
     pub queue: Queue,
     /// The pods are on another machine than the proxy, which can vanish without a word.
     pub pods_elsewhere: bool,
+}
+
+/// The proxy of another host.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// Where it talks to other proxies.
+    pub address: SocketAddr,
+    /// What is known of it; none when it speaks the original's lines, and is only asked.
+    pub(crate) link: Option<Arc<Link>>,
 }
 
 /// How many clients of one cluster port may wait for a place at a full backend, and how long.
@@ -145,7 +157,7 @@ impl Table {
         mappings: &[PortMapping],
         endpoints: &[Endpoint],
         pod_host: Option<IpAddr>,
-        peers: Vec<SocketAddr>,
+        peers: Vec<Peer>,
     ) -> Routes {
         let mut slots: BTreeMap<u16, Vec<Slot>> = BTreeMap::new();
         for mapping in mappings.iter().filter(|_| pod_host.is_some()) {
@@ -176,6 +188,7 @@ impl Table {
         Routes {
             slots,
             peers,
+            takes_lines: false,
             queue,
             pods_elsewhere: false,
         }

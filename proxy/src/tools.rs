@@ -12,6 +12,7 @@ use rustix::event::epoll;
 
 use crate::Patience;
 use crate::event::Reporter;
+use crate::peers::reception::Reception;
 use crate::pipes::Pipes;
 use crate::route::Memory;
 use crate::socket::{INTEREST, Socket};
@@ -97,6 +98,8 @@ pub(crate) struct Tools {
     pub(crate) memory: Memory,
     pub(crate) random: Random,
     pub(crate) report: Reporter,
+    /// Who knows whether another proxy may ask.
+    pub(crate) reception: Arc<Reception>,
     pub(crate) patience: Patience,
     /// The time at which the worker woke up.
     pub(crate) now: Instant,
@@ -107,7 +110,12 @@ pub(crate) struct Tools {
 }
 
 impl Tools {
-    pub(crate) fn new(report: Reporter, patience: Patience, began: Instant) -> io::Result<Self> {
+    pub(crate) fn new(
+        report: Reporter,
+        reception: Arc<Reception>,
+        patience: Patience,
+        began: Instant,
+    ) -> io::Result<Self> {
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
@@ -116,6 +124,7 @@ impl Tools {
             memory: Memory::default(),
             random: Random::new(),
             report,
+            reception,
             patience,
             now: began,
             freed: Vec::new(),

@@ -26,6 +26,7 @@ use tokio::sync::oneshot;
 pub(crate) use self::doors::Door;
 use self::doors::{DOOR, Watched};
 use crate::connection::{Connection, Next};
+use crate::event::Event;
 use crate::streams::Streams;
 use crate::table::Routes;
 use crate::tools::{Key, Side, Tools};
@@ -49,6 +50,8 @@ pub(crate) enum Order {
     Carry(Box<Connection>),
     /// A backend of this port may have a place again.
     Freed(u16),
+    /// Those who wait for a place should look for one.
+    Look,
     /// Say when everything before was done.
     Confirm(oneshot::Sender<()>),
     /// Say when no connection is left.
@@ -238,11 +241,28 @@ impl Worker {
                 self.list.push(key);
             }
             Next::Full => return self.enqueue(key),
+            Next::Stranger => return self.show_in(key),
             Next::Over => return self.remove(key),
         }
         let long = place.connection.is_long();
         if place.long != long {
             self.share(key, long);
+        }
+    }
+
+    /// Somebody at the port for proxies wants to prove himself.
+    fn show_in(&mut self, key: Key) {
+        if let Some(mut place) = self.places.try_remove(index(key)) {
+            if let Some(client) = place.connection.socket(Side::Client) {
+                self.tools.forget(client);
+            }
+            self.counts.open.fetch_sub(1, Ordering::Relaxed);
+            let stranger = place.connection.into_stranger();
+            let from = stranger.1;
+            if !self.tools.reception.greet(stranger) {
+                let why = io::Error::other("too many call at the same time");
+                (self.tools.report)(&Event::Stranger(from, why));
+            }
         }
     }
 
@@ -314,13 +334,17 @@ impl Worker {
                     self.serve_all();
                 }
                 Order::Freed(port) => drop(self.serve(port)),
+                Order::Look => self.serve_all(),
                 Order::Open(door) => self.open_door(door),
                 Order::Close(id) => self.close_door(id),
                 Order::Cut => self.cut(),
                 Order::Carry(connection) => self.carry(*connection),
                 // Whoever asked may have lost interest.
                 Order::Confirm(done) => drop(done.send(())),
-                Order::Drained(done) => self.drained.push(done),
+                Order::Drained(done) => {
+                    self.close_ready();
+                    self.drained.push(done);
+                }
                 Order::End => return false,
             }
         }
@@ -328,21 +352,27 @@ impl Worker {
     }
 
     fn cut(&mut self) {
-        let keys: Vec<Key> = self
-            .places
-            .iter()
+        self.remove_all(|_| true);
+        self.list.clear();
+    }
+
+    /// Connections on which nothing was asked are not waited for.
+    fn close_ready(&mut self) {
+        self.remove_all(Connection::is_ready);
+    }
+
+    fn remove_all(&mut self, which: impl Fn(&Connection) -> bool) {
+        let places = self.places.iter();
+        let chosen = places.filter(|(_, place)| which(&place.connection));
+        let keys: Vec<Key> = chosen
             .filter_map(|(index, place)| {
-                let index = u32::try_from(index).ok()?;
                 Some(Key {
-                    index,
+                    index: u32::try_from(index).ok()?,
                     generation: place.generation,
                 })
             })
             .collect();
-        for key in keys {
-            self.remove(key);
-        }
-        self.list.clear();
+        keys.into_iter().for_each(|key| self.remove(key));
     }
 
     fn tell_drained(&mut self) {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -11,7 +11,10 @@ use rustix::event::{EventfdFlags, eventfd};
 use tokio::sync::oneshot;
 
 use crate::Patience;
+use crate::connection::Connection;
 use crate::event::Reporter;
+use crate::peers::reception::{Carry, Reception};
+use crate::socket::Socket;
 use crate::streams::{Courier, Streams};
 use crate::table::Routes;
 use crate::tools::Tools;
@@ -34,7 +37,11 @@ impl Workers {
     ///
     /// # Errors
     /// The kernel gives no thread, or no descriptor.
-    pub(crate) fn start(report: &Reporter, patience: Patience) -> io::Result<Self> {
+    pub(crate) fn start(
+        report: &Reporter,
+        reception: &Arc<Reception>,
+        patience: Patience,
+    ) -> io::Result<Self> {
         let (mut all, mut ears) = (Vec::new(), Vec::new());
         let began = Instant::now();
         let cores = thread::available_parallelism().map_or(1, usize::from);
@@ -59,7 +66,7 @@ impl Workers {
                 continue;
             };
             let worker = Worker::new(
-                Tools::new(Arc::clone(report), patience, began)?,
+                Tools::new(Arc::clone(report), Arc::clone(reception), patience, began)?,
                 orders,
                 Arc::clone(&own.bell),
                 Arc::clone(&workers.counts),
@@ -71,6 +78,31 @@ impl Workers {
             workers.threads.push(thread);
         }
         Ok(workers)
+    }
+
+    /// What has all of them look again for those who wait for a place.
+    pub(crate) fn waker(&self) -> Arc<dyn Fn() + Send + Sync> {
+        let (all, counts) = (self.all.clone(), Arc::clone(&self.counts));
+        Arc::new(move || {
+            if counts.queued.load(Ordering::Relaxed) > 0 {
+                all.iter().for_each(|worker| worker.tell(Order::Look));
+            }
+        })
+    }
+
+    /// What has one of them carry a connection that another proxy has opened over TLS.
+    pub(crate) fn carrier(&self) -> Carry {
+        let all: Vec<Courier> = self.all.iter().take(self.accepting).cloned().collect();
+        let (turn, counts) = (AtomicUsize::new(0), Arc::clone(&self.counts));
+        Arc::new(move |socket, from, records| {
+            let place = turn.fetch_add(1, Ordering::Relaxed) % all.len().max(1);
+            if let Some(worker) = all.get(place) {
+                counts.open.fetch_add(1, Ordering::Relaxed);
+                let client = Socket::connected(socket, Some(records));
+                let connection = Connection::sealed(client, from, Instant::now());
+                worker.tell(Order::Carry(Box::new(connection)));
+            }
+        })
     }
 
     /// How many connections they carry.

@@ -1,13 +1,15 @@
 //! What the tests are made of: hosts with a running proxy, backends, and patience.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hostfiles::{Format, PortMappings, replace};
+use hostfiles::{Format, Peer, PeerKey, Peers, PortMappings, replace};
+use proxykeys::ProxyKeys;
 use sns_proxy::{Patience, Proxy, Reporter, Status};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -28,6 +30,64 @@ pub(crate) const UNHURRIED: Patience = Patience {
     look_every: Duration::from_secs(3600),
     ten_warnings_in: Duration::ZERO,
 };
+
+/// How a client gets to its server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hops {
+    /// Over one proxy.
+    One,
+    /// Over two.
+    Two,
+    /// Over two that talk over TLS.
+    Sealed,
+    /// Over two that speak the original's lines.
+    Lines,
+}
+
+impl Hops {
+    pub(crate) const ALL: [Self; 4] = [Self::One, Self::Two, Self::Sealed, Self::Lines];
+
+    /// How many proxies that are.
+    pub(crate) fn count(self) -> usize {
+        if self == Self::One { 1 } else { 2 }
+    }
+
+    fn settings(self) -> &'static str {
+        match self {
+            Self::One | Self::Two => "",
+            Self::Sealed => "ENCRYPT yes",
+            Self::Lines => "LEGACY yes",
+        }
+    }
+}
+
+/// Every proxy of the tests of this process, by where it talks to others: its key and its files.
+static PROXIES: Mutex<BTreeMap<SocketAddr, (PeerKey, PathBuf)>> = Mutex::new(BTreeMap::new());
+
+/// Has the proxies know each other by their keys.
+pub(crate) fn introduce(one: SocketAddr, others: &[SocketAddr]) {
+    let proxies = PROXIES.lock().unwrap();
+    let add = |to: SocketAddr, known: &[SocketAddr]| {
+        let Some((own, folder)) = proxies.get(&to) else {
+            return;
+        };
+        let path = folder.join("peers.conf");
+        let read: Option<Peers> = hostfiles::read_if_present(&path).unwrap();
+        let mut peers = read.unwrap_or_default().0;
+        let known = known.iter().map(|at| (*at, proxies.get(at)));
+        for (address, found) in known.chain([(to, Some(&(*own, folder.clone())))]) {
+            if let Some((key, _)) = found
+                && peers.iter().all(|peer| peer.address != address)
+            {
+                let keys = vec![*key];
+                peers.push(Peer { address, keys });
+            }
+        }
+        replace(&path, Peers(peers).to_text().as_bytes(), 0o644).unwrap();
+    };
+    others.iter().for_each(|other| add(*other, &[one]));
+    add(one, others);
+}
 
 /// Fails a test that hangs; never reached by one that works.
 pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
@@ -63,6 +123,14 @@ impl Host {
     /// A host whose proxy waits for other times.
     pub(crate) async fn with(patience: Patience) -> Self {
         let (ip, folder) = (address(), TempDir::new().unwrap());
+        let keys = ProxyKeys::generate().unwrap();
+        let text = keys.to_text("of a test");
+        replace(&folder.path().join("proxy-key.txt"), text.as_bytes(), 0o600).unwrap();
+        let own = (keys.public().next().unwrap(), folder.path().to_owned());
+        PROXIES
+            .lock()
+            .unwrap()
+            .insert(SocketAddr::new(ip, RELAY), own);
         let conf = configure(&folder, ip, "");
         let (told, events) = mpsc::unbounded_channel();
         // The receiver is gone when the test is over.
@@ -86,6 +154,14 @@ impl Host {
 
     pub(crate) fn configure(&self, settings: &str) {
         configure(&self.folder, self.ip, settings);
+    }
+
+    /// Puts settings in force.
+    pub(crate) async fn set(&self, settings: &str) {
+        let before = self.proxy.status().borrow().config_reads;
+        self.configure(settings);
+        self.proxy.reload().await;
+        self.until(|status| status.config_reads > before).await;
     }
 
     /// Waits until the proxy does what is asked for.
@@ -124,6 +200,7 @@ impl Host {
 
     /// Tells the host of the others, and waits until it knows.
     pub(crate) async fn meet(&self, others: &[SocketAddr]) {
+        introduce(self.relay(), others);
         let lines: String = others.iter().map(|other| format!("{other}\n")).collect();
         self.write("hosts.conf", &format!("{}\n{lines}", self.relay()));
         self.until(|status| status.peers == others).await;
@@ -168,7 +245,8 @@ fn configure(folder: &TempDir, ip: IpAddr, settings: &str) -> PathBuf {
         "QUEUE 0\n"
     };
     let text = format!(
-        "HOSTSCONF hosts.conf\nPORTSCONF portmappings.conf\nHOST {ip}\n{settings}\n{queue}"
+        "HOSTSCONF hosts.conf\nPORTSCONF portmappings.conf\nPEERSCONF peers.conf\nPEERKEY proxy-key.txt\n\
+         HOST {ip}\n{settings}\n{queue}"
     );
     replace(&conf, text.as_bytes(), 0o644).unwrap();
     conf
@@ -241,23 +319,25 @@ pub(crate) struct Path {
 
 /// A backend of [`PORT`], the host whose clients reach it, and its own host if that is another one.
 pub(crate) async fn reached(
-    hops: usize,
+    hops: Hops,
     send_proxy: bool,
     patience: Patience,
 ) -> (Host, Option<Host>, Backend) {
     let near = Host::with(patience).await;
-    if hops == 1 {
+    if hops == Hops::One {
         let backend = near.mapped(1000, send_proxy).await;
         return (near, None, backend);
     }
-    let far = Host::start().await;
+    // Who sees to the client's first bytes is a matter of how the two talk.
+    let far = Host::with(patience).await;
+    far.set(hops.settings()).await;
     let backend = far.mapped(1000, send_proxy).await;
-    open_everywhere(&near, &[far.relay()]).await;
+    open_with(&near, hops.settings(), &[far.relay()]).await;
     (near, Some(far), backend)
 }
 
 /// Connects a client with a backend over one or two proxies.
-pub(crate) async fn path(hops: usize, send_proxy: bool) -> Path {
+pub(crate) async fn path(hops: Hops, send_proxy: bool) -> Path {
     let (near, far, backend) = reached(hops, send_proxy, UNHURRIED).await;
     let (client, server) = tokio::join!(near.connect(PORT), backend.accept());
     Path {
@@ -269,9 +349,14 @@ pub(crate) async fn path(hops: usize, send_proxy: bool) -> Path {
 
 /// Makes a host listen on [`PORT`] without a pod of its own, and meet others.
 pub(crate) async fn open_everywhere(host: &Host, others: &[SocketAddr]) {
-    host.configure("CLUSTERPORTSCONF clusterports.conf");
+    open_with(host, "", others).await;
+}
+
+/// The same with more settings.
+pub(crate) async fn open_with(host: &Host, settings: &str, others: &[SocketAddr]) {
     host.write("clusterports.conf", &format!("{PORT}\n"));
-    host.proxy.reload().await;
+    host.set(&format!("CLUSTERPORTSCONF clusterports.conf\n{settings}"))
+        .await;
     host.meet(others).await;
     host.until(|status| !status.cluster_ports.is_empty()).await;
 }

@@ -6,7 +6,7 @@ use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::cluster::{PORT, UNHURRIED, reached, within};
+use crate::cluster::{Hops, PORT, UNHURRIED, reached, within};
 use crate::properties::soak;
 
 const ANSWER: &str = "413 too large";
@@ -36,7 +36,7 @@ async fn ask(mut client: TcpStream) -> (String, io::Result<()>) {
     (String::from_utf8(answer).unwrap(), asked.and(heard))
 }
 
-async fn check(hops: usize, says_end: bool) {
+async fn check(hops: Hops, says_end: bool) {
     let (near, _far, backend) = reached(hops, false, UNHURRIED).await;
     for turn in 0..soak(20) {
         let (_, (answer, end)) = within(async {
@@ -46,27 +46,29 @@ async fn check(hops: usize, says_end: bool) {
             )
         })
         .await;
-        assert_eq!(answer, ANSWER, "{hops} hops, turn {turn}: {end:?}");
+        assert_eq!(answer, ANSWER, "{hops:?}, turn {turn}: {end:?}");
         // A server that leaves without a word has perhaps not said all.
-        assert_eq!(end.is_ok(), says_end, "{hops} hops, turn {turn}: {end:?}");
+        assert_eq!(end.is_ok(), says_end, "{hops:?}, turn {turn}: {end:?}");
     }
 }
 
 #[tokio::test]
 async fn a_whole_answer_ends_in_order() {
-    check(1, true).await;
-    check(2, true).await;
+    for hops in Hops::ALL {
+        check(hops, true).await;
+    }
 }
 
 #[tokio::test]
 async fn an_answer_cut_short_arrives_and_breaks_off() {
-    check(1, false).await;
-    check(2, false).await;
+    for hops in Hops::ALL {
+        check(hops, false).await;
+    }
 }
 
 #[tokio::test]
 async fn what_a_client_said_before_it_left_arrives() {
-    for hops in [1, 2] {
+    for hops in Hops::ALL {
         let (near, _far, backend) = reached(hops, false, UNHURRIED).await;
         for turn in 0..soak(20) {
             let client = async {
@@ -84,8 +86,8 @@ async fn what_a_client_said_before_it_left_arrives() {
                 (String::from_utf8(heard).unwrap(), talked.and(end))
             };
             let ((), (heard, end)) = within(async { tokio::join!(client, server) }).await;
-            assert_eq!(heard, ANSWER, "{hops} hops, turn {turn}: {end:?}");
-            assert!(end.is_err(), "{hops} hops, turn {turn}");
+            assert_eq!(heard, ANSWER, "{hops:?}, turn {turn}: {end:?}");
+            assert!(end.is_err(), "{hops:?}, turn {turn}");
         }
     }
 }

@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::cluster::{
-    Host, PORT, UNHURRIED, address, break_off, hear, open_everywhere, reached, rest, say, within,
+    Hops, Host, PORT, UNHURRIED, address, break_off, hear, open_with, reached, rest, say, within,
 };
 use crate::play::Act::{Ends, Hears, HearsAtLast, Says};
 use crate::play::Who::{Client, Server};
@@ -41,7 +41,7 @@ async fn the_clients_own_header_is_kept_for_those_who_want_one() {
 async fn a_header_of_version_2_is_translated_or_stripped() {
     let head = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xcb\0\x71\x07\xc6\x33\x64\x02\xc3\x50\x01\xbb";
     for (wants, expected) in [(true, format!("{OWN}hello")), (false, "hello".to_owned())] {
-        for hops in [1, 2] {
+        for hops in Hops::ALL {
             let (near, _far, backend) = reached(hops, wants, UNHURRIED).await;
             let (mut client, mut server) = tokio::join!(near.connect(PORT), backend.accept());
             within(client.write_all(head)).await.unwrap();
@@ -120,7 +120,7 @@ async fn what_only_looks_like_a_header_arrives() {
 async fn another_proxy_is_told_the_client_and_may_speak_at_once() {
     let near = Host::with(HURRIED).await;
     let far = TcpListener::bind((address(), 0)).await.unwrap();
-    open_everywhere(&near, &[far.local_addr().unwrap()]).await;
+    open_with(&near, "LEGACY yes", &[far.local_addr().unwrap()]).await;
     let mut client = near.connect(PORT).await;
     let mut asked = within(far.accept()).await.unwrap().0;
     hear(&mut asked, &made(&client)).await;
@@ -135,6 +135,7 @@ async fn another_proxy_is_told_the_client_and_may_speak_at_once() {
 #[tokio::test]
 async fn a_proxy_of_the_original_is_served() {
     let host = Host::start().await;
+    host.set("LEGACY yes").await;
     let backend = host.mapped(1, true).await;
     let asked = format!("PROXY TCP4 1.2.3.4 1.2.3.4 123 {PORT}\r\n");
 

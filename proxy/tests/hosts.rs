@@ -5,7 +5,7 @@ use std::time::Duration;
 use sns_proxy::Patience;
 use tokio::net::TcpListener;
 
-use crate::cluster::{Host, PORT, UNHURRIED, address, open_everywhere, rest};
+use crate::cluster::{Host, PORT, UNHURRIED, address, open_everywhere, open_with, rest};
 
 /// More than enough for every order of two or three to have come up.
 const TRIES: usize = 20;
@@ -93,7 +93,7 @@ async fn hosts_that_cannot_serve_are_skipped() {
         nobody().await,
         serving.relay(),
     ];
-    open_everywhere(&near, &others).await;
+    open_with(&near, "LEGACY yes", &others).await;
     assert_eq!(answers(&near).await, ["serving"]);
 }
 
@@ -107,7 +107,7 @@ async fn a_full_host_hands_over_to_the_next() {
 #[tokio::test]
 async fn a_client_that_nobody_serves_is_reset() {
     let mut near = Host::start().await;
-    open_everywhere(&near, &[nobody().await]).await;
+    open_with(&near, "LEGACY yes", &[nobody().await]).await;
     near.resets(PORT).await;
     near.said("cluster port 61000: no backend answers").await;
 }

@@ -8,7 +8,7 @@ use sns_proxy::Patience;
 use tokio::net::TcpStream;
 
 use crate::cluster::{
-    Host, PORT, Path, UNHURRIED, breaks, hear, open_everywhere, path, rest, say, within,
+    Hops, Host, PORT, Path, UNHURRIED, breaks, hear, open_everywhere, path, rest, say, within,
 };
 
 async fn is_refused(host: &Host) {
@@ -107,7 +107,7 @@ async fn new_settings_keep_the_connections() {
 
     host.configure("PROT 1");
     host.proxy.reload().await;
-    host.said("4: error: unknown key `PROT`").await;
+    host.said("6: error: unknown key `PROT`").await;
     host.until(|status| status.relay.is_some_and(|at| at.port() == 40000))
         .await;
 }
@@ -151,7 +151,7 @@ async fn a_folder_that_comes_later_is_found() {
 }
 
 /// A connection whose client's proxy, the first of the hosts, gives it so many seconds when it ends.
-async fn ending(hops: usize, drain: u32) -> Path {
+async fn ending(hops: Hops, drain: u32) -> Path {
     let mut path = path(hops, false).await;
     path.hosts.reverse();
     let near = path.hosts.first_mut().unwrap();
@@ -163,7 +163,7 @@ async fn ending(hops: usize, drain: u32) -> Path {
 
 #[tokio::test]
 async fn the_end_waits_for_open_connections() {
-    let mut path = ending(2, 60).await;
+    let mut path = ending(Hops::Two, 60).await;
     let near = path.hosts.remove(0);
     let (ip, stopping) = (near.ip, tokio::spawn(near.proxy.stop()));
     while TcpStream::connect((ip, PORT)).await.is_ok() {}
@@ -177,7 +177,7 @@ async fn the_end_waits_for_open_connections() {
 
 #[tokio::test]
 async fn the_end_does_not_wait_for_ever() {
-    let mut path = ending(1, 0).await;
+    let mut path = ending(Hops::One, 0).await;
     within(path.hosts.remove(0).proxy.stop()).await;
     breaks(&mut path.client).await;
     breaks(&mut path.server).await;

@@ -5,7 +5,7 @@ use sns_proxy::header::Header;
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 
-use crate::cluster::{PORT, break_off, breaks, hear, reached, rest, say, within};
+use crate::cluster::{Hops, PORT, break_off, breaks, hear, reached, rest, say, within};
 
 /// Who does something.
 #[derive(Debug, Clone, Copy)]
@@ -43,14 +43,14 @@ pub(crate) fn made(client: &TcpStream) -> String {
 
 /// Plays a conversation over one proxy, and over two.
 pub(crate) async fn check(send_proxy: bool, patience: Patience, steps: &[Step]) {
-    for hops in [1, 2] {
+    for hops in Hops::ALL {
         let (near, _far, backend) = reached(hops, send_proxy, patience).await;
         let (client, server) = tokio::join!(near.connect(PORT), backend.accept());
         let made = made(&client);
         let (mut client, mut server) = (Some(client), Some(server));
         for (number, (who, act)) in steps.iter().enumerate() {
             // Shown only when the step fails.
-            println!("{hops} hops, step {number}: {who:?} {act:?}");
+            println!("{hops:?}, step {number}: {who:?} {act:?}");
             let stream = match who {
                 Who::Client => &mut client,
                 Who::Server => &mut server,

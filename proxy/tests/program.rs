@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::cluster::{RELAY, address};
 
-fn command(arguments: &[&Path]) -> Command {
+pub(crate) fn command(arguments: &[&Path]) -> Command {
     #[expect(
         clippy::disallowed_methods,
         reason = "the program is what these tests are about"

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::cluster::{Host, PORT, Path, path, within};
+use crate::cluster::{Hops, Host, PORT, Path, path, within};
 
 /// What the two sockets of one proxy hold at most, as kernels since 6.16 allow it (32 MiB to receive, 4 MiB to
 /// send), and the pipe between them.
@@ -25,8 +25,8 @@ fn piece(number: usize) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_slow_reader_gets_every_byte() {
-    for hops in [1, 2] {
-        let most = ENDS_BYTES_MAX + hops * HOP_BYTES_MAX;
+    for hops in Hops::ALL {
+        let most = ENDS_BYTES_MAX + hops.count() * HOP_BYTES_MAX;
         let total = most * 2;
         let Path {
             mut client,

@@ -19,6 +19,7 @@ mod plugins;
 mod pod_sources;
 mod ports;
 mod project;
+mod proxy_keys;
 mod secrets;
 mod special_pods;
 mod status;

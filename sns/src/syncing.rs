@@ -6,6 +6,7 @@ mod checks;
 mod cluster_ports;
 mod log;
 mod outcome;
+mod peers;
 mod session;
 mod trial;
 
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 
 use hostfiles::{CommitChain, HostHome, HostState};
 use names::HostName;
-use simplenetes_sync::near::routers;
+use simplenetes_sync::near::{peers, routers};
 use simplenetes_sync::{Near, Wanted};
 
 use crate::command_error::{CommandError, Kind};
@@ -56,12 +57,14 @@ impl Source {
             .collect();
         let near = Near::new(cluster.files.clone());
         let cluster_ports = cluster_ports::read(cluster)?;
+        let keys = peers::keys(&hosts)?;
         let mut targets = Vec::new();
         for host in hosts.iter().filter(|host| !host.is_disabled()) {
             let home = host.home(cluster.environment)?.files;
             let wanted = near
                 .wanted(&host.name, &routers(&host.name, &addresses))?
-                .with_cluster_ports(&cluster_ports);
+                .with_cluster_ports(&cluster_ports)
+                .with_peers(&peers(&host.name, &addresses, &keys));
             targets.push(Target {
                 host: host.clone(),
                 home,

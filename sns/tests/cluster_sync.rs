@@ -30,17 +30,19 @@ fn the_first_sync_the_second_and_a_change() {
     let bench = committed();
     assert_snapshot!(show(&bench, &["cluster", "diff"]), @r"
     $ sns cluster diff
-    laptop: 3 changes to make
+    laptop: 4 changes to make
       ~ hosts.conf
       ~ clusterports.conf
+      ~ peers.conf
       + web:1.0.0 running
     [exit 0]
     ");
     assert_snapshot!(show(&bench, &["cluster", "sync"]), @r"
     $ sns cluster sync
-    laptop: 3 changes made
+    laptop: 4 changes made
       ~ hosts.conf
       ~ clusterports.conf
+      ~ peers.conf
       + web:1.0.0 running
     | syncing host laptop …
     | log: _synclogs/[LOG]
@@ -292,7 +294,12 @@ fn what_programs_read() {
     let read = |arguments: &[&str]| -> serde_json::Value {
         serde_json::from_str(&bench.ok(arguments)).unwrap()
     };
-    let changes = ["~ hosts.conf", "~ clusterports.conf", "+ web:1.0.0 running"];
+    let changes = [
+        "~ hosts.conf",
+        "~ clusterports.conf",
+        "~ peers.conf",
+        "+ web:1.0.0 running",
+    ];
     let expected = |result: &str, changes: &[&str], held_back: &[&str]| {
         serde_json::json!([{
             "host": "laptop",

@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use hostfiles::{
-    ClusterPorts, Format, HostDir, HostState, IngressConf, PluginsYaml, PortMappings, Project,
-    ReadError, ReleaseDir, Routers, present, read_if_present, read_with_text,
+    ClusterPorts, Format, HostDir, HostState, IngressConf, Peer, PeerKey, Peers, PluginsYaml,
+    PortMappings, Project, ReadError, ReleaseDir, Routers, present, read_if_present,
+    read_with_text,
 };
 use names::{HostName, PodState, ReleaseId, VolumeName};
 
@@ -123,6 +124,31 @@ pub fn routers(own: &HostName, hosts: &[(HostName, HostState, Option<SocketAddr>
     Routers(std::iter::once(first).chain(others).collect())
 }
 
+/// What `peers.conf` of the host `own` says: all hosts that have an address and keys, its own first. Also one that
+/// takes no clients asks the others, so it is among them.
+#[must_use]
+pub fn peers(
+    own: &HostName,
+    hosts: &[(HostName, HostState, Option<SocketAddr>)],
+    keys: &BTreeMap<HostName, Vec<PeerKey>>,
+) -> Peers {
+    let peer = |(name, _, address): &(HostName, HostState, Option<SocketAddr>)| {
+        let keys = keys.get(name).filter(|keys| !keys.is_empty())?.clone();
+        let address = (*address)?;
+        Some((name != own, Peer { address, keys }))
+    };
+    let takes_part = hosts
+        .iter()
+        .filter(|(_, state, _)| *state != HostState::Disabled);
+    let mut peers: Vec<(bool, Peer)> = takes_part.filter_map(peer).collect();
+    // Whoever is not known itself is believed by nobody.
+    if peers.iter().all(|(is_other, _)| *is_other) {
+        return Peers::default();
+    }
+    peers.sort_by_key(|(is_other, _)| *is_other);
+    Peers(peers.into_iter().map(|(_, peer)| peer).collect())
+}
+
 /// Reads hosts of one project, several at a time if the caller likes. Plugins that they share are read once.
 #[derive(Debug)]
 pub struct Near {
@@ -217,6 +243,14 @@ impl Wanted {
     #[must_use]
     pub fn with_cluster_ports(mut self, ports: &ClusterPorts) -> Self {
         self.tree.cluster_ports_conf = Some(self.keep(ports.to_text().into_bytes()));
+        self
+    }
+
+    /// The same with the keys by which the proxies of the cluster know each other; none where there are no keys.
+    #[must_use]
+    pub fn with_peers(mut self, peers: &Peers) -> Self {
+        let text = peers.to_text();
+        self.tree.peers_conf = (!text.is_empty()).then(|| self.keep(text.into_bytes()));
         self
     }
 

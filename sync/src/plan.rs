@@ -36,6 +36,11 @@ pub enum Step {
     Hosts,
     /// `clusterports.conf` gets new content.
     ClusterPorts,
+    /// `peers.conf` gets new content, or goes.
+    Peers {
+        /// False if no proxy has a key any more.
+        wanted: bool,
+    },
     /// A plugin component arrives or is replaced.
     Plugin {
         /// Its file name.
@@ -92,6 +97,8 @@ impl fmt::Display for Step {
         match self {
             Self::Hosts => write!(f, "~ hosts.conf"),
             Self::ClusterPorts => write!(f, "~ clusterports.conf"),
+            Self::Peers { wanted: true } => write!(f, "~ peers.conf"),
+            Self::Peers { wanted: false } => write!(f, "- peers.conf"),
             Self::Plugin { file_name, digest } => {
                 write!(f, "+ plugin {file_name} (sha256 {})", digest.short())
             }
@@ -177,6 +184,11 @@ pub fn plan(wanted: &Tree, present: &Tree, options: &Options) -> Plan {
         && wanted.cluster_ports_conf != present.cluster_ports_conf
     {
         plan.steps.push(Step::ClusterPorts);
+    }
+    if wanted.peers_conf != present.peers_conf {
+        plan.steps.push(Step::Peers {
+            wanted: wanted.peers_conf.is_some(),
+        });
     }
     for (file_name, digest) in &wanted.plugins {
         if present.plugins.get(file_name) != Some(digest) {

@@ -22,6 +22,8 @@ pub struct Tree {
     pub hosts_conf: Option<Digest>,
     /// `clusterports.conf`.
     pub cluster_ports_conf: Option<Digest>,
+    /// `peers.conf`.
+    pub peers_conf: Option<Digest>,
     /// `plugins.yaml`.
     pub plugins_yaml: Option<Digest>,
     /// The plugin components, by file name.

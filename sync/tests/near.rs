@@ -1,9 +1,11 @@
 //! What the near end reads, and which projects it refuses.
 
+use std::collections::BTreeMap;
 use std::fs;
 
-use hostfiles::{HostState, Routers};
-use simplenetes_sync::near::{Near, routers};
+use hostfiles::{HostState, PeerKey, Routers};
+use names::HostName;
+use simplenetes_sync::near::{Near, peers, routers};
 use simplenetes_sync::{Config, Digest};
 
 use crate::world::{World, host, write};
@@ -173,4 +175,39 @@ fn routers_have_the_own_address_first_and_only_active_hosts_besides() {
     check("c", &["10.0.0.3:1", "10.0.0.1:1"]);
     check("b", &["10.0.0.2:1", "10.0.0.1:1", "10.0.0.3:1"]);
     check("d", &[]);
+}
+
+#[test]
+fn peers_are_all_hosts_that_take_part_and_have_keys() {
+    let key = |byte| PeerKey::new([byte; 32]);
+    let host = |name: &str, state, address: Option<&str>| {
+        let address = address.map(|address| address.parse().unwrap());
+        (name.parse::<HostName>().unwrap(), state, address)
+    };
+    let hosts = [
+        host("a", HostState::Active, Some("10.0.0.1:1")),
+        host("b", HostState::Inactive, Some("10.0.0.2:1")),
+        host("c", HostState::Disabled, Some("10.0.0.3:1")),
+        host("d", HostState::Active, None),
+        host("e", HostState::Active, Some("10.0.0.5:1")),
+    ];
+    let keys = ["a", "b", "c", "d"].into_iter().zip(1..);
+    let mut keys: BTreeMap<HostName, Vec<PeerKey>> = keys
+        .map(|(name, byte)| (name.parse().unwrap(), vec![key(byte)]))
+        .collect();
+    keys.insert("e".parse().unwrap(), Vec::new());
+    let check = |own: &str, expected: &[&str]| {
+        let found = peers(&own.parse().unwrap(), &hosts, &keys);
+        let found: Vec<String> = found
+            .0
+            .iter()
+            .map(|peer| peer.address.to_string())
+            .collect();
+        assert_eq!(found, expected, "of {own}");
+    };
+    check("a", &["10.0.0.1:1", "10.0.0.2:1"]);
+    check("b", &["10.0.0.2:1", "10.0.0.1:1"]);
+    // Without an address or a key of its own it is believed by nobody.
+    check("d", &[]);
+    check("e", &[]);
 }

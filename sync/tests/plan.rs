@@ -14,6 +14,7 @@ fn tree(words: &str) -> Tree {
         match name {
             "hosts" => tree.hosts_conf = Some(digest),
             "ports" => tree.cluster_ports_conf = Some(digest),
+            "peers" => tree.peers_conf = Some(digest),
             "plugins" => tree.plugins_yaml = Some(digest),
             _ if name.ends_with(".wasm") => drop(tree.plugins.insert(name.to_owned(), digest)),
             _ => drop(tree.releases.insert(name.parse().unwrap(), release(value))),
@@ -76,6 +77,8 @@ fn files_of_the_host() {
     check("hosts=2", "hosts=1", &["~ hosts.conf"]);
     check("ports=2", "ports=1", &["~ clusterports.conf"]);
     check("ports=1", "", &["~ clusterports.conf"]);
+    check("peers=2", "peers=1", &["~ peers.conf"]);
+    check("", "peers=1", &["- peers.conf"]);
     check("", "ports=1", &[]);
     check("plugins=1", "", &["~ plugins.yaml"]);
     check("", "plugins=1", &["- plugins.yaml"]);

@@ -1,16 +1,18 @@
 //! One backend, or the proxy of another host, being dialled.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
-use super::{Missed, Target};
+use super::{DIAL_MAX, Missed, Target};
 use crate::event::Event;
 use crate::header::Header;
-use crate::relay::{Answer, LINE_MAX, Line, READ_BYTES, parse_answer};
+use crate::lines::{Answer, LINE_MAX, Line, READ_BYTES, parse_answer};
+use crate::peers::link::Way;
+use crate::request::{Reply, Request};
 use crate::route::Verdict;
 use crate::socket::{Received, Socket};
-use crate::table::Lease;
+use crate::table::{Lease, Peer, Slot};
 use crate::tools::{Key, Side, Tools};
 
 /// What is dialled.
@@ -20,17 +22,30 @@ pub(super) enum Choice {
     Slot(usize),
     /// The same at its host port.
     Outside(usize),
-    /// The proxy of another host.
-    Peer(SocketAddr),
+    /// The proxy of that of the other hosts, over a connection that stands ready where there is one.
+    Peer(usize),
+    /// The same over a new connection.
+    Anew(usize),
 }
 
 impl Choice {
     pub(super) fn failure(self, port: u16, address: SocketAddr, error: io::Error) -> Event {
         match self {
             Self::Slot(_) | Self::Outside(_) => Event::BackendFailed(port, address, error),
-            Self::Peer(_) => Event::PeerFailed(port, address, error),
+            Self::Peer(_) | Self::Anew(_) => Event::PeerFailed(port, address, error),
         }
     }
+}
+
+/// What is said to the one that is dialled.
+#[derive(Debug)]
+enum Talk {
+    /// Nothing: it is a backend.
+    Backend { send_proxy: bool },
+    /// This line, to a proxy that speaks the original's protocol.
+    Line(Vec<u8>),
+    /// This request, and what the client says behind it: so much was sent of that.
+    Request(Vec<u8>, usize),
 }
 
 /// One of them, being dialled.
@@ -40,13 +55,17 @@ pub(super) struct Attempt {
     pub(super) address: SocketAddr,
     pub(super) socket: Socket,
     pub(super) lease: Option<Lease>,
-    /// It goes into the network of the pod.
-    pub(super) is_inside: bool,
-    pub(super) send_proxy: bool,
+    /// It goes into the network of the pod, or over a connection that stood ready: if that fails there is another
+    /// way.
+    has_other_way: bool,
+    talk: Talk,
+    is_connected: bool,
+    /// It takes what the client says before it has answered: it lives, as far as anybody knows.
+    is_lively: bool,
     pub(super) began: Instant,
     pub(super) until: Instant,
     /// What another proxy has answered so far, once it was asked.
-    pub(super) heard: Option<Vec<u8>>,
+    heard: Option<Vec<u8>>,
 }
 
 /// How far an attempt has come.
@@ -58,69 +77,224 @@ pub(super) enum Progress {
 }
 
 impl Attempt {
-    pub(super) fn advance(
-        &mut self,
-        now: Instant,
-        header: impl Fn() -> io::Result<Header>,
-    ) -> Progress {
-        self.try_advance(now, header)
-            .unwrap_or_else(Progress::Failed)
+    fn new(choice: Choice, address: SocketAddr, socket: Socket, talk: Talk, now: Instant) -> Self {
+        Self {
+            side: Side::Server,
+            choice,
+            address,
+            socket,
+            lease: None,
+            has_other_way: false,
+            talk,
+            is_connected: false,
+            is_lively: false,
+            began: now,
+            until: now + DIAL_MAX,
+            heard: None,
+        }
     }
 
-    fn try_advance(
-        &mut self,
-        now: Instant,
-        header: impl Fn() -> io::Result<Header>,
-    ) -> io::Result<Progress> {
-        if self.heard.is_none() {
+    /// Begins to dial a backend of this host. `elsewhere` is one that can vanish without a word.
+    pub(super) fn slot(
+        choice: Choice,
+        slot: &Slot,
+        lease: Lease,
+        elsewhere: bool,
+        tools: &Tools,
+    ) -> Result<Self, (SocketAddr, io::Error)> {
+        let way = match choice {
+            Choice::Slot(_) => slot.inside(),
+            Choice::Outside(_) | Choice::Peer(_) | Choice::Anew(_) => None,
+        };
+        let inside = way.and_then(|pool| Some((pool.place.port, pool.take()?)));
+        let has_other_way = inside.is_some();
+        let (address, socket) = match inside {
+            Some((port, socket)) => {
+                let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+                (address, Socket::dial_from(socket, address))
+            }
+            None => (slot.target, Socket::dial(slot.target, elsewhere)),
+        };
+        let socket = socket.map_err(|error| (address, error))?;
+        let send_proxy = slot.send_proxy;
+        let talk = Talk::Backend { send_proxy };
+        Ok(Self {
+            lease: Some(lease),
+            has_other_way,
+            ..Self::new(choice, address, socket, talk, tools.now)
+        })
+    }
+
+    /// Begins to ask the proxy of another host; none when there will be a way to it soon.
+    pub(super) fn peer(
+        choice: Choice,
+        peer: &Peer,
+        port: u16,
+        who: impl Fn() -> io::Result<(SocketAddr, SocketAddr)>,
+        tools: &Tools,
+    ) -> io::Result<Option<Self>> {
+        let (client, destination) = who()?;
+        let begin = |socket, talk| Self::new(choice, peer.address, socket, talk, tools.now);
+        let Some(link) = &peer.link else {
+            // Only the last field counts: the cluster port.
+            let destination = SocketAddr::new(destination.ip(), port);
+            let line = Header::of(client, destination).to_string();
+            let socket = Socket::dial(peer.address, true)?;
+            return Ok(Some(begin(socket, Talk::Line(line.into_bytes()))));
+        };
+        let request = Request {
+            port,
+            client,
+            destination,
+        };
+        let request = request.to_bytes();
+        let is_lively = link.is_lively(tools.now);
+        let begin = |socket, talk| Self {
+            is_lively,
+            ..begin(socket, talk)
+        };
+        match link.way(matches!(choice, Choice::Peer(_))) {
+            Way::Ready(spare) => {
+                let socket = Socket::connected(spare.socket, spare.records);
+                Ok(Some(Self {
+                    has_other_way: true,
+                    is_connected: true,
+                    ..begin(socket, Talk::Request(request.to_vec(), 0))
+                }))
+            }
+            Way::New(ticket) => {
+                let socket = Socket::dial(peer.address, true)?;
+                let opening = [ticket.as_slice(), &request].concat();
+                Ok(Some(begin(socket, Talk::Request(opening, 0))))
+            }
+            Way::Later => Ok(None),
+            Way::None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Whether another one may be tried beside it, when it takes long: not while a proxy of the original looks for
+    /// its backends, and not when somebody may hear what the client has said.
+    pub(super) fn may_be_overtaken(&self) -> bool {
+        match self.talk {
+            Talk::Backend { .. } => true,
+            Talk::Line(_) => self.heard.is_none(),
+            Talk::Request(_, sent) => sent == 0,
+        }
+    }
+
+    /// Whether it takes what the client says before it has answered.
+    pub(super) fn forwards(&self) -> bool {
+        self.is_lively && matches!(self.talk, Talk::Request(..)) && self.heard.is_some()
+    }
+
+    /// Whether it has something of what the client has said.
+    pub(super) fn has_forwarded(&self) -> bool {
+        matches!(self.talk, Talk::Request(_, sent) if sent > 0)
+    }
+
+    /// What to try when it has failed: the same from outside, or over a new connection.
+    pub(super) fn other_way(&self) -> Option<Choice> {
+        if !self.has_other_way || self.has_forwarded() {
+            return None;
+        }
+        match self.choice {
+            Choice::Slot(index) => Some(Choice::Outside(index)),
+            Choice::Peer(index) => Some(Choice::Anew(index)),
+            Choice::Outside(_) | Choice::Anew(_) => None,
+        }
+    }
+
+    pub(super) fn advance(&mut self, now: Instant, said: &[u8]) -> Progress {
+        self.try_advance(now, said).unwrap_or_else(Progress::Failed)
+    }
+
+    fn try_advance(&mut self, now: Instant, said: &[u8]) -> io::Result<Progress> {
+        if !self.is_connected {
             match self.socket.dialled(self.address) {
                 None => return self.wait(now),
                 Some(dialled) => dialled?,
             }
-            if let Choice::Slot(_) | Choice::Outside(_) = self.choice {
+            self.is_connected = true;
+        }
+        match &mut self.talk {
+            Talk::Backend { send_proxy } => {
                 return Ok(Progress::Reached {
-                    send_proxy: self.send_proxy,
+                    send_proxy: *send_proxy,
                     first: Vec::new(),
                 });
             }
-            let request = header()?.to_string();
-            if self.socket.send(request.as_bytes())? < request.len() {
-                // A new socket takes more than a line.
-                return Err(io::ErrorKind::WriteZero.into());
+            Talk::Line(opening) | Talk::Request(opening, _) if self.heard.is_none() => {
+                if self.socket.send(opening)? < opening.len() {
+                    // A new socket takes more than a line.
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
+                self.heard = Some(Vec::new());
+                self.until = now + LINE_MAX;
             }
-            self.heard = Some(Vec::new());
-            self.until = now + LINE_MAX;
+            Talk::Line(_) | Talk::Request(..) => {}
+        }
+        if let Talk::Request(_, sent) = &mut self.talk {
+            self.socket.flush()?;
+            while let Some(rest) = said.get(*sent..).filter(|rest| !rest.is_empty())
+                && self.socket.is_writable()
+            {
+                *sent += self.socket.send(rest)?;
+            }
         }
         self.listen(now)
     }
 
     /// Hears what the other proxy answers.
     fn listen(&mut self, now: Instant) -> io::Result<Progress> {
-        let heard = self.heard.get_or_insert_default();
         loop {
-            match parse_answer(heard) {
-                Line::Whole(Answer::Accepted { send_proxy }, length) => {
-                    let first = heard.split_off(length);
-                    return Ok(Progress::Reached { send_proxy, first });
-                }
-                Line::Whole(Answer::Busy, _) => return Ok(Progress::Refused(Missed::Busy)),
-                Line::Foreign => return Err(io::ErrorKind::InvalidData.into()),
-                Line::Partial => {}
+            if let Some(progress) = self.understand()? {
+                return Ok(progress);
             }
             if !self.socket.is_readable() {
                 return self.wait(now);
             }
+            let heard = self.heard.get_or_insert_default();
             let mut buffer = [0; READ_BYTES];
             match self.socket.receive(&mut buffer)? {
                 Received::Bytes(count) => {
                     heard.extend_from_slice(buffer.get(..count).unwrap_or_default());
                 }
                 Received::Nothing => {}
-                Received::End if heard.is_empty() => {
+                // So the original says that it has nobody.
+                Received::End if heard.is_empty() && matches!(self.talk, Talk::Line(_)) => {
                     return Ok(Progress::Refused(Missed::Nothing));
                 }
                 Received::End => return Err(io::ErrorKind::UnexpectedEof.into()),
             }
+        }
+    }
+
+    /// What the answer means; none when more of it has to come.
+    fn understand(&mut self) -> io::Result<Option<Progress>> {
+        let heard = self.heard.get_or_insert_default();
+        if let Talk::Request(..) = self.talk {
+            let Some(byte) = heard.first() else {
+                return Ok(None);
+            };
+            return match Reply::parse(*byte) {
+                Some(Reply::Served) => {
+                    let first = heard.split_off(1);
+                    let send_proxy = false;
+                    Ok(Some(Progress::Reached { send_proxy, first }))
+                }
+                Some(Reply::Busy) => Ok(Some(Progress::Refused(Missed::Busy))),
+                Some(Reply::Nothing) => Ok(Some(Progress::Refused(Missed::Nothing))),
+                None => Err(io::ErrorKind::InvalidData.into()),
+            };
+        }
+        match parse_answer(heard) {
+            Line::Whole(Answer::Accepted { send_proxy }, length) => {
+                let first = heard.split_off(length);
+                Ok(Some(Progress::Reached { send_proxy, first }))
+            }
+            Line::Whole(Answer::Busy, _) => Ok(Some(Progress::Refused(Missed::Busy))),
+            Line::Foreign => Err(io::ErrorKind::InvalidData.into()),
+            Line::Partial => Ok(None),
         }
     }
 
@@ -143,11 +317,16 @@ impl Attempt {
         if self.side != Side::Server {
             tools.rename(&self.socket, key, Side::Server)?;
         }
+        let forwarded = match self.talk {
+            Talk::Request(_, sent) => Some(sent),
+            Talk::Backend { .. } | Talk::Line(_) => None,
+        };
         Ok(Target {
             socket: self.socket,
             send_proxy,
             first,
             lease: self.lease,
+            forwarded,
         })
     }
 
@@ -160,15 +339,15 @@ impl Attempt {
             Progress::Waits => return,
             Progress::Reached { .. } => Verdict::Served,
             Progress::Refused(Missed::Busy) => Verdict::Busy,
-            Progress::Refused(Missed::Nothing) => Verdict::Nothing,
+            Progress::Refused(Missed::Soon | Missed::Nothing) => Verdict::Nothing,
             Progress::Failed(error) => {
                 let error = io::Error::new(error.kind(), error.to_string());
                 (tools.report)(&self.choice.failure(port, self.address, error));
                 Verdict::Unreachable
             }
         };
-        if let Choice::Peer(peer) = self.choice {
-            tools.memory.note(port, peer, verdict, tools.now);
+        if let Choice::Peer(_) | Choice::Anew(_) = self.choice {
+            tools.memory.note(port, self.address, verdict, tools.now);
         }
     }
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 use super::{Order, Worker, place};
 use crate::tools::Key;
 
+/// So many may wait at most, when it is only for a way to another host that is being made.
+const WAY_MAX: usize = 10_000;
 /// How often those who wait look for a place by themselves.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -25,7 +27,11 @@ impl Worker {
         self.counts.queued.fetch_add(1, Ordering::Relaxed);
         self.queue_look.get_or_insert(self.tools.now + LOOK_EVERY);
         let queue = self.queues.entry(port).or_default();
-        let most = self.tools.routes.queue.clients;
+        let most = if place.connection.waits_for_way() {
+            WAY_MAX
+        } else {
+            self.tools.routes.queue.clients
+        };
         if before {
             // It tried again, and stays the first.
             return queue.push_front(key);

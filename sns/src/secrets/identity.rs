@@ -136,6 +136,20 @@ impl<'a> HostKey<'a> {
 
 /// Reads a file of keys, if nobody else can.
 fn read(path: &Path) -> Result<Option<Keys>, CommandError> {
+    let Some(text) = read_private(path)? else {
+        return Ok(None);
+    };
+    Keys::parse(&text).map(Some).map_err(|error| {
+        CommandError::new(
+            Kind::Diagnostics,
+            format!("{} is no file of age keys", path.display()),
+        )
+        .caused_by(error)
+    })
+}
+
+/// Reads a private file, if nobody else can; none when there is none.
+pub(crate) fn read_private(path: &Path) -> Result<Option<Zeroizing<String>>, CommandError> {
     let unreadable =
         |error| CommandError::files(format!("could not read the key {}", path.display()), error);
     let meta = match fs::metadata(path) {
@@ -150,14 +164,8 @@ fn read(path: &Path) -> Result<Option<Keys>, CommandError> {
         ))
         .hint(format!("chmod 600 {}", path.display())));
     }
-    let text = Zeroizing::new(fs::read_to_string(path).map_err(unreadable)?);
-    Keys::parse(&text).map(Some).map_err(|error| {
-        CommandError::new(
-            Kind::Diagnostics,
-            format!("{} is no file of age keys", path.display()),
-        )
-        .caused_by(error)
-    })
+    let text = fs::read_to_string(path).map_err(unreadable)?;
+    Ok(Some(Zeroizing::new(text)))
 }
 
 fn write(path: &Path, keys: &Keys, about: &str) -> Result<(), CommandError> {

@@ -28,6 +28,7 @@ pub(super) fn present_through(home: &HostHome, digests: &mut Digests) -> Result<
     let mut tree = Tree {
         hosts_conf: digest_of(digests, &home.hosts_conf())?,
         cluster_ports_conf: digest_of(digests, &home.cluster_ports_conf())?,
+        peers_conf: digest_of(digests, &home.peers_conf())?,
         plugins_yaml: digest_of(digests, &home.plugins_yaml())?,
         ..Tree::default()
     };

@@ -89,6 +89,10 @@ impl<'a> Stager<'a> {
                 let ports = self.wanted.tree.cluster_ports_conf;
                 self.content(ports, FILE_MODE, &self.home.cluster_ports_conf())
             }
+            Step::Peers { .. } => {
+                let peers = self.wanted.tree.peers_conf;
+                self.content(peers, FILE_MODE, &self.home.peers_conf())
+            }
             Step::Plugin { file_name, digest } => self.plugin(file_name, *digest),
             Step::Grants { .. } => self.content(
                 self.wanted.tree.plugins_yaml,

@@ -9,12 +9,14 @@ use crate::commands::Context;
 use crate::commands::plugin::install::tell;
 use crate::plugins::{self, Asked, FirstParty};
 use crate::project::{Cluster, Host};
+use crate::proxy_keys::HostProxyKeys;
 use crate::secrets::HostKey;
 
 /// Prepare a host for this cluster, and give it the first-party plugins
 ///
-/// Makes the host's home with its cluster id, and a key pair for its encrypted configs: the private key
-/// stays there, the public key goes into age-recipient.txt in the host's folder. Writes the plugins that
+/// Makes the host's home with its cluster id, and two key pairs: one for its encrypted configs, one by which its
+/// proxy proves to those of the other hosts that it belongs to the cluster. The private keys stay there, the public
+/// ones go into age-recipient.txt and proxy-keys.txt in the host's folder. Writes the plugins that
 /// come with Simplenetes, with what they ask for as grants, into the host's plugins.yaml. Plugins that the
 /// host has already stay as they are. Can be repeated.
 #[derive(Debug, Args)]
@@ -30,7 +32,7 @@ pub(crate) struct InitArgs {
     force: bool,
 }
 
-/// Makes the home and its key, then installs the plugins.
+/// Makes the home and its keys, then installs the plugins.
 pub(crate) fn run(context: &Context<'_>, args: &InitArgs) -> Result<(), CommandError> {
     let cluster = context.open()?;
     let host = cluster.host(&args.host)?;
@@ -49,6 +51,7 @@ pub(crate) fn run(context: &Context<'_>, args: &InitArgs) -> Result<(), CommandE
             .ui
             .hint("encrypt it to the new one: sns secret encrypt");
     }
+    HostProxyKeys::of(&host, context.environment)?.ensure()?;
     install_first_party(context, &cluster, &host)?;
     context.ui.done(&format!(
         "host {} is ready at {} for cluster {}",

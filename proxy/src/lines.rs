@@ -1,7 +1,7 @@
-//! How two proxies talk: one line each way, and then the client's stream.
+//! How the original's proxies talk: one line each way, and then the client's stream. Spoken where the setting
+//! `LEGACY` allows it, so that hosts can be moved over one by one. It proves nothing and hides nothing.
 //!
-//! The line protocol of the original, so that hosts can be moved over one by one: the asking side
-//! sends a PROXY v1 line whose last field is the cluster port (and which, here, tells the real client);
+//! The asking side sends a PROXY v1 line whose last field is the cluster port (and which, here, tells the real client);
 //! the answer is `SENDPROXY=true`, `SENDPROXY=false` or `BUSY`, or the connection is closed without
 //! one. Neither side waits for more than the line. Pure; this module must not know any backend.
 

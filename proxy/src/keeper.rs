@@ -1,0 +1,298 @@
+//! Owns what changes while a proxy runs: the settings, the files, the ports and the routes, and decides when to look
+//! again.
+//!
+//! Everything that can wake it is in `Wake`. It must not carry bytes: connections run on their own and
+//! see only the routes that it publishes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{sleep, sleep_until, timeout};
+
+use crate::Patience;
+use crate::config::Config;
+use crate::connection::Entrance;
+use crate::doors::Layout;
+use crate::event::{Event, FileNews, Reporter};
+use crate::inputs::{Inputs, Paths};
+use crate::inside::Inside;
+use crate::listen::Listeners;
+use crate::peers::announce::Offers;
+use crate::peers::reception::Reception;
+use crate::peers::view::BEAT_EVERY;
+use crate::peers::{Acquaintance, Peers};
+use crate::proxy::{ConfigError, Order, Status, read_config};
+use crate::quota::Teller;
+use crate::table::{Peer, Routes, Table};
+use crate::watch::FileWatch;
+use crate::workers::Workers;
+
+/// How long the other proxies may take until they have heard that this one ends.
+const HEARD_IN: Duration = Duration::from_millis(100);
+
+/// How long until a port that cannot be opened is tried again.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+
+/// Everything that can wake the keeper.
+enum Wake {
+    /// The files may have changed, or it is time to look.
+    Look,
+    /// proxy.conf is to be read again.
+    Reload,
+    /// The proxy is to end.
+    Stop,
+}
+
+/// Owns what changes while a proxy runs.
+pub(crate) struct Keeper {
+    conf: PathBuf,
+    config: Config,
+    inputs: Inputs,
+    table: Table,
+    workers: Workers,
+    listeners: Listeners,
+    files: FileWatch,
+    changed: Arc<Notify>,
+    patience: Patience,
+    report: Reporter,
+    teller: Arc<Teller>,
+    status: watch::Sender<Status>,
+    config_reads: u64,
+    /// Whether it was told that there is no address.
+    homeless: bool,
+    /// The ports of which it was told that they may not be listened on.
+    barred: BTreeSet<u16>,
+    /// The proxies of which it was told that they are not asked.
+    unknown: BTreeSet<SocketAddr>,
+    peers: Peers,
+    /// The routes in force.
+    routes: Arc<Routes>,
+}
+
+impl Keeper {
+    pub(crate) fn new(
+        conf: PathBuf,
+        config: Config,
+        inside: Inside,
+        patience: Patience,
+        teller: Arc<Teller>,
+        status: watch::Sender<Status>,
+    ) -> std::io::Result<Self> {
+        let told = Arc::clone(&teller);
+        let report: Reporter = Arc::new(move |event| told.tell(event, Instant::now()));
+        let changed = Arc::new(Notify::new());
+        let (reception, strangers) = Reception::open();
+        let workers = Workers::start(&report, &reception, patience)?;
+        let peers = Peers::start(
+            (reception, strangers),
+            workers.carrier(),
+            workers.waker(),
+            Arc::clone(&report),
+        );
+        Ok(Self {
+            conf,
+            config,
+            inputs: Inputs::default(),
+            table: Table::with_ways(inside),
+            workers,
+            peers,
+            routes: Arc::default(),
+            unknown: BTreeSet::new(),
+            listeners: Listeners::new(Arc::clone(&report)),
+            files: FileWatch::new(Arc::clone(&changed), Arc::clone(&report)),
+            changed,
+            patience,
+            report,
+            teller,
+            status,
+            config_reads: 1,
+            homeless: false,
+            barred: BTreeSet::new(),
+        })
+    }
+
+    /// Runs until it is told to stop.
+    pub(crate) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        loop {
+            self.look().await;
+            if self.workers.is_incomplete() {
+                return (self.report)(&Event::WorkerLost);
+            }
+            match self.next(&mut orders).await {
+                Wake::Look => {}
+                Wake::Reload => self.reload(),
+                Wake::Stop => return self.end().await,
+            }
+        }
+    }
+
+    async fn next(&self, orders: &mut mpsc::Receiver<Order>) -> Wake {
+        let pause = if self.listeners.failed().is_empty() {
+            self.patience.look_every
+        } else {
+            RETRY_EVERY
+        };
+        let has_links = self.routes.peers.iter().any(|peer| peer.link.is_some());
+        let until = tokio::time::Instant::now() + pause;
+        loop {
+            tokio::select! {
+                order = orders.recv() => return match order {
+                    Some(Order::Reload) => Wake::Reload,
+                    Some(Order::Stop) | None => Wake::Stop,
+                },
+                () = self.changed.notified() => return Wake::Look,
+                () = sleep_until(until) => return Wake::Look,
+                // How busy the backends are is told from time to time.
+                () = sleep(BEAT_EVERY), if has_links => self.offer(),
+            }
+        }
+    }
+
+    fn reload(&mut self) {
+        self.config_reads += 1;
+        match read_config(&self.conf) {
+            Ok(config) => {
+                self.config = config;
+                (self.report)(&Event::File(self.conf.clone(), FileNews::SettingsRead));
+            }
+            Err(ConfigError::Refused { path, problems }) => {
+                (self.report)(&Event::File(path, FileNews::SettingsRefused(problems)));
+            }
+            Err(ConfigError::Unreadable { path, source }) => {
+                (self.report)(&Event::File(path, FileNews::Refused(source.to_string())));
+            }
+        }
+    }
+
+    /// Looks at the files, and does whatever follows from them.
+    async fn look(&mut self) {
+        let paths = Paths::of(&self.conf, &self.config);
+        // First watch, then read: a change in between is seen twice rather than never.
+        self.files.follow(&paths.all());
+        self.inputs.refresh(&paths, &self.report);
+        let layout = Layout::new(&self.config, &self.inputs);
+        if layout.host.is_none() && !self.homeless {
+            (self.report)(&Event::NoAddress);
+        }
+        self.homeless = layout.host.is_none();
+        if !layout.barred.is_subset(&self.barred) {
+            (self.report)(&Event::Barred(layout.barred.iter().copied().collect()));
+        }
+        self.barred = layout.barred;
+        self.teller.catch_up(Instant::now());
+        let peers = self.acquaint(&layout.peers);
+        let mut routes = self.table.routes(
+            self.inputs.mappings(),
+            self.inputs.endpoints(),
+            layout.pod_host,
+            peers,
+        );
+        routes.takes_lines = self.config.legacy;
+        routes.queue = self.config.queue;
+        routes.pods_elsewhere = layout.pod_host != layout.host;
+        self.publish(routes, &layout.doors).await;
+    }
+
+    /// Gets to know the other proxies: those that can be asked, each in its way.
+    fn acquaint(&mut self, addresses: &[SocketAddr]) -> Vec<Peer> {
+        let known = self.inputs.peers().iter();
+        let known = known.map(|peer| (peer.address, peer.keys.clone()));
+        let believed: BTreeMap<_, _> = known.collect();
+        let asked = addresses.iter().filter_map(|address| {
+            let keys = believed.get(address)?;
+            Some((*address, keys.clone()))
+        });
+        let wanted = Acquaintance {
+            keys: self.inputs.key().cloned(),
+            asked: asked.collect(),
+            believed,
+            sealed: self.config.encrypt,
+        };
+        if let Err(error) = self.peers.know(&wanted) {
+            // The keys were read and understood, so this is a mistake of this program.
+            (self.report)(&Event::KeysRefused(error.to_string()));
+        }
+        let (mut peers, mut unknown) = (Vec::new(), BTreeSet::new());
+        for address in addresses.iter().copied() {
+            match self.peers.link(address) {
+                None if !self.config.legacy => drop(unknown.insert(address)),
+                link => peers.push(Peer { address, link }),
+            }
+        }
+        if !unknown.is_subset(&self.unknown) {
+            (self.report)(&Event::Unknown(unknown.iter().copied().collect()));
+        }
+        self.unknown = unknown;
+        peers
+    }
+
+    /// Tells the other proxies what there is, and how busy it is.
+    fn offer(&self) {
+        self.peers.offer(Offers::of(&self.routes));
+    }
+
+    /// Puts new routes in force, opens and closes ports, and tells about it.
+    async fn publish(&mut self, routes: Routes, doors: &BTreeMap<SocketAddr, Entrance>) {
+        let ports = routes.ports().count();
+        let peers = routes.peers.iter().map(|peer| peer.address).collect();
+        self.routes = Arc::new(routes);
+        // Routes come before ports, so that a new port never lacks its backends.
+        self.workers.route(&self.routes);
+        self.offer();
+        self.listeners.apply(doors, &self.workers).await;
+        let listening = self.listeners.listening();
+        let relay = listening
+            .iter()
+            .find(|(_, entrance)| **entrance == Entrance::Relay)
+            .map(|(at, _)| *at);
+        let new = Status {
+            relay,
+            cluster_ports: listening
+                .into_keys()
+                .filter(|at| Some(*at) != relay)
+                .collect(),
+            failed: self.listeners.failed().clone(),
+            mappings: self.inputs.mappings().to_vec(),
+            peers,
+            config_reads: self.config_reads,
+        };
+        let old = self.status.borrow().clone();
+        if old.mappings != new.mappings || old.peers != new.peers {
+            (self.report)(&Event::Routes {
+                ports,
+                peers: new.peers.len(),
+            });
+        }
+        if old != new {
+            self.status.send_replace(new);
+        }
+    }
+
+    /// Takes no more connections, and waits for the open ones as long as proxy.conf says.
+    async fn end(mut self) {
+        if self.routes.peers.iter().any(|peer| peer.link.is_some()) {
+            self.peers.offer(Offers {
+                draining: true,
+                ..Offers::default()
+            });
+            sleep(HEARD_IN).await;
+        }
+        self.listeners.apply(&BTreeMap::new(), &self.workers).await;
+        let left = self.workers.open();
+        if left > 0 {
+            (self.report)(&Event::Draining(left));
+        }
+        if timeout(self.config.drain, self.workers.drained())
+            .await
+            .is_err()
+        {
+            (self.report)(&Event::Cut(self.workers.open()));
+            self.workers.cut().await;
+        }
+        self.teller.finish(Instant::now());
+    }
+}

@@ -1,0 +1,230 @@
+//! The conversation with the proxy of another host, begun by this side: hears what it offers for as long as the two
+//! know each other, and begins anew whenever the conversation ends.
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hostfiles::PeerKey;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::{interval, sleep, sleep_until, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::identity::{Identity, Purpose, server_name};
+use super::lines::{GREETING, Lines, SECRET_LABEL, session_named};
+use super::link::{Link, Spare};
+use super::message::Message;
+use super::ticket::{Secret, Session};
+use super::view::{BEAT_EVERY, Change, SILENCE_MAX};
+use crate::event::{Event, PeerNews, Reporter};
+use crate::records::Records;
+use crate::socket::{keep_alive, prepare};
+
+/// How long a proxy is waited for that does not answer.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
+/// The pause after a failure, at first and at most; each one in a row doubles it.
+const PAUSE_FIRST: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// When nobody has needed connections that stand ready for so long, there may be fewer.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// Who calls, and whom.
+pub(super) struct Caller {
+    pub(super) link: Arc<Link>,
+    pub(super) identity: Arc<Identity>,
+    /// The keys by which the other proxy is known.
+    pub(super) theirs: Vec<PeerKey>,
+    pub(super) report: Reporter,
+    /// Has those look again who wait for a place.
+    pub(super) wake: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Caller {
+    /// Talks for ever.
+    pub(super) async fn run(self) {
+        let hung = Notify::new();
+        tokio::join!(self.talk(&hung), self.notice_silence(&hung), self.fill());
+    }
+
+    async fn talk(&self, hung: &Notify) {
+        let (mut pause, mut key, mut told) = (PAUSE_FIRST, 0, false);
+        loop {
+            let ended = tokio::select! {
+                ended = self.converse(key) => ended,
+                () = hung.notified() => Ended::of(io::ErrorKind::TimedOut.into()),
+            };
+            if ended.was_believed {
+                (pause, told) = (PAUSE_FIRST, false);
+            } else {
+                self.link.give_up();
+                // A proxy that has an older picture of the cluster believes an older key.
+                key = (key + 1) % self.identity.count();
+                if key == 0 && !std::mem::replace(&mut told, true) {
+                    self.tell(PeerNews::Unreachable(ended.error));
+                }
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    /// Whoever is silent for too long is asked no more, and the conversation is begun anew.
+    async fn notice_silence(&self, hung: &Notify) {
+        loop {
+            let at = self.link.silent_at();
+            let at = at.unwrap_or_else(|| Instant::now() + SILENCE_MAX);
+            sleep_until(at.into()).await;
+            if self.link.look(Instant::now()) {
+                self.tell(PeerNews::Silent);
+                hung.notify_one();
+            }
+        }
+    }
+
+    /// One conversation, to its end.
+    async fn converse(&self, key: usize) -> Ended {
+        let begun = timeout(ANSWER_MAX, self.begin(key)).await;
+        let begun = begun.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        match begun {
+            Err(error) => Ended::of(error),
+            Ok(mut lines) => {
+                self.tell(PeerNews::Joined);
+                Ended {
+                    error: self.listen(&mut lines).await,
+                    was_believed: true,
+                }
+            }
+        }
+    }
+
+    async fn begin(&self, key: usize) -> io::Result<Lines<TlsStream<TcpStream>>> {
+        let mut stream = self.dial(key, Purpose::Talk).await?;
+        stream.write_all(GREETING.as_bytes()).await?;
+        let mut lines = Lines::new(stream);
+        let id = session_named(&lines.next().await?).ok_or(io::ErrorKind::InvalidData)?;
+        let mut secret = Secret::default();
+        let (_, tls) = lines.stream().get_ref();
+        tls.export_keying_material(&mut secret, SECRET_LABEL, Some(&id))
+            .map_err(io::Error::other)?;
+        self.link.begin(Session::new(id, &secret));
+        Ok(lines)
+    }
+
+    async fn connect(&self) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect(self.link.address).await?;
+        prepare(stream.as_fd())?;
+        keep_alive(stream.as_fd())?;
+        Ok(stream)
+    }
+
+    async fn dial(&self, key: usize, purpose: Purpose) -> io::Result<TlsStream<TcpStream>> {
+        let stream = self.connect().await?;
+        let config = self
+            .identity
+            .client(&self.theirs, key, purpose)
+            .map_err(io::Error::other)?;
+        let name = server_name().map_err(io::Error::other)?;
+        TlsConnector::from(Arc::new(config))
+            .connect(name, stream)
+            .await
+    }
+
+    /// Hears lines, and says that this side lives; why that ended.
+    async fn listen(&self, lines: &mut Lines<TlsStream<TcpStream>>) -> io::Error {
+        let mut beat = interval(BEAT_EVERY);
+        loop {
+            let done = tokio::select! {
+                line = lines.next() => line.and_then(|line| self.hear(&line)),
+                _ = beat.tick() => lines.say(&Message::Beat.to_string()).await,
+            };
+            if let Err(error) = done {
+                return error;
+            }
+        }
+    }
+
+    fn hear(&self, line: &str) -> io::Result<()> {
+        let message = Message::parse(line)
+            .map_err(|nonsense| io::Error::new(io::ErrorKind::InvalidData, nonsense))?;
+        if self.link.hear(message, Instant::now()) == Change::More {
+            (self.wake)();
+        }
+        Ok(())
+    }
+
+    /// Sees to it that connections stand ready.
+    async fn fill(&self) {
+        loop {
+            while let Some(ticket) = self.link.lacks() {
+                match timeout(ANSWER_MAX, self.spare(&ticket)).await {
+                    Ok(Ok(spare)) => {
+                        if self.link.stock(spare) {
+                            (self.wake)();
+                        }
+                    }
+                    // The conversation tells of trouble.
+                    Ok(Err(_)) | Err(_) => sleep(PAUSE_MAX).await,
+                }
+            }
+            if timeout(IDLE, self.link.low.notified()).await.is_err() {
+                self.link.shrink();
+            }
+        }
+    }
+
+    async fn spare(&self, ticket: &[u8]) -> io::Result<Spare> {
+        if !self.link.is_sealed() {
+            let mut stream = self.connect().await?;
+            stream.write_all(ticket).await?;
+            return Ok(Spare {
+                socket: stream.into_std()?.into(),
+                records: None,
+            });
+        }
+        let (mut stream, tls) = self.dial(0, Purpose::Relay).await?.into_inner();
+        let secrets = tls.dangerous_extract_secrets().map_err(io::Error::other)?;
+        let mut records = Records::of(&secrets).ok_or(io::ErrorKind::Unsupported)?;
+        // The other side says a word when it has taken over the keys: nothing may come before that.
+        let mut byte = [0];
+        while records.take(&mut byte)? == 0 {
+            let mut bytes = [0; 64];
+            let count = stream.read(&mut bytes).await?;
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            records.arrived(bytes.get(..count).unwrap_or_default());
+        }
+        records.say(ticket)?;
+        stream.write_all(records.going()).await?;
+        records.sent(records.going().len());
+        Ok(Spare {
+            socket: stream.into_std()?.into(),
+            records: Some(Box::new(records)),
+        })
+    }
+
+    fn tell(&self, news: PeerNews) {
+        (self.report)(&Event::Peer(self.link.address, news));
+    }
+}
+
+/// Why a conversation is over.
+struct Ended {
+    error: io::Error,
+    /// Each side had believed the other.
+    was_believed: bool,
+}
+
+impl Ended {
+    /// One that has never begun.
+    fn of(error: io::Error) -> Self {
+        Self {
+            error,
+            was_believed: false,
+        }
+    }
+}

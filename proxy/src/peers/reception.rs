@@ -1,0 +1,265 @@
+//! Where the proxies of other hosts are met: those that speak TLS are believed or not, told what this host offers
+//! for as long as they listen, and given tickets for the connections that follow.
+//!
+//! Workers ask here whether a ticket is good. A stranger learns nothing but that somebody speaks TLS.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hostfiles::PeerKey;
+use ring::rand::{SecureRandom as _, SystemRandom};
+use rustls::ServerConfig;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::{interval, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::announce::Offers;
+use super::identity::{Known, Purpose, key_of, purpose};
+use super::lines::{GREETING, Lines, SECRET_LABEL, answer};
+use super::ticket::{Admission, Secret, SessionId, TICKET_BYTES, session_of};
+use super::view::{BEAT_EVERY, SILENCE_MAX};
+use crate::event::{Event, Reporter};
+use crate::records::Records;
+
+/// How long somebody may take until he is believed.
+const GREETING_MAX: Duration = Duration::from_secs(3);
+/// How many may be greeted at the same time; others are turned away.
+const GREETED_MAX: usize = 256;
+/// How long tickets of a conversation that is over are good: the other side notices later.
+const AFTERWARDS: Duration = Duration::from_secs(10);
+
+/// Somebody who speaks TLS.
+pub(crate) type Stranger = (OwnedFd, SocketAddr);
+
+/// What workers ask.
+#[derive(Debug)]
+pub(crate) struct Reception {
+    strangers: mpsc::Sender<Stranger>,
+    sessions: Mutex<HashMap<SessionId, Guest>>,
+}
+
+/// One who was believed.
+#[derive(Debug)]
+struct Guest {
+    key: PeerKey,
+    admission: Admission,
+    /// Until then, when the conversation is over.
+    until: Option<Instant>,
+}
+
+impl Reception {
+    /// One that is open, and those who come to it.
+    pub(crate) fn open() -> (Arc<Self>, mpsc::Receiver<Stranger>) {
+        let (strangers, arrived) = mpsc::channel(GREETED_MAX);
+        let reception = Arc::new(Self {
+            strangers,
+            sessions: Mutex::default(),
+        });
+        (reception, arrived)
+    }
+
+    /// Somebody speaks TLS; false when there is no room for him.
+    pub(crate) fn greet(&self, stranger: Stranger) -> bool {
+        self.strangers.try_send(stranger).is_ok()
+    }
+
+    /// Whether a ticket is good.
+    pub(crate) fn admits(&self, ticket: &[u8; TICKET_BYTES]) -> bool {
+        let Some(id) = session_of(ticket) else {
+            return false;
+        };
+        let mut sessions = self.sessions();
+        let guest = sessions.get_mut(&id);
+        guest.is_some_and(|guest| guest.admission.admit(ticket))
+    }
+
+    fn begin(&self, id: SessionId, key: PeerKey, secret: &Secret) {
+        let mut sessions = self.sessions();
+        let now = Instant::now();
+        sessions.retain(|_, guest| guest.until.is_none_or(|until| until > now));
+        let admission = Admission::new(secret);
+        let until = None;
+        sessions.insert(
+            id,
+            Guest {
+                key,
+                admission,
+                until,
+            },
+        );
+    }
+
+    fn end(&self, id: &SessionId) {
+        if let Some(guest) = self.sessions().get_mut(id) {
+            guest.until = Some(Instant::now() + AFTERWARDS);
+        }
+    }
+
+    /// Nobody else is believed any more.
+    fn believe_only(&self, known: &Known) {
+        self.sessions()
+            .retain(|_, guest| known.0.contains_key(&guest.key));
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, HashMap<SessionId, Guest>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// By which this proxy proves who it is, and whom it believes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Credentials {
+    pub(super) server: Option<Arc<ServerConfig>>,
+    pub(super) known: Arc<Known>,
+}
+
+/// Carries a connection that another proxy has opened over TLS.
+pub(crate) type Carry = Arc<dyn Fn(OwnedFd, SocketAddr, Box<Records>) + Send + Sync>;
+
+/// The one who greets.
+#[derive(Clone)]
+pub(super) struct Porter {
+    pub(super) reception: Arc<Reception>,
+    pub(super) credentials: watch::Receiver<Credentials>,
+    pub(super) offers: watch::Receiver<Arc<Offers>>,
+    pub(super) carry: Carry,
+    pub(super) report: Reporter,
+}
+
+impl Porter {
+    /// Greets whoever comes, for ever.
+    pub(super) async fn run(self, mut arrived: mpsc::Receiver<Stranger>) {
+        let room = Arc::new(Semaphore::new(GREETED_MAX));
+        let mut credentials = self.credentials.clone();
+        loop {
+            let stranger = tokio::select! {
+                stranger = arrived.recv() => stranger,
+                Ok(()) = credentials.changed() => {
+                    let known = Arc::clone(&credentials.borrow_and_update().known);
+                    self.reception.believe_only(&known);
+                    continue;
+                }
+            };
+            let Some((socket, from)) = stranger else {
+                return;
+            };
+            // Whoever finds no room is dropped, and calls again.
+            if let Ok(place) = Arc::clone(&room).try_acquire_owned() {
+                let porter = self.clone();
+                tokio::spawn(async move {
+                    let greeted = timeout(GREETING_MAX, porter.greet(socket, from)).await;
+                    drop(place);
+                    match greeted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+                        Ok(Some(guest)) => porter.entertain(guest).await,
+                        Ok(None) => {}
+                        Err(error) => (porter.report)(&Event::Stranger(from, error)),
+                    }
+                });
+            }
+        }
+    }
+
+    /// Believes somebody or not; one who wants to talk is given back.
+    async fn greet(&self, socket: OwnedFd, from: SocketAddr) -> io::Result<Option<Conversation>> {
+        let stream = TcpStream::from_std(socket.into())?;
+        let server = self.credentials.borrow().server.clone();
+        let server = server.ok_or_else(|| io::Error::other("this proxy has no key"))?;
+        let stream = TlsAcceptor::from(server).accept(stream).await?;
+        let (_, tls) = stream.get_ref();
+        let key = tls
+            .peer_certificates()
+            .and_then(|shown| key_of(shown.first()?))
+            .ok_or(io::ErrorKind::PermissionDenied)?;
+        match purpose(tls.alpn_protocol()) {
+            Some(Purpose::Talk) => self.begin(stream, key).await.map(Some),
+            Some(Purpose::Relay) => self.relay(stream, from).await.map(|()| None),
+            None => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    async fn begin(&self, stream: TlsStream<TcpStream>, key: PeerKey) -> io::Result<Conversation> {
+        let mut lines = Lines::new(stream);
+        if lines.next().await? != GREETING.trim_end() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let mut id = SessionId::default();
+        SystemRandom::new()
+            .fill(&mut id)
+            .map_err(|_| io::Error::other("no random bytes"))?;
+        let mut secret = Secret::default();
+        let (_, tls) = lines.stream().get_ref();
+        tls.export_keying_material(&mut secret, SECRET_LABEL, Some(&id))
+            .map_err(io::Error::other)?;
+        self.reception.begin(id, key, &secret);
+        lines.say(&answer(&id)).await?;
+        Ok(Conversation { lines, id, key })
+    }
+
+    /// A connection for a client: from here on it is a worker's.
+    async fn relay(&self, stream: TlsStream<TcpStream>, from: SocketAddr) -> io::Result<()> {
+        let (mut stream, tls) = stream.into_inner();
+        let secrets = tls.dangerous_extract_secrets().map_err(io::Error::other)?;
+        let mut records = Records::of(&secrets).ok_or(io::ErrorKind::Unsupported)?;
+        // The other side has waited for a word, lest the library had read on.
+        records.say(b"\n")?;
+        stream.write_all(records.going()).await?;
+        records.sent(records.going().len());
+        (self.carry)(stream.into_std()?.into(), from, Box::new(records));
+        Ok(())
+    }
+
+    /// Tells somebody what this host offers, until one of the two has had enough.
+    async fn entertain(mut self, mut guest: Conversation) {
+        // That it is over is all there is to know: the other side begins anew.
+        let _ = self.tell(&mut guest).await;
+        self.reception.end(&guest.id);
+    }
+
+    async fn tell(&mut self, guest: &mut Conversation) -> io::Result<()> {
+        let mut told = Arc::new(Offers::default());
+        let mut beat = interval(BEAT_EVERY);
+        let mut heard = Instant::now();
+        let mut first = "complete\n";
+        loop {
+            let now = Arc::clone(&self.offers.borrow_and_update());
+            let news: String = now.news(&told).iter().map(ToString::to_string).collect();
+            if !news.is_empty() || !first.is_empty() {
+                guest.lines.say(&format!("{news}{first}")).await?;
+            }
+            (told, first) = (now, "");
+            tokio::select! {
+                changed = self.offers.changed() => changed.map_err(io::Error::other)?,
+                changed = self.credentials.changed() => {
+                    changed.map_err(io::Error::other)?;
+                    if !self.credentials.borrow_and_update().known.0.contains_key(&guest.key) {
+                        return Err(io::ErrorKind::PermissionDenied.into());
+                    }
+                }
+                line = guest.lines.next() => {
+                    line?;
+                    heard = Instant::now();
+                }
+                _ = beat.tick() => {
+                    if heard.elapsed() > SILENCE_MAX * 2 {
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
+                    guest.lines.say("beat\n").await?;
+                }
+            }
+        }
+    }
+}
+
+/// One who listens.
+struct Conversation {
+    lines: Lines<TlsStream<TcpStream>>,
+    id: SessionId,
+    key: PeerKey,
+}
