@@ -12,6 +12,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::Event;
 use crate::lines::{LINE_MAX, Line, READ_BYTES, parse_request};
 use crate::peers::reception::Reception;
@@ -23,7 +25,7 @@ use crate::socket::{Received, Socket};
 const TLS: u8 = 0x16;
 
 /// What was heard so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Asked {
     heard: Vec<u8>,
     /// A ticket was good: he may take as long as he likes.
@@ -31,7 +33,7 @@ pub(crate) struct Asked {
 }
 
 /// How the one who asks talks, and is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Speech {
     /// The original's lines; the asking side sees to the client's first bytes.
     Lines,

@@ -7,6 +7,7 @@
 //!
 //! Joins an accepted socket with what `dial` finds. It must not listen, and must not choose.
 
+mod frozen;
 mod search;
 
 use std::io;
@@ -14,6 +15,9 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::frozen::FrozenConnection;
 use self::search::Search;
 use crate::asked::{Asked, Heard, Speech};
 use crate::dial::{Dialled, Missed, Target};
@@ -26,7 +30,7 @@ use crate::socket::Socket;
 use crate::tools::{Key, Side, Tools};
 
 /// What a port leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Entrance {
     /// Clients of this cluster port.
     Cluster(u16),

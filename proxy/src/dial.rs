@@ -68,6 +68,8 @@ pub(crate) struct Dialling {
     /// Those that are being dialled, the earlier one first; two at most.
     attempts: Vec<Attempt>,
     missed: Missed,
+    /// It is known what there is.
+    is_begun: bool,
 }
 
 impl Dialling {
@@ -93,11 +95,30 @@ impl Dialling {
             may_leave,
             attempts: Vec::new(),
             missed: Missed::Nothing,
+            is_begun: true,
         };
         if may_leave && dialling.is_overloaded() {
             dialling.leave(tools);
         }
         dialling
+    }
+
+    /// The same, once it is known what there is: for a client that was at rest.
+    pub(crate) fn anew(port: u16, may_leave: bool) -> Self {
+        Self {
+            port,
+            routes: Arc::default(),
+            left: Vec::new(),
+            may_leave,
+            attempts: Vec::new(),
+            missed: Missed::Nothing,
+            is_begun: false,
+        }
+    }
+
+    /// Whether somebody who has not answered may have heard what the client has said.
+    pub(crate) fn has_forwarded(&self) -> bool {
+        self.attempts.iter().any(Attempt::has_forwarded)
     }
 
     /// Whether all backends of this host have so much to do that another host should help.
@@ -154,6 +175,9 @@ impl Dialling {
         said: &[u8],
         who: impl Fn() -> io::Result<(SocketAddr, SocketAddr)>,
     ) -> Dialled {
+        if !self.is_begun {
+            *self = Self::new(self.port, self.may_leave, tools);
+        }
         loop {
             if let Some((attempt, progress)) = self.progress(tools, said) {
                 if !matches!(progress, Progress::Reached { .. }) {

@@ -5,8 +5,11 @@
 //! through a pipe, without copying, until its pieces are small again. A direction that waits for the side that talks
 //! holds no memory; one that waits for the side that listens holds what that has not taken yet.
 
+mod frozen;
+
 use std::io;
 
+pub(crate) use self::frozen::FrozenFlow;
 use crate::pipes::{Pipe, Pipes};
 use crate::socket::{Received, Socket};
 

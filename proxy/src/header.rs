@@ -10,6 +10,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::{FromStr, SplitN};
 
+use serde::{Deserialize, Serialize};
+
 /// No version 1 header is longer than this, in bytes, its line end included (from the format's text).
 pub const LENGTH_BYTES_MAX: usize = 107;
 
@@ -17,7 +19,7 @@ pub const LENGTH_BYTES_MAX: usize = 107;
 const SIGNATURE: &[u8] = b"PROXY ";
 
 /// Who talks to whom, as the header says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Header {
     /// `PROXY TCP4 …` or `PROXY TCP6 …`; both addresses are of the same family.
     Tcp {

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use simplenetes_reach::{Door, Family, Process, ReachError, SOCKETS_MAX, Way};
@@ -118,6 +118,7 @@ impl Pool {
 #[derive(Debug, Clone)]
 pub(crate) struct Inside {
     refiller: Sender<Weak<Pool>>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 impl Inside {
@@ -131,11 +132,26 @@ impl Inside {
                 later: Vec::new(),
             };
             // Without the thread nobody answers, which is as without a program.
-            let _ = thread::Builder::new()
+            let started = thread::Builder::new()
                 .name("inside".into())
                 .spawn(move || filling.run(&pools));
+            return Self {
+                refiller,
+                thread: Arc::new(Mutex::new(started.ok())),
+            };
         }
-        Self { refiller }
+        let thread = Arc::default();
+        Self { refiller, thread }
+    }
+
+    /// Waits until the helpers are gone; all pools have to be gone before.
+    pub(crate) fn end(self) {
+        drop(self.refiller);
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread.take() {
+            // An error is a panic, which was told where it happened.
+            let _ = thread.join();
+        }
     }
 
     /// An empty pool, which is being filled.

@@ -5,19 +5,21 @@
 //! see only the routes that it publishes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{sleep, sleep_until, timeout};
 
 use crate::Patience;
 use crate::config::Config;
-use crate::connection::Entrance;
+use crate::connection::{Connection, Entrance};
 use crate::doors::Layout;
 use crate::event::{Event, FileNews, Reporter};
+use crate::frozen::{Descriptors, Frozen, State, Thaw};
 use crate::inputs::{Inputs, Paths};
 use crate::inside::Inside;
 use crate::listen::Listeners;
@@ -43,6 +45,8 @@ enum Wake {
     Look,
     /// proxy.conf is to be read again.
     Reload,
+    /// Everything is to be put to rest.
+    Freeze(oneshot::Sender<io::Result<Frozen>>),
     /// The proxy is to end.
     Stop,
 }
@@ -71,6 +75,9 @@ pub(crate) struct Keeper {
     peers: Peers,
     /// The routes in force.
     routes: Arc<Routes>,
+    reception: Arc<Reception>,
+    /// Connections that were at rest, until there are routes for them.
+    thawed: Vec<Connection>,
 }
 
 impl Keeper {
@@ -81,14 +88,14 @@ impl Keeper {
         patience: Patience,
         teller: Arc<Teller>,
         status: watch::Sender<Status>,
-    ) -> std::io::Result<Self> {
+    ) -> io::Result<Self> {
         let told = Arc::clone(&teller);
         let report: Reporter = Arc::new(move |event| told.tell(event, Instant::now()));
         let changed = Arc::new(Notify::new());
         let (reception, strangers) = Reception::open();
         let workers = Workers::start(&report, &reception, patience)?;
         let peers = Peers::start(
-            (reception, strangers),
+            (Arc::clone(&reception), strangers),
             workers.carrier(),
             workers.waker(),
             Arc::clone(&report),
@@ -101,6 +108,8 @@ impl Keeper {
             workers,
             peers,
             routes: Arc::default(),
+            reception,
+            thawed: Vec::new(),
             unknown: BTreeSet::new(),
             listeners: Listeners::new(Arc::clone(&report)),
             files: FileWatch::new(Arc::clone(&changed), Arc::clone(&report)),
@@ -119,12 +128,21 @@ impl Keeper {
     pub(crate) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
         loop {
             self.look().await;
+            for connection in self.thawed.drain(..) {
+                self.workers.carry(connection);
+            }
             if self.workers.is_incomplete() {
                 return (self.report)(&Event::WorkerLost);
             }
             match self.next(&mut orders).await {
                 Wake::Look => {}
                 Wake::Reload => self.reload(),
+                Wake::Freeze(to) => {
+                    let frozen = self.freeze().await;
+                    // Whoever asked is gone: then its connections are lost.
+                    let _ = to.send(frozen);
+                    return;
+                }
                 Wake::Stop => return self.end().await,
             }
         }
@@ -142,6 +160,7 @@ impl Keeper {
             tokio::select! {
                 order = orders.recv() => return match order {
                     Some(Order::Reload) => Wake::Reload,
+                    Some(Order::Freeze(to)) => Wake::Freeze(to),
                     Some(Order::Stop) | None => Wake::Stop,
                 },
                 () = self.changed.notified() => return Wake::Look,
@@ -270,6 +289,45 @@ impl Keeper {
         if old != new {
             self.status.send_replace(new);
         }
+    }
+
+    /// Goes on with what another program has carried.
+    pub(crate) fn thaw(&mut self, mut frozen: Frozen) -> io::Result<()> {
+        let state = frozen.open()?;
+        let descriptors = &mut frozen.descriptors;
+        self.listeners.thaw(state.doors, descriptors)?;
+        self.reception.thaw(state.guests);
+        let mut thaw = Thaw {
+            descriptors,
+            table: &mut self.table,
+            patience: self.patience,
+            now: Instant::now(),
+        };
+        let connections = state.connections.into_iter();
+        self.thawed = connections
+            .map(|connection| Connection::thaw(connection, &mut thaw))
+            .collect::<io::Result<_>>()?;
+        Ok(())
+    }
+
+    /// Puts everything to rest, and ends all that was started.
+    async fn freeze(self) -> io::Result<Frozen> {
+        let mut descriptors = Descriptors::default();
+        let connections = self.workers.freeze().await;
+        let doors = self.listeners.freeze(&mut descriptors)?;
+        let guests = self.reception.freeze();
+        drop((self.workers, self.routes));
+        self.table.end();
+        let now = Instant::now();
+        let frozen = connections
+            .into_iter()
+            .filter_map(|connection| connection.freeze(&mut descriptors, now));
+        let state = State {
+            connections: frozen.collect(),
+            doors,
+            guests,
+        };
+        Frozen::new(&state, descriptors)
     }
 
     /// Takes no more connections, and waits for the open ones as long as proxy.conf says.

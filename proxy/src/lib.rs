@@ -11,6 +11,7 @@ mod dial;
 mod doors;
 pub mod event;
 mod flow;
+mod frozen;
 pub mod header;
 mod health;
 mod inputs;
@@ -40,5 +41,6 @@ mod workers;
 
 pub use config::Config;
 pub use event::{Event, FileNews, Level, PeerNews, PortNews, Reporter, Warning};
+pub use frozen::{FORMAT, Frozen};
 pub use patience::Patience;
 pub use proxy::{ConfigError, Proxy, StartError, Status, read_config};

@@ -16,6 +16,7 @@ use rustix::net::{
 
 use crate::connection::Entrance;
 use crate::event::{Event, PortNews, Reporter};
+use crate::frozen::{Descriptors, FrozenDoor};
 use crate::socket::{keep_alive, prepare};
 use crate::worker::Door;
 use crate::workers::Workers;
@@ -29,10 +30,13 @@ pub(crate) struct Listeners {
     open: HashMap<(SocketAddr, Entrance), Open>,
     failed: BTreeMap<SocketAddr, String>,
     opened: u32,
+    /// Ports that another program has opened, until there is something to do with who comes there.
+    resting: Vec<(FrozenDoor, OwnedFd)>,
 }
 
 /// An open port.
 struct Open {
+    listener: Arc<OwnedFd>,
     /// Where it is, which is not what was asked for when that was port 0.
     address: SocketAddr,
     door: u32,
@@ -45,6 +49,7 @@ impl Listeners {
             open: HashMap::new(),
             failed: BTreeMap::new(),
             opened: 0,
+            resting: Vec::new(),
         }
     }
 
@@ -54,6 +59,10 @@ impl Listeners {
         wanted: &BTreeMap<SocketAddr, Entrance>,
         workers: &Workers,
     ) {
+        for (door, listener) in std::mem::take(&mut self.resting) {
+            let place = (door.wanted, door.entrance);
+            self.listen(place, door.address, Arc::new(listener), workers);
+        }
         let closing: Vec<_> = self
             .open
             .keys()
@@ -93,15 +102,7 @@ impl Listeners {
             Ok((address, listener)) => {
                 (self.report)(&Event::Port(address, PortNews::Opened));
                 self.failed.remove(&wanted);
-                self.opened = self.opened.wrapping_add(1) & (u32::MAX >> 1);
-                let door = self.opened;
-                workers.open_door(&Door {
-                    id: door,
-                    listener: Arc::new(listener),
-                    address,
-                    entrance,
-                });
-                self.open.insert((wanted, entrance), Open { address, door });
+                self.listen((wanted, entrance), address, Arc::new(listener), workers);
             }
             Err(error) => {
                 let why = error.to_string();
@@ -111,6 +112,56 @@ impl Listeners {
                 }
             }
         }
+    }
+
+    /// Has the workers accept what comes to a socket that listens.
+    fn listen(
+        &mut self,
+        (wanted, entrance): (SocketAddr, Entrance),
+        address: SocketAddr,
+        listener: Arc<OwnedFd>,
+        workers: &Workers,
+    ) {
+        self.opened = self.opened.wrapping_add(1) & (u32::MAX >> 1);
+        let door = self.opened;
+        workers.open_door(&Door {
+            id: door,
+            listener: Arc::clone(&listener),
+            address,
+            entrance,
+        });
+        let open = Open {
+            listener,
+            address,
+            door,
+        };
+        self.open.insert((wanted, entrance), open);
+    }
+
+    /// The open ports, for another program.
+    pub(crate) fn freeze(&self, descriptors: &mut Descriptors) -> io::Result<Vec<FrozenDoor>> {
+        let frozen = self.open.iter().map(|((wanted, entrance), open)| {
+            Ok(FrozenDoor {
+                wanted: *wanted,
+                address: open.address,
+                entrance: *entrance,
+                listener: descriptors.put(open.listener.try_clone()?),
+            })
+        });
+        frozen.collect()
+    }
+
+    /// Goes on with ports that another program has opened, the next time that it is said what is wanted.
+    pub(crate) fn thaw(
+        &mut self,
+        doors: Vec<FrozenDoor>,
+        descriptors: &mut Descriptors,
+    ) -> io::Result<()> {
+        for door in doors {
+            let listener = descriptors.take(door.listener)?;
+            self.resting.push((door, listener));
+        }
+        Ok(())
     }
 
     fn close(&mut self, key: (SocketAddr, Entrance), workers: &Workers) {

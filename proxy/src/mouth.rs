@@ -2,9 +2,12 @@
 //!
 //! Most clients need one look at their first bytes, and nothing is held for them.
 
+mod frozen;
+
 use std::io;
 use std::time::Instant;
 
+pub(crate) use self::frozen::FrozenMouth;
 use crate::header::Header;
 use crate::opening::{Heard, Opening, Verdict};
 use crate::socket::{Received, Socket};

@@ -52,6 +52,20 @@ impl Opening {
         }
     }
 
+    /// What it has come to so far: the header that is owed, and what is held.
+    pub(crate) fn into_parts(self) -> (Option<Header>, Vec<u8>) {
+        (self.owed, self.held)
+    }
+
+    /// One that goes on from there.
+    pub(crate) fn of_parts(owed: Option<Header>, held: Vec<u8>, patience: Patience) -> Self {
+        Self {
+            owed,
+            held,
+            patience,
+        }
+    }
+
     /// How long to wait for the client before telling [`Heard::Silence`]; `None` means for ever.
     /// `age` is the time since the client connected.
     #[must_use]

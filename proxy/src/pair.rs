@@ -9,9 +9,12 @@
 //! When a side stops talking, the other is told so and may still answer. When a side breaks off, what it had said
 //! before still arrives, and then both sockets are dropped, which resets them.
 
+mod frozen;
+
 use std::io;
 use std::time::{Duration, Instant};
 
+pub(crate) use self::frozen::FrozenPair;
 use crate::flow::{Flow, Stopped, TURN_BYTES, Turn};
 use crate::header::Header;
 use crate::mouth::Mouth;

@@ -1,12 +1,15 @@
 //! Pipes in the kernel, through which long streams pass without being copied; a pool of them, so that a
 //! connection holds one only while something is in it.
 
+mod frozen;
+
 use std::io;
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 
+pub(crate) use self::frozen::FrozenPipe;
 use crate::socket::{Received, Socket};
 
 /// How much one pipe takes, in bytes.

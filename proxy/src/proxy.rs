@@ -1,17 +1,19 @@
 //! A running proxy, as its owner sees it: it is started, told to reload and to stop, and says what it does.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hostfiles::PortMapping;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::Patience;
 use crate::config::{Config, Problem};
 use crate::event::Reporter;
+use crate::frozen::Frozen;
 use crate::inside::Inside;
 use crate::keeper::Keeper;
 use crate::quota::Teller;
@@ -25,7 +27,7 @@ pub enum ConfigError {
         /// The proxy.conf.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The file says something that cannot be.
     #[error("{}", shown(path, problems))]
@@ -43,9 +45,12 @@ pub enum StartError {
     /// Its proxy.conf is at fault.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// What another program has carried cannot be gone on with.
+    #[error("cannot go on with the connections of the program before this one")]
+    State(#[source] io::Error),
     /// The system gives it no thread, or no descriptor.
     #[error("cannot start the workers of the proxy")]
-    Workers(#[source] std::io::Error),
+    Workers(#[source] io::Error),
 }
 
 fn shown(path: &Path, problems: &[Problem]) -> String {
@@ -95,6 +100,7 @@ pub struct Proxy {
 /// What the owner of a proxy wants.
 pub(crate) enum Order {
     Reload,
+    Freeze(oneshot::Sender<io::Result<Frozen>>),
     Stop,
 }
 
@@ -111,12 +117,37 @@ impl Proxy {
         patience: Patience,
         report: Reporter,
     ) -> Result<Self, StartError> {
+        Self::start_with(conf, helper, patience, report, None)
+    }
+
+    /// Goes on with what another proxy has carried, see [`Self::freeze`]. The rest is as with [`Self::start`].
+    ///
+    /// # Errors
+    /// As there; or what is at rest was written by a program of another format, or is not whole. Then its connections
+    /// are lost.
+    pub fn resume(
+        conf: &Path,
+        helper: Option<PathBuf>,
+        patience: Patience,
+        report: Reporter,
+        frozen: Frozen,
+    ) -> Result<Self, StartError> {
+        Self::start_with(conf, helper, patience, report, Some(frozen))
+    }
+
+    fn start_with(
+        conf: &Path,
+        helper: Option<PathBuf>,
+        patience: Patience,
+        report: Reporter,
+        frozen: Option<Frozen>,
+    ) -> Result<Self, StartError> {
         let config = read_config(conf)?;
         let teller = Arc::new(Teller::new(report, patience.ten_warnings_in));
         let (orders, orders_in) = mpsc::channel(4);
         let (status_out, status) = watch::channel(Status::default());
         let inside = Inside::start(helper);
-        let keeper = Keeper::new(
+        let mut keeper = Keeper::new(
             conf.to_owned(),
             config,
             inside,
@@ -125,6 +156,9 @@ impl Proxy {
             status_out,
         )
         .map_err(StartError::Workers)?;
+        if let Some(frozen) = frozen {
+            keeper.thaw(frozen).map_err(StartError::State)?;
+        }
         Ok(Self {
             orders,
             status,
@@ -149,6 +183,22 @@ impl Proxy {
     pub async fn lost(&mut self) {
         // A panic is an end as well.
         let _ = (&mut self.task).await;
+    }
+
+    /// Puts everything that the proxy carries to rest: no byte moves until another proxy has resumed it, and those
+    /// who connect wait in the kernel.
+    ///
+    /// # Errors
+    /// The system has no room for it, or the proxy has ended already; the connections are lost.
+    pub async fn freeze(self) -> io::Result<Frozen> {
+        let (to, frozen) = oneshot::channel();
+        let _ = self.orders.send(Order::Freeze(to)).await;
+        let frozen = frozen
+            .await
+            .map_err(|_| io::Error::other("the proxy has ended"))?;
+        // Everything that it has started is gone when it is.
+        let _ = self.task.await;
+        frozen
     }
 
     /// Closes all ports, gives the open connections the time that proxy.conf says, resets the rest.

@@ -4,10 +4,15 @@
 //! any other. All that a connection is stands in this value, so that it can be given to another program. One cipher,
 //! ChaCha20-Poly1305, whose keys never have to be changed. It must not know sockets: bytes in, bytes out.
 
+mod frozen;
+
 use std::io;
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use rustls::{ConnectionTrafficSecrets, ExtractedSecrets};
+use zeroize::Zeroizing;
+
+pub(crate) use self::frozen::FrozenRecords;
 
 const HEADER_BYTES: usize = 5;
 /// The most that one record carries (section 5.1).
@@ -15,6 +20,7 @@ const PLAIN_BYTES_MAX: usize = 1 << 14;
 /// The longest record that is believed (section 5.2).
 const SEALED_BYTES_MAX: usize = PLAIN_BYTES_MAX + 256;
 const TAG_BYTES: usize = 16;
+const SECRET_BYTES: usize = 32;
 
 const ALERT: u8 = 21;
 const DATA: u8 = 23;
@@ -23,6 +29,8 @@ const CLOSE_NOTIFY: [u8; 2] = [1, 0];
 
 /// One direction.
 struct Direction {
+    /// What the key was made of, for another program.
+    secret: Zeroizing<[u8; SECRET_BYTES]>,
     key: LessSafeKey,
     iv: [u8; NONCE_LEN],
     /// Of the next record.
@@ -35,6 +43,7 @@ impl Direction {
             return None;
         };
         Some(Self {
+            secret: Zeroizing::new(key.as_ref().try_into().ok()?),
             key: LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, key.as_ref()).ok()?),
             iv: iv.as_ref().try_into().ok()?,
             number,

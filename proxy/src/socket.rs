@@ -5,6 +5,8 @@
 //! connection which is cut short can never pass for one that ended well; only [`Socket::end_in_order`] changes
 //! that. This module must not know what flows through a socket.
 
+mod frozen;
+
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,6 +19,7 @@ use rustix::net::{
     recv, send, shutdown, socket_with, sockopt,
 };
 
+pub(crate) use self::frozen::FrozenSocket;
 use crate::records::Records;
 
 /// A peer that vanished without a word is noticed after about `KEEP_IDLE` + `KEEP_PROBES` ×

@@ -24,6 +24,8 @@ type Key = (u16, SocketAddr);
 /// One backend of a cluster port on this host.
 #[derive(Debug, Clone)]
 pub struct Slot {
+    /// The cluster port.
+    pub port: u16,
     /// Where to dial.
     pub target: SocketAddr,
     /// How many connections it may have at most.
@@ -44,12 +46,20 @@ struct State {
 
 /// The right to hold one connection to a backend; given back when dropped.
 #[derive(Debug)]
-pub struct Lease(Arc<State>);
+pub struct Lease {
+    state: Arc<State>,
+    place: Key,
+}
 
 impl Lease {
     /// Whether the backend answers.
     pub(crate) fn health(&self) -> &Health {
-        &self.0.health
+        &self.state.health
+    }
+
+    /// The cluster port and the address of the backend.
+    pub(crate) fn place(&self) -> (u16, SocketAddr) {
+        self.place
     }
 }
 
@@ -78,13 +88,16 @@ impl Slot {
             .active
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, below)
             .ok()?;
-        Some(Lease(Arc::clone(&self.state)))
+        Some(Lease {
+            state: Arc::clone(&self.state),
+            place: (self.port, self.target),
+        })
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.0.active.fetch_sub(1, Ordering::AcqRel);
+        self.state.active.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -150,6 +163,13 @@ impl Table {
         }
     }
 
+    /// Forgets everything, and waits until the helpers in the networks of pods are gone.
+    pub(crate) fn end(self) {
+        if let Some(inside) = self.inside {
+            inside.end();
+        }
+    }
+
     /// The next picture. `pod_host` is the address of the host ports; without one there is nothing to
     /// dial on this host. A mapping that stands twice in the file counts once: the first one.
     pub fn routes(
@@ -174,6 +194,7 @@ impl Table {
                 let inside = endpoint.and_then(|endpoint| self.pool((port, target), endpoint));
                 let (max_conn, send_proxy) = (mapping.max_conn, mapping.send_proxy);
                 backends.push(Slot {
+                    port,
                     target,
                     max_conn,
                     send_proxy,
@@ -192,6 +213,14 @@ impl Table {
             queue,
             pods_elsewhere: false,
         }
+    }
+
+    /// A place that a connection has already, whatever the limit is now.
+    pub(crate) fn hold(&mut self, port: u16, target: SocketAddr) -> Lease {
+        let place = (port, target);
+        let state = self.state(place);
+        state.active.fetch_add(1, Ordering::AcqRel);
+        Lease { state, place }
     }
 
     /// A pool is the same one as long as it leads to the same place.

@@ -5,6 +5,7 @@
 //! order. It must not read files, and decides nothing that `route` can decide.
 
 mod doors;
+mod freeze;
 mod queue;
 mod share;
 
@@ -13,7 +14,7 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
@@ -56,6 +57,8 @@ pub(crate) enum Order {
     Confirm(oneshot::Sender<()>),
     /// Say when no connection is left.
     Drained(oneshot::Sender<()>),
+    /// Take no more connections, wait a moment for those that are being dialled, and give everything away.
+    Freeze(oneshot::Sender<Vec<Connection>>),
     /// Let go of everything.
     End,
 }
@@ -67,6 +70,8 @@ pub(crate) struct Counts {
     pub(crate) open: AtomicUsize,
     /// Clients that wait for a place.
     pub(crate) queued: AtomicUsize,
+    /// No connection goes from one worker to another any more.
+    pub(crate) stays: AtomicBool,
 }
 
 /// One connection in its place.
@@ -100,6 +105,8 @@ pub(crate) struct Worker {
     /// When those who wait look for one by themselves.
     queue_look: Option<Instant>,
     drained: Vec<oneshot::Sender<()>>,
+    /// To whom everything is given, and when at the latest.
+    freezing: Option<(Instant, oneshot::Sender<Vec<Connection>>)>,
 }
 
 impl Worker {
@@ -126,6 +133,7 @@ impl Worker {
             queues: BTreeMap::new(),
             queue_look: None,
             drained: Vec::new(),
+            freezing: None,
         })
     }
 
@@ -159,6 +167,9 @@ impl Worker {
             if self.places.is_empty() {
                 self.tell_drained();
             }
+            if self.is_frozen() {
+                return self.give_away();
+            }
         }
     }
 
@@ -169,7 +180,9 @@ impl Worker {
         }
         let resting = self.doors.values().filter_map(|watched| watched.rests);
         let alarm = self.alarms.peek().map(|Reverse((at, _))| *at);
-        let next = resting.chain(alarm).chain(self.queue_look).min()?;
+        let freezing = self.freezing.as_ref().map(|(until, _)| *until);
+        let next = resting.chain(alarm).chain(self.queue_look);
+        let next = next.chain(freezing).min()?;
         let left = next.saturating_duration_since(Instant::now());
         Timespec::try_from(left).ok()
     }
@@ -345,6 +358,7 @@ impl Worker {
                     self.close_ready();
                     self.drained.push(done);
                 }
+                Order::Freeze(to) => self.freeze(to),
                 Order::End => return false,
             }
         }

@@ -139,6 +139,30 @@ impl Workers {
         }
     }
 
+    /// Ends them; their connections are left.
+    pub(crate) async fn freeze(&self) -> Vec<Connection> {
+        self.counts.stays.store(true, Ordering::Relaxed);
+        // After the first answer nothing is handed over any more, after the second one all has arrived.
+        self.confirmed().await;
+        self.confirmed().await;
+        let mut connections = Vec::new();
+        for worker in &self.all {
+            let (to, answer) = oneshot::channel();
+            worker.tell(Order::Freeze(to));
+            // A worker that is gone carries nothing.
+            connections.append(&mut answer.await.unwrap_or_default());
+        }
+        connections
+    }
+
+    /// Has one of those that accept carry a connection that was at rest.
+    pub(crate) fn carry(&self, connection: Connection) {
+        if let Some(worker) = self.all.first() {
+            self.counts.open.fetch_add(1, Ordering::Relaxed);
+            worker.tell(Order::Carry(Box::new(connection)));
+        }
+    }
+
     /// Waits until everything that they were told is done.
     pub(crate) async fn confirmed(&self) {
         self.answered(Order::Confirm).await;

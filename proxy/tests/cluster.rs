@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use hostfiles::{Format, Peer, PeerKey, Peers, PortMappings, replace};
 use proxykeys::ProxyKeys;
-use sns_proxy::{Patience, Proxy, Reporter, Status};
+use sns_proxy::{Frozen, Patience, Proxy, Reporter, Status};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -111,6 +112,8 @@ pub(crate) struct Host {
     pub(crate) ip: IpAddr,
     pub(crate) folder: TempDir,
     pub(crate) proxy: Proxy,
+    patience: Patience,
+    told: mpsc::UnboundedSender<String>,
     events: mpsc::UnboundedReceiver<String>,
 }
 
@@ -133,18 +136,29 @@ impl Host {
             .insert(SocketAddr::new(ip, RELAY), own);
         let conf = configure(&folder, ip, "");
         let (told, events) = mpsc::unbounded_channel();
-        // The receiver is gone when the test is over.
-        let report: Reporter =
-            Arc::new(move |event| drop(told.send(format!("{}: {event}", event.level()))));
-        let proxy = Proxy::start(&conf, Some(helper()), patience, report).unwrap();
+        let proxy = Proxy::start(&conf, Some(helper()), patience, reporter(&told)).unwrap();
         let host = Self {
             ip,
             folder,
             proxy,
+            patience,
+            told,
             events,
         };
         host.until(|status| status.relay.is_some()).await;
         host
+    }
+
+    /// Puts another proxy in the place of the one that runs, as a new binary would be: what is carried goes on.
+    pub(crate) async fn upgrade(self) -> Self {
+        let frozen = within(self.proxy.freeze()).await.unwrap();
+        let socket = frozen.pack().unwrap();
+        drop(frozen);
+        let frozen = Frozen::unpack(socket.as_fd()).unwrap();
+        let conf = self.folder.path().join("proxy.conf");
+        let report = reporter(&self.told);
+        let proxy = Proxy::resume(&conf, Some(helper()), self.patience, report, frozen).unwrap();
+        Self { proxy, ..self }
     }
 
     /// Writes a file beside proxy.conf.
@@ -234,6 +248,17 @@ impl Host {
         self.map(&[backend.mapping(max_conn, send_proxy)]).await;
         backend
     }
+}
+
+fn reporter(told: &mpsc::UnboundedSender<String>) -> Reporter {
+    let told = told.clone();
+    Arc::new(move |event| {
+        let line = format!("{}: {event}", event.level());
+        // Shown only when the test fails.
+        println!("{line}");
+        // The receiver is gone when the test is over.
+        let _ = told.send(line);
+    })
 }
 
 fn configure(folder: &TempDir, ip: IpAddr, settings: &str) -> PathBuf {

@@ -24,4 +24,5 @@ mod properties;
 mod queue;
 mod silent;
 mod stream;
+mod upgrade;
 mod wire;

@@ -17,7 +17,7 @@ const HOP_BYTES_MAX: usize = 40 << 20;
 const ENDS_BYTES_MAX: usize = 40 << 20;
 
 /// Bytes that do not repeat at any power of two.
-fn piece(number: usize) -> Vec<u8> {
+pub(crate) fn piece(number: usize) -> Vec<u8> {
     (0..65_521)
         .map(|index: usize| (index.wrapping_mul(31) ^ (index >> 8) ^ number).to_le_bytes()[0])
         .collect()

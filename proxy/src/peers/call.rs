@@ -29,6 +29,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(1);
 /// The pause after a failure, at first and at most; each one in a row doubles it.
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How long clients wait for a proxy that was never heard: both may just have begun.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(1);
 /// When nobody has needed connections that stand ready for so long, there may be fewer.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -51,6 +53,7 @@ impl Caller {
     }
 
     async fn talk(&self, hung: &Notify) {
+        let began = Instant::now();
         let (mut pause, mut key, mut told) = (PAUSE_FIRST, 0, false);
         loop {
             let ended = tokio::select! {
@@ -60,7 +63,9 @@ impl Caller {
             if ended.was_believed {
                 (pause, told) = (PAUSE_FIRST, false);
             } else {
-                self.link.give_up();
+                if began.elapsed() >= GIVE_UP_AFTER {
+                    self.link.give_up();
+                }
                 // A proxy that has an older picture of the cluster believes an older key.
                 key = (key + 1) % self.identity.count();
                 if key == 0 && !std::mem::replace(&mut told, true) {

@@ -3,10 +3,13 @@
 //!
 //! Workers ask here whether a ticket is good. A stranger learns nothing but that somebody speaks TLS.
 
+mod frozen;
+
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,6 +23,7 @@ use tokio::time::{interval, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+pub(crate) use self::frozen::FrozenGuest;
 use super::announce::Offers;
 use super::identity::{Known, Purpose, key_of, purpose};
 use super::lines::{GREETING, Lines, SECRET_LABEL, answer};
@@ -43,6 +47,8 @@ pub(crate) type Stranger = (OwnedFd, SocketAddr);
 pub(crate) struct Reception {
     strangers: mpsc::Sender<Stranger>,
     sessions: Mutex<HashMap<SessionId, Guest>>,
+    /// Everything was given to another program: nobody is believed any more.
+    is_closed: AtomicBool,
 }
 
 /// One who was believed.
@@ -61,6 +67,7 @@ impl Reception {
         let reception = Arc::new(Self {
             strangers,
             sessions: Mutex::default(),
+            is_closed: AtomicBool::new(false),
         });
         (reception, arrived)
     }
@@ -80,8 +87,11 @@ impl Reception {
         guest.is_some_and(|guest| guest.admission.admit(ticket))
     }
 
-    fn begin(&self, id: SessionId, key: PeerKey, secret: &Secret) {
+    fn begin(&self, id: SessionId, key: PeerKey, secret: &Secret) -> io::Result<()> {
         let mut sessions = self.sessions();
+        if self.is_closed.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
         let now = Instant::now();
         sessions.retain(|_, guest| guest.until.is_none_or(|until| until > now));
         let admission = Admission::new(secret);
@@ -94,6 +104,7 @@ impl Reception {
                 until,
             },
         );
+        Ok(())
     }
 
     fn end(&self, id: &SessionId) {
@@ -159,7 +170,7 @@ impl Porter {
                     match greeted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
                         Ok(Some(guest)) => porter.entertain(guest).await,
                         Ok(None) => {}
-                        Err(error) => (porter.report)(&Event::Stranger(from, error)),
+                        Err(error) => (porter.report)(&turned_away(from, error)),
                     }
                 });
             }
@@ -197,7 +208,7 @@ impl Porter {
         let (_, tls) = lines.stream().get_ref();
         tls.export_keying_material(&mut secret, SECRET_LABEL, Some(&id))
             .map_err(io::Error::other)?;
-        self.reception.begin(id, key, &secret);
+        self.reception.begin(id, key, &secret)?;
         lines.say(&answer(&id)).await?;
         Ok(Conversation { lines, id, key })
     }
@@ -254,6 +265,17 @@ impl Porter {
                 }
             }
         }
+    }
+}
+
+/// Whoever says the wrong thing is a stranger; one who breaks off may be anybody.
+fn turned_away(from: SocketAddr, error: io::Error) -> Event {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::UnexpectedEof => Event::NoRequest(from),
+        _ => Event::Stranger(from, error),
     }
 }
 

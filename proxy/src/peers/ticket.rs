@@ -15,6 +15,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ring::hmac;
+use zeroize::Zeroizing;
 
 /// How many bytes a ticket has.
 pub const TICKET_BYTES: usize = 60;
@@ -77,6 +78,8 @@ pub fn session_of(ticket: &[u8; TICKET_BYTES]) -> Option<SessionId> {
 /// The side that takes tickets.
 #[derive(Debug, Clone)]
 pub struct Admission {
+    /// What the key was made of, for another program.
+    secret: Zeroizing<Secret>,
     key: hmac::Key,
     /// One more than the highest number that was taken.
     next: u64,
@@ -89,10 +92,26 @@ impl Admission {
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
         Self {
+            secret: Zeroizing::new(*secret),
             key: hmac::Key::new(hmac::HMAC_SHA256, secret),
             next: 0,
             taken: vec![0; usize::try_from(WINDOW / 64).unwrap_or(64)].into_boxed_slice(),
         }
+    }
+
+    /// What another program needs to take the same tickets: the secret, the next number, and which were taken.
+    pub(crate) fn to_parts(&self) -> (Secret, u64, Vec<u64>) {
+        (*self.secret, self.next, self.taken.to_vec())
+    }
+
+    /// The way back.
+    pub(crate) fn of_parts(secret: &Secret, next: u64, taken: Vec<u64>) -> Option<Self> {
+        let new = Self::new(secret);
+        (taken.len() == new.taken.len()).then(|| Self {
+            next,
+            taken: taken.into_boxed_slice(),
+            ..new
+        })
     }
 
     /// Whether the ticket is one of this conversation, and comes for the first time.

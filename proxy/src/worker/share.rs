@@ -1,5 +1,7 @@
 //! Long streams and the others, each where it belongs.
 
+use std::sync::atomic::Ordering;
+
 use super::{Order, Worker, index, place};
 use crate::streams::Courier;
 use crate::tools::{Key, Side};
@@ -17,7 +19,8 @@ impl Worker {
         } else {
             self.streams.home()
         };
-        if let Some(other) = other.cloned() {
+        let stays = self.counts.stays.load(Ordering::Relaxed);
+        if let Some(other) = other.cloned().filter(|_| !stays) {
             self.hand_over(key, &other);
         }
     }
