@@ -31,7 +31,7 @@ const QUEUE: Queue = Queue {
 const QUEUE_MAX: usize = 10_000;
 
 /// Every key, as it is documented.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "HOSTSCONF",
     "PORTSCONF",
     "CLUSTERPORTSCONF",
@@ -43,6 +43,7 @@ const KEYS: [&str; 11] = [
     "QUEUE",
     "QUEUEWAIT",
     "DRAIN",
+    "METRICSSOCKET",
 ];
 
 /// The settings of one proxy.
@@ -70,6 +71,8 @@ pub struct Config {
     pub queue: Queue,
     /// `DRAIN`: how long to wait for open connections when told to end.
     pub drain: Duration,
+    /// `METRICSSOCKET`: the unix socket that shows what the proxy does, as written; `None` when the key is absent.
+    pub metrics_socket: Option<PathBuf>,
 }
 
 /// One thing that is wrong with a proxy.conf.
@@ -133,6 +136,9 @@ impl Config {
         let endpoints_conf = lines
             .get("ENDPOINTSCONF")
             .map(|(_, path)| PathBuf::from(path));
+        let metrics_socket = lines
+            .get("METRICSSOCKET")
+            .map(|(_, path)| PathBuf::from(path));
         let host = lines.understood("HOST", address);
         let port = lines.understood("PORT", port);
         let pod_host = lines.understood("PODHOST", address);
@@ -155,6 +161,7 @@ impl Config {
                     wait: wait.unwrap_or(QUEUE.wait),
                 },
                 drain: drain.unwrap_or(DRAIN),
+                metrics_socket,
             }),
             _ => {
                 // What is missing comes last, everything else as the reader meets it.
@@ -348,7 +355,7 @@ mod tests {
                 "5: error: DRAIN cannot be `soon`\n  hint: write a number of seconds from 0 to 3600",
                 "6: error: HOST is set twice\n  hint: line 2 sets it already: keep one of the two",
                 "7: error: unknown key `XYZ`\n  hint: the keys are HOSTSCONF, PORTSCONF, CLUSTERPORTSCONF, ENDPOINTSCONF, HOST, \
-                 PORT, PODHOST, CLUSTERPORTS, QUEUE, QUEUEWAIT, DRAIN",
+                 PORT, PODHOST, CLUSTERPORTS, QUEUE, QUEUEWAIT, DRAIN, METRICSSOCKET",
                 "8: error: PORTSCONF has no value\n  hint: write `PORTSCONF value`",
                 "error: HOSTSCONF is missing\n  hint: write `HOSTSCONF path`; a relative path begins at the \
                  folder of this file",

@@ -7,6 +7,8 @@
 //!
 //! Joins an accepted socket with what `dial` finds. It must not listen, and must not choose.
 
+mod seen;
+
 use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;

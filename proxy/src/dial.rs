@@ -63,6 +63,8 @@ pub(crate) struct Dialling {
     /// Those that are being dialled, the earlier one first; two at most.
     attempts: Vec<Attempt>,
     missed: Missed,
+    /// One was dialled already.
+    has_begun: bool,
 }
 
 impl Dialling {
@@ -88,6 +90,7 @@ impl Dialling {
             may_leave,
             attempts: Vec::new(),
             missed: Missed::Nothing,
+            has_begun: false,
         }
     }
 
@@ -98,6 +101,12 @@ impl Dialling {
             .iter_mut()
             .find(|attempt| attempt.side == side);
         attempt.map(|attempt| &mut attempt.socket)
+    }
+
+    /// The place and the address of the one that is being dialled, the latest one of two.
+    pub(crate) fn target(&self) -> Option<(Option<&Lease>, SocketAddr)> {
+        let attempt = self.attempts.last()?;
+        Some((attempt.lease.as_ref(), attempt.address))
     }
 
     /// When to go on although nothing has happened.
@@ -236,6 +245,26 @@ impl Dialling {
         self.left.pop()
     }
 
+    /// The address by which a backend is known, or another proxy.
+    fn known_as(&self, choice: Choice) -> Option<SocketAddr> {
+        match choice {
+            Choice::Peer(peer) => Some(peer),
+            Choice::Slot(index) | Choice::Outside(index) => {
+                let slot = self.routes.slots(self.port).get(index);
+                slot.map(|slot| slot.target)
+            }
+        }
+    }
+
+    /// Counts second choices. The same backend from outside is none.
+    fn count(&mut self, choice: Choice, tools: &Tools) {
+        let again = std::mem::replace(&mut self.has_begun, true);
+        if again && !matches!(choice, Choice::Outside(_)) {
+            let hedges = !self.attempts.is_empty();
+            tools.board.dialled_again(self.port, hedges);
+        }
+    }
+
     fn begin(&mut self, choice: Choice, key: Key, tools: &mut Tools) {
         let (address, lease, send_proxy, socket) = match choice {
             Choice::Peer(peer) => (peer, None, false, None),
@@ -281,11 +310,15 @@ impl Dialling {
             None => Socket::dial(address, elsewhere),
         };
         let dialled = dialled.and_then(|socket| tools.watch(&socket, key, side).map(|()| socket));
+        if dialled.is_ok() {
+            self.count(choice, tools);
+        }
         match dialled {
             Ok(socket) => self.attempts.push(Attempt {
                 side,
                 choice,
                 address,
+                backend: self.known_as(choice).unwrap_or(address),
                 socket,
                 lease,
                 is_inside,

@@ -3,6 +3,8 @@
 //! The library never prints: whoever starts a proxy hands in a [`Reporter`]. Each event has a level
 //! and reads as one sentence.
 
+mod record;
+
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -12,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Problem;
+use crate::health::{Ejection, Readmission};
 
 /// Takes the events of a proxy; called from any of its tasks, and must not block for long.
 pub type Reporter = Arc<dyn Fn(&Event) + Send + Sync>;
@@ -88,6 +91,8 @@ impl fmt::Display for Warning {
 pub enum Event {
     /// News of one of the proxy's own ports.
     Port(SocketAddr, PortNews),
+    /// News of the socket at which the proxy shows what it does.
+    Metrics(PathBuf, MetricsNews),
     /// One of the threads that carry connections has died of a mistake in this program.
     WorkerLost,
     /// Neither `HOST` nor hosts.conf says which address to listen on.
@@ -106,9 +111,27 @@ pub enum Event {
     /// A backend did not answer; the next one is tried.
     BackendFailed(u16, SocketAddr, io::Error),
     /// A backend did not answer several times in a row: it comes last for that long.
-    Ejected(u16, SocketAddr, Duration),
+    Ejected {
+        /// The cluster port.
+        port: u16,
+        /// The backend.
+        backend: SocketAddr,
+        /// How many times in a row it has not answered.
+        failures: u32,
+        /// For how long it comes last.
+        time: Duration,
+    },
     /// A backend that was ejected answers again.
-    Readmitted(u16, SocketAddr),
+    Readmitted {
+        /// The cluster port.
+        port: u16,
+        /// The backend.
+        backend: SocketAddr,
+        /// How many times in a row it had not answered.
+        failures: u32,
+        /// How long ago it was ejected for the first time.
+        away: Duration,
+    },
     /// Another host's proxy did not answer, or not as a proxy; the next one is tried.
     PeerFailed(u16, SocketAddr, io::Error),
     /// Nobody could serve a client of a cluster port, which was therefore reset.
@@ -150,6 +173,18 @@ pub enum PortNews {
     CannotAccept(io::Error),
 }
 
+/// What happened to the socket at which the proxy shows what it does.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum MetricsNews {
+    /// It was opened.
+    Opened,
+    /// It was closed.
+    Closed,
+    /// It cannot be opened; it is tried again until it can or is no longer wanted.
+    CannotOpen(String),
+}
+
 /// What happened to a file, or to the folder of one.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -169,6 +204,26 @@ pub enum FileNews {
 }
 
 impl Event {
+    pub(crate) fn ejected(port: u16, backend: SocketAddr, ejection: Ejection) -> Self {
+        let Ejection { failures, time } = ejection;
+        Self::Ejected {
+            port,
+            backend,
+            failures,
+            time,
+        }
+    }
+
+    pub(crate) fn readmitted(port: u16, backend: SocketAddr, back: Readmission) -> Self {
+        let Readmission { failures, away } = back;
+        Self::Readmitted {
+            port,
+            backend,
+            failures,
+            away,
+        }
+    }
+
     /// The kind of warning that it is, if connections cause it.
     pub(crate) fn warning(&self) -> Option<Warning> {
         match self {
@@ -187,22 +242,24 @@ impl Event {
         match self {
             Self::WorkerLost
             | Self::Port(_, PortNews::CannotOpen(_))
+            | Self::Metrics(_, MetricsNews::CannotOpen(_))
             | Self::File(_, FileNews::Refused(_) | FileNews::SettingsRefused(_)) => Level::Error,
             Self::Port(_, PortNews::CannotAccept(_))
             | Self::File(_, FileNews::CannotWatch(_))
             | Self::NoAddress
             | Self::Barred(_)
             | Self::BackendFailed(..)
-            | Self::Ejected(..)
+            | Self::Ejected { .. }
             | Self::PeerFailed(..)
             | Self::NotServed { .. }
             | Self::BadRequest(_)
             | Self::LeftOut(..)
             | Self::Cut(_) => Level::Warn,
             Self::Port(_, PortNews::Opened | PortNews::Closed)
+            | Self::Metrics(_, MetricsNews::Opened | MetricsNews::Closed)
             | Self::File(_, FileNews::Missing | FileNews::Fine | FileNews::SettingsRead)
             | Self::Routes { .. }
-            | Self::Readmitted(..)
+            | Self::Readmitted { .. }
             | Self::Draining(_) => Level::Info,
             Self::Opened(..) | Self::Broken(..) | Self::NoRequest(_) => Level::Debug,
         }
@@ -214,6 +271,7 @@ impl fmt::Display for Event {
         match self {
             Self::Port(at, news) => news.tell(*at, f),
             Self::File(path, news) => news.tell(path, f),
+            Self::Metrics(path, news) => news.tell(path, f),
             Self::WorkerLost => {
                 f.write_str("a thread of the proxy has died of a mistake in it, please report it")
             }
@@ -240,13 +298,18 @@ impl fmt::Display for Event {
                     "backend {at} of cluster port {port} does not answer: {why}"
                 )
             }
-            Self::Ejected(port, at, time) => write!(
+            Self::Ejected {
+                port,
+                backend,
+                time,
+                ..
+            } => write!(
                 f,
-                "backend {at} of cluster port {port} comes last for {} s",
+                "backend {backend} of cluster port {port} comes last for {} s",
                 time.as_secs()
             ),
-            Self::Readmitted(port, at) => {
-                write!(f, "backend {at} of cluster port {port} answers again")
+            Self::Readmitted { port, backend, .. } => {
+                write!(f, "backend {backend} of cluster port {port} answers again")
             }
             Self::PeerFailed(port, at, why) => {
                 write!(f, "proxy {at} failed for cluster port {port}: {why}")
@@ -279,6 +342,19 @@ impl PortNews {
             Self::Closed => write!(f, "closed {at}; its connections live on"),
             Self::CannotOpen(why) => write!(f, "cannot listen on {at}, will try again: {why}"),
             Self::CannotAccept(why) => write!(f, "cannot take a connection on {at}: {why}"),
+        }
+    }
+}
+
+impl MetricsNews {
+    fn tell(&self, path: &Path, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = path.display();
+        match self {
+            Self::Opened => write!(f, "showing metrics at {at}"),
+            Self::Closed => write!(f, "no longer showing metrics at {at}"),
+            Self::CannotOpen(why) => {
+                write!(f, "cannot show metrics at {at}, will try again: {why}")
+            }
         }
     }
 }

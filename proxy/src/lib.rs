@@ -15,6 +15,7 @@ mod health;
 mod inputs;
 mod inside;
 mod listen;
+mod metrics;
 mod mouth;
 pub mod opening;
 mod pair;
@@ -34,6 +35,6 @@ mod worker;
 mod workers;
 
 pub use config::Config;
-pub use event::{Event, FileNews, Level, PortNews, Reporter, Warning};
+pub use event::{Event, FileNews, Level, MetricsNews, PortNews, Reporter, Warning};
 pub use patience::Patience;
 pub use proxy::{ConfigError, Proxy, StartError, Status, read_config};

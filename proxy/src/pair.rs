@@ -10,9 +10,12 @@
 //! before still arrives, and then both sockets are dropped, which resets them.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::flow::{Flow, Stopped, TURN_BYTES, Turn};
+use rustix::net::getpeername;
+
+use crate::flow::{Flow, Moved, Stopped, TURN_BYTES, Turn};
 use crate::header::Header;
 use crate::mouth::Mouth;
 use crate::socket::{Received, Socket};
@@ -116,6 +119,27 @@ impl Pair {
     /// Whether one of its directions is a long stream now.
     pub(crate) fn is_long(&self) -> bool {
         self.up.is_long() || self.down.is_long()
+    }
+
+    /// How much it has moved, up and down.
+    pub(crate) fn moved(&self) -> [Moved; 2] {
+        [self.up.moved(), self.down.moved()]
+    }
+
+    /// Whether one of the two has said all, or has left.
+    pub(crate) fn is_closing(&self) -> bool {
+        !self.up_runs || !self.down_runs || !matches!(self.phase, Phase::Both)
+    }
+
+    /// Its place at a backend of this host.
+    pub(crate) fn lease(&self) -> Option<&Lease> {
+        self.lease.as_ref()
+    }
+
+    /// Where its server is, as it was dialled.
+    pub(crate) fn server_address(&self) -> Option<SocketAddr> {
+        let address = getpeername(&self.server).ok()??;
+        SocketAddr::try_from(address).ok()
     }
 
     /// How many pipes it holds.

@@ -23,6 +23,7 @@ use crate::event::{Event, FileNews, Reporter};
 use crate::inputs::Inputs;
 use crate::inside::Inside;
 use crate::listen::Listeners;
+use crate::metrics::Window;
 use crate::quota::Teller;
 use crate::table::{Routes, Table};
 use crate::watch::FileWatch;
@@ -191,6 +192,7 @@ struct Keeper {
     table: Table,
     workers: Workers,
     listeners: Listeners,
+    window: Window,
     files: FileWatch,
     changed: Arc<Notify>,
     patience: Patience,
@@ -216,13 +218,16 @@ impl Keeper {
         let told = Arc::clone(&teller);
         let report: Reporter = Arc::new(move |event| told.tell(event, Instant::now()));
         let changed = Arc::new(Notify::new());
+        let workers = Workers::start(&report, patience)?;
+        let sources = workers.sources(status.subscribe());
         Ok(Self {
             conf,
             config,
             inputs: Inputs::default(),
             table: Table::with_ways(inside),
-            workers: Workers::start(&report, patience)?,
+            workers,
             listeners: Listeners::new(Arc::clone(&report)),
+            window: Window::new(sources, Arc::clone(&report)),
             files: FileWatch::new(Arc::clone(&changed), Arc::clone(&report)),
             changed,
             patience,
@@ -250,10 +255,11 @@ impl Keeper {
     }
 
     async fn next(&self, orders: &mut mpsc::Receiver<Order>) -> Wake {
-        let pause = if self.listeners.failed().is_empty() {
-            self.patience.look_every
-        } else {
+        let fails = !self.listeners.failed().is_empty() || self.window.has_failed();
+        let pause = if fails {
             RETRY_EVERY
+        } else {
+            self.patience.look_every
         };
         tokio::select! {
             order = orders.recv() => match order {
@@ -307,6 +313,9 @@ impl Keeper {
             endpoints.as_deref(),
             &self.report,
         );
+        let metrics = self.config.metrics_socket.as_ref();
+        self.window
+            .follow(metrics.map(|path| beside(&self.conf, path)));
         let layout = Layout::new(&self.config, &self.inputs);
         if layout.host.is_none() && !self.homeless {
             (self.report)(&Event::NoAddress);

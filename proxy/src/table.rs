@@ -64,6 +64,11 @@ impl Slot {
         }
     }
 
+    /// Whether a place is one of its own.
+    pub(crate) fn gave(&self, lease: &Lease) -> bool {
+        Arc::ptr_eq(&self.state, &lease.0)
+    }
+
     /// The way into its own network, where there may be one.
     pub(crate) fn inside(&self) -> Option<&Arc<Pool>> {
         self.inside.as_ref()

@@ -7,6 +7,7 @@
 mod doors;
 mod queue;
 mod share;
+mod survey;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -25,7 +26,10 @@ use tokio::sync::oneshot;
 
 pub(crate) use self::doors::Door;
 use self::doors::{DOOR, Watched};
+use self::survey::Survey;
 use crate::connection::{Connection, Next};
+use crate::metrics::PortTally;
+use crate::metrics::connections::Part;
 use crate::streams::Streams;
 use crate::table::Routes;
 use crate::tools::{Key, Side, Tools};
@@ -53,6 +57,11 @@ pub(crate) enum Order {
     Confirm(oneshot::Sender<()>),
     /// Say when no connection is left.
     Drained(oneshot::Sender<()>),
+    /// Say which connections there are, of this cluster port or of all.
+    List {
+        port: Option<u16>,
+        answer: oneshot::Sender<Part>,
+    },
     /// Let go of everything.
     End,
 }
@@ -76,6 +85,8 @@ struct Place {
     listed: bool,
     /// It counts as a long stream of this worker.
     long: bool,
+    /// What is counted of its cluster port, once it has moved something.
+    tally: Option<Arc<PortTally>>,
     /// It has waited for a place already, and is before those that come after it.
     waited: bool,
 }
@@ -97,6 +108,8 @@ pub(crate) struct Worker {
     /// When those who wait look for one by themselves.
     queue_look: Option<Instant>,
     drained: Vec<oneshot::Sender<()>>,
+    /// Looks at all connections that are under way.
+    surveys: VecDeque<Survey>,
 }
 
 impl Worker {
@@ -123,6 +136,7 @@ impl Worker {
             queues: BTreeMap::new(),
             queue_look: None,
             drained: Vec::new(),
+            surveys: VecDeque::new(),
         })
     }
 
@@ -153,6 +167,7 @@ impl Worker {
                 self.advance(key);
             }
             self.serve_freed();
+            self.look_around();
             if self.places.is_empty() {
                 self.tell_drained();
             }
@@ -161,7 +176,7 @@ impl Worker {
 
     /// How long the kernel may let it sleep.
     fn pause(&self) -> Option<Timespec> {
-        if !self.list.is_empty() {
+        if !self.list.is_empty() || !self.surveys.is_empty() {
             return Some(Timespec::default());
         }
         let resting = self.doors.values().filter_map(|watched| watched.rests);
@@ -224,7 +239,15 @@ impl Worker {
             return;
         };
         place.listed = false;
+        let before = place.connection.moved();
         let next = place.connection.advance(key, &mut self.tools);
+        let (after, port) = (place.connection.moved(), place.connection.port());
+        if after != before {
+            let tally = place
+                .tally
+                .get_or_insert_with(|| self.tools.board.port(port));
+            tally.moved(before, after);
+        }
         match next {
             Next::Wait(until) => {
                 let known = std::mem::replace(&mut place.alarm, until) == until;
@@ -288,6 +311,7 @@ impl Worker {
             alarm: None,
             listed: true,
             long,
+            tally: None,
             waited: false,
         });
         if long {
@@ -321,6 +345,9 @@ impl Worker {
                 // Whoever asked may have lost interest.
                 Order::Confirm(done) => drop(done.send(())),
                 Order::Drained(done) => self.drained.push(done),
+                Order::List { port, answer } => {
+                    self.surveys.push_back(Survey::new(port, answer));
+                }
                 Order::End => return false,
             }
         }

@@ -8,10 +8,12 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use rustix::event::{EventfdFlags, eventfd};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::Patience;
 use crate::event::Reporter;
+use crate::metrics::{Board, Sources};
+use crate::proxy::Status;
 use crate::streams::{Courier, Streams};
 use crate::table::Routes;
 use crate::tools::Tools;
@@ -27,6 +29,9 @@ pub(crate) struct Workers {
     accepting: usize,
     threads: Vec<JoinHandle<()>>,
     counts: Arc<Counts>,
+    boards: Vec<Arc<Board>>,
+    routes: watch::Sender<Arc<Routes>>,
+    began: Instant,
 }
 
 impl Workers {
@@ -52,14 +57,18 @@ impl Workers {
             accepting: accepting(cores),
             threads: Vec::new(),
             counts: Arc::default(),
+            boards: all.iter().map(|_| Arc::default()).collect(),
+            routes: watch::Sender::new(Arc::default()),
+            began,
             all,
         };
         for (place, orders) in ears.into_iter().enumerate() {
-            let Some(own) = workers.all.get(place) else {
+            let (Some(own), Some(board)) = (workers.all.get(place), workers.boards.get(place))
+            else {
                 continue;
             };
             let worker = Worker::new(
-                Tools::new(Arc::clone(report), patience, began)?,
+                Tools::new(Arc::clone(report), patience, began, Arc::clone(board))?,
                 orders,
                 Arc::clone(&own.bell),
                 Arc::clone(&workers.counts),
@@ -78,7 +87,23 @@ impl Workers {
         self.counts.open.load(Ordering::Relaxed)
     }
 
+    /// Where to look at what they do.
+    pub(crate) fn sources(&self, status: watch::Receiver<Status>) -> Sources {
+        Sources {
+            boards: self.boards.clone(),
+            counts: Arc::clone(&self.counts),
+            workers: self.all.clone(),
+            routes: self.routes.subscribe(),
+            status,
+            began: self.began,
+        }
+    }
+
     pub(crate) fn route(&self, routes: &Arc<Routes>) {
+        for board in &self.boards {
+            board.forget_gone(routes);
+        }
+        self.routes.send_replace(Arc::clone(routes));
         self.tell(|| Order::Routes(Arc::clone(routes)));
     }
 

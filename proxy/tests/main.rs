@@ -12,6 +12,7 @@ mod hosts;
 mod inside;
 mod limits;
 mod live;
+mod metrics;
 mod play;
 mod program;
 mod properties;

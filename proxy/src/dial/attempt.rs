@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::{Missed, Target};
 use crate::event::Event;
 use crate::header::Header;
+use crate::metrics::Way;
 use crate::relay::{Answer, LINE_MAX, Line, READ_BYTES, parse_answer};
 use crate::route::Verdict;
 use crate::socket::{Received, Socket};
@@ -38,6 +39,8 @@ pub(super) struct Attempt {
     pub(super) side: Side,
     pub(super) choice: Choice,
     pub(super) address: SocketAddr,
+    /// As it is known outside: the host port of a backend, also where it is dialled inside.
+    pub(super) backend: SocketAddr,
     pub(super) socket: Socket,
     pub(super) lease: Option<Lease>,
     /// It goes into the network of the pod.
@@ -124,6 +127,14 @@ impl Attempt {
         }
     }
 
+    fn way(&self) -> Way {
+        match self.choice {
+            Choice::Peer(_) => Way::Proxy,
+            Choice::Slot(_) | Choice::Outside(_) if self.is_inside => Way::Inside,
+            Choice::Slot(_) | Choice::Outside(_) => Way::HostPort,
+        }
+    }
+
     fn wait(&self, now: Instant) -> io::Result<Progress> {
         if now >= self.until {
             Err(io::ErrorKind::TimedOut.into())
@@ -156,6 +167,10 @@ impl Attempt {
         if let Some(lease) = &self.lease {
             self.note_health(progress, lease, port, tools);
         }
+        if let Progress::Reached { .. } = progress {
+            let took = tools.now.saturating_duration_since(self.began);
+            tools.board.reached(port, self.backend, self.way(), took);
+        }
         let verdict = match progress {
             Progress::Waits => return,
             Progress::Reached { .. } => Verdict::Served,
@@ -176,13 +191,13 @@ impl Attempt {
         let took = tools.now.saturating_duration_since(self.began);
         match progress {
             Progress::Reached { .. } => {
-                if lease.health().answered(took) {
-                    (tools.report)(&Event::Readmitted(port, self.address));
+                if let Some(back) = lease.health().answered(took, tools.now_ms()) {
+                    (tools.report)(&Event::readmitted(port, self.backend, back));
                 }
             }
             Progress::Failed(_) => {
-                if let Some(time) = lease.health().failed(tools.now_ms()) {
-                    (tools.report)(&Event::Ejected(port, self.address, time));
+                if let Some(ejection) = lease.health().failed(tools.now_ms()) {
+                    (tools.report)(&Event::ejected(port, self.backend, ejection));
                 }
             }
             Progress::Waits | Progress::Refused(_) => {}

@@ -64,6 +64,10 @@ impl Worker {
     fn take(&mut self, entrance: Entrance, socket: OwnedFd, from: Option<SocketAddr>) {
         let Some(from) = from else { return };
         let client = Socket::accepted(socket);
+        match entrance {
+            Entrance::Cluster(port) => self.tools.board.port(port).accepts.count(),
+            Entrance::Relay => self.tools.board.relay_accepts.count(),
+        }
         let connection = Connection::new(entrance, client, from, &mut self.tools);
         self.counts.open.fetch_add(1, Ordering::Relaxed);
         self.carry(connection);
