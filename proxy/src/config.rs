@@ -320,6 +320,7 @@ mod tests {
         );
         assert_eq!(config.cluster_ports_conf, None);
         assert_eq!(config.drain, Duration::from_secs(10));
+        assert_eq!(config.metrics_socket, None);
         assert!(config.cluster_ports.contains(61000) && !config.cluster_ports.contains(30000));
     }
 
@@ -327,7 +328,7 @@ mod tests {
     fn every_key_in_any_case() {
         let config = Config::parse(
             "# the proxy\r\n hostsconf  a b.conf \r\nPortsConf /p\r\nCLUSTERPORTSCONF c\r\nHOST 10.0.0.1\r\n\
-             PORT 40000\r\nPODHOST ::1\r\nCLUSTERPORTS 61000-62000\r\nQUEUE 7\r\nQUEUEWAIT 3\r\nDRAIN 0\r\n",
+             PORT 40000\r\nPODHOST ::1\r\nCLUSTERPORTS 61000-62000\r\nQUEUE 7\r\nQUEUEWAIT 3\r\nDRAIN 0\r\nMetricsSocket m\r\n",
         )
         .unwrap();
         assert_eq!(config.hosts_conf, Path::new("a b.conf"));
@@ -338,8 +339,60 @@ mod tests {
         assert_eq!(config.pod_host, Some("::1".parse().unwrap()));
         assert!(!config.cluster_ports.contains(60999));
         assert_eq!(config.drain, Duration::ZERO);
+        assert_eq!(config.metrics_socket.as_deref(), Some(Path::new("m")));
         let wait = Duration::from_secs(3);
         assert_eq!(config.queue, Queue { clients: 7, wait });
+    }
+
+    #[test]
+    fn files_of_the_original() {
+        // As its proxy pod had them, and with every key that it knew, in any case; it took blanks after commas.
+        let shipped = "# Relative path to host home dir.\n\
+                       PORTSCONF ../../../../../../portmappings.conf\n\
+                       HOSTSCONF ../../../../../../hosts.conf\nCLUSTERPORTS 61000-63999\n";
+        let config = Config::parse(shipped).unwrap();
+        assert!(config.cluster_ports.contains(63999) && !config.cluster_ports.contains(64000));
+        let hosts_conf = Path::new("../../../../../../hosts.conf");
+        assert_eq!(
+            (config.hosts_conf.as_path(), config.host),
+            (hosts_conf, None)
+        );
+        let all = "portsConf ./portmappings.conf\n   # one more\n\nhostsConf    ./hosts.conf\nhost 0.0.0.0\n\
+                   port 32767\nPodHost 127.0.0.1\nclusterPorts 1024-2248, 8080,  61000-61001 \n";
+        let config = Config::parse(all).unwrap();
+        assert_eq!(config.ports_conf, Path::new("./portmappings.conf"));
+        assert_eq!(config.host, Some("0.0.0.0".parse().unwrap()));
+        assert_eq!(
+            (config.port, config.pod_host),
+            (Some(32767), Some("127.0.0.1".parse().unwrap()))
+        );
+        for (port, inside) in [
+            (1024, true),
+            (2249, false),
+            (8080, true),
+            (61001, true),
+            (61002, false),
+        ] {
+            assert_eq!(config.cluster_ports.contains(port), inside, "{port}");
+        }
+    }
+
+    #[test]
+    fn a_metrics_socket_has_a_path_and_is_named_once() {
+        let check_more =
+            |more: &str, expected: &str| check(&format!("{MINIMAL}{more}"), &[expected]);
+        check_more(
+            "METRICSSOCKET",
+            "3: error: METRICSSOCKET has no value\n  hint: write `METRICSSOCKET value`",
+        );
+        check_more(
+            "METRICSOCKET m",
+            "3: error: unknown key `METRICSOCKET`\n  hint: did you mean `METRICSSOCKET`?",
+        );
+        check_more(
+            "METRICSSOCKET a\nMETRICSSOCKET b",
+            "4: error: METRICSSOCKET is set twice\n  hint: line 3 sets it already: keep one of the two",
+        );
     }
 
     #[test]

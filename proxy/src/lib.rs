@@ -18,6 +18,7 @@ mod listen;
 mod metrics;
 mod mouth;
 pub mod opening;
+mod outlook;
 mod pair;
 mod patience;
 mod pipes;
@@ -36,5 +37,6 @@ mod workers;
 
 pub use config::Config;
 pub use event::{Event, FileNews, Level, MetricsNews, PortNews, Reporter, Warning};
+pub use outlook::Outlook;
 pub use patience::Patience;
 pub use proxy::{ConfigError, Proxy, StartError, Status, read_config};

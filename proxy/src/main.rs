@@ -1,55 +1,23 @@
-//! `sns-proxy FILE`: signals, the log on stderr, and the exit status. Everything else is the library.
+//! `sns-proxy`: what the command line asks for, signals, and the exit status. Everything else is the library, or
+//! stands in the file of its command.
+
+mod ask;
+mod check;
+mod cli;
+mod top;
+mod ui;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use anyhow::Context as _;
-use clap::Parser;
-use hostfiles::{ClusterPorts, PortMappings, Routers};
+use anyhow::{Context as _, bail};
+use clap::CommandFactory as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use sns_proxy::config::beside;
-use sns_proxy::{Event, Level, Patience, Proxy, Reporter};
+use sns_proxy::{Level, Patience, Proxy, Reporter};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The cluster proxy: a pod reaches any other pod of its cluster at proxy:clusterPort.
-///
-/// Runs in the foreground and logs to stderr. SIGHUP reads FILE again and keeps all connections;
-/// SIGTERM takes no more connections, waits for the open ones as long as DRAIN says, and ends; a second
-/// one ends at once.
-#[derive(Parser)]
-#[command(name = "sns-proxy", version, after_help = AFTER_HELP)]
-struct Arguments {
-    /// The proxy.conf: lines of `KEY value`; paths in it begin at its own folder.
-    file: PathBuf,
-    /// Only say whether FILE, and the files that it names, can be used.
-    #[arg(long)]
-    check: bool,
-}
-
-const AFTER_HELP: &str = "\
-Keys of FILE:
-  HOSTSCONF path         hosts.conf: the proxies of all hosts, this host's first (required)
-  PORTSCONF path         portmappings.conf: the pods of this host (required)
-  CLUSTERPORTSCONF path  clusterports.conf: the cluster ports that exist; without it, those of PORTSCONF
-  ENDPOINTSCONF path     endpoints.conf: the pods of this host inside their own networks; without it, and
-                         wherever nobody may go in, they are dialled at their host ports
-  HOST ip                address to listen on; without it, that of the first line of hosts.conf
-  PORT number            port for other proxies; without it, that of the same line, else 32767
-  PODHOST ip             address of the pods' host ports; without it, the same as HOST
-  CLUSTERPORTS list      ports that may be opened at all (1024-29999,32768-65535)
-  QUEUE number           clients of a cluster port that may wait for a place at a full backend, for each
-                         thread that accepts clients, which is one on two cores (100)
-  QUEUEWAIT seconds      how long they may wait (1)
-  DRAIN seconds          how long to wait for open connections at the end (10)
-
-Environment:
-  LOG_LEVEL              error, warn, info (the default) or debug
-
-Example:
-  sns-proxy --check mnt/conf/proxy.conf && sns-proxy mnt/conf/proxy.conf
-
-Exit status: 0 ended as told or FILE is fine, 1 FILE cannot be used, 2 wrong arguments";
+use crate::cli::{Cli, Command};
+use crate::ui::LogFormat;
 
 fn main() -> ExitCode {
     // How the program starts itself inside the network of a pod; nobody else does.
@@ -59,36 +27,39 @@ fn main() -> ExitCode {
     {
         return ended(simplenetes_reach::serve().map_err(anyhow::Error::from));
     }
-    let arguments = Arguments::parse();
-    let result = if arguments.check {
-        check(&arguments.file)
-    } else {
-        run(&arguments.file)
-    };
-    ended(result)
+    let cli = Cli::read();
+    ended(match (cli.command, cli.file) {
+        (Some(command), _) => obey(command),
+        (None, Some(file)) => run(&file),
+        // The command line is refused before.
+        (None, None) => Ok(()),
+    })
+}
+
+fn obey(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Check { file } => check::run(&file),
+        Command::Top(arguments) => top::run(&arguments),
+        Command::Metrics { file } => {
+            let socket = ask::socket(&file)?;
+            ui::result(&ask::get(&socket, "/metrics")?)
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "sns-proxy", &mut script);
+            ui::result(&String::from_utf8_lossy(&script))
+        }
+    }
 }
 
 fn ended(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error:#}");
+            ui::failure(&error);
             ExitCode::FAILURE
         }
     }
-}
-
-/// Reads everything once; files that are not there yet are fine.
-fn check(file: &Path) -> anyhow::Result<()> {
-    let config = sns_proxy::read_config(file)?;
-    let path = |path: &Path| beside(file, path);
-    hostfiles::read_if_present::<Routers>(&path(&config.hosts_conf))?;
-    hostfiles::read_if_present::<PortMappings>(&path(&config.ports_conf))?;
-    if let Some(ports) = &config.cluster_ports_conf {
-        hostfiles::read_if_present::<ClusterPorts>(&path(ports))?;
-    }
-    println!("{} is fine", file.display());
-    Ok(())
 }
 
 fn run(file: &Path) -> anyhow::Result<()> {
@@ -115,7 +86,7 @@ async fn until_told(file: &Path, report: Reporter) -> anyhow::Result<()> {
             _ = hangup.recv() => proxy.reload().await,
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            () = proxy.lost() => anyhow::bail!("the proxy cannot go on: start it again"),
+            () = proxy.lost() => bail!("the proxy cannot go on: start it again"),
         }
     }
     tokio::select! {
@@ -133,11 +104,14 @@ fn reporter() -> anyhow::Result<Reporter> {
             anyhow::anyhow!("LOG_LEVEL cannot be `{text}`: use error, warn, info or debug")
         })?,
     };
-    Ok(Arc::new(move |event: &Event| {
-        if event.level() <= level {
-            eprintln!("{}: {event}", event.level());
-        }
-    }))
+    let format = match std::env::var("LOG_FORMAT") {
+        Err(_) => LogFormat::Text,
+        Ok(text) => match LogFormat::parse(&text) {
+            Some(format) => format,
+            None => bail!("LOG_FORMAT cannot be `{text}`: use text or json"),
+        },
+    };
+    Ok(ui::reporter(level, format))
 }
 
 /// A proxy holds two descriptors per connection, so it takes as many as it may have.
