@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use sns_proxy::SocketPath;
 use sns_proxy::config::beside;
 
 /// How long each step of an answer may take.
@@ -30,7 +31,8 @@ pub(crate) fn socket(file: &Path) -> anyhow::Result<PathBuf> {
 /// What is answered to a GET of `target`.
 pub(crate) fn get(socket: &Path, target: &str) -> anyhow::Result<String> {
     let at = || format!("cannot ask the proxy at {}", socket.display());
-    let mut stream = UnixStream::connect(socket).with_context(|| {
+    let connected = SocketPath::of(socket).and_then(|short| UnixStream::connect(short.path()));
+    let mut stream = connected.with_context(|| {
         format!(
             "{}. Does it run, as the same user, and has it read METRICSSOCKET",
             at()

@@ -37,6 +37,7 @@ mod workers;
 
 pub use config::Config;
 pub use event::{Event, FileNews, Level, MetricsNews, PortNews, Reporter, Warning};
+pub use metrics::SocketPath;
 pub use outlook::Outlook;
 pub use patience::Patience;
 pub use proxy::{ConfigError, Proxy, StartError, Status, read_config};

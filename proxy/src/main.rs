@@ -25,15 +25,15 @@ fn main() -> ExitCode {
         .nth(1)
         .is_some_and(|word| word == simplenetes_reach::SUBCOMMAND)
     {
-        return ended(simplenetes_reach::serve().map_err(anyhow::Error::from));
+        return ended(&simplenetes_reach::serve().map_err(anyhow::Error::from));
     }
     let cli = Cli::read();
-    ended(match (cli.command, cli.file) {
-        (Some(command), _) => obey(command),
-        (None, Some(file)) => run(&file),
+    match (cli.command, cli.file) {
+        (Some(command), _) => ended(&obey(command)),
+        (None, Some(file)) => logged(&run(&file)),
         // The command line is refused before.
-        (None, None) => Ok(()),
-    })
+        (None, None) => ExitCode::SUCCESS,
+    }
 }
 
 fn obey(command: Command) -> anyhow::Result<()> {
@@ -52,11 +52,23 @@ fn obey(command: Command) -> anyhow::Result<()> {
     }
 }
 
-fn ended(result: anyhow::Result<()>) -> ExitCode {
+/// For people, who asked for something.
+fn ended(result: &anyhow::Result<()>) -> ExitCode {
+    status(result, LogFormat::Text)
+}
+
+/// For whoever reads the log.
+fn logged(result: &anyhow::Result<()>) -> ExitCode {
+    let format = std::env::var("LOG_FORMAT").ok();
+    let format = format.and_then(|text| LogFormat::parse(&text));
+    status(result, format.unwrap_or(LogFormat::Text))
+}
+
+fn status(result: &anyhow::Result<()>, format: LogFormat) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            ui::failure(&error);
+            ui::failure(error, format);
             ExitCode::FAILURE
         }
     }

@@ -8,6 +8,7 @@
 //! a store. Numbers only grow; whoever reads adds up all boards. What is known by name (cluster ports, backends) is
 //! bounded by what the files of the host name, and by `SERIES_MAX`: nothing that comes over the network is a name.
 
+mod address;
 pub(crate) mod connections;
 mod exposition;
 mod histogram;
@@ -24,6 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use self::address::SocketPath;
 pub(crate) use self::histogram::Histogram;
 pub(crate) use self::sources::Sources;
 pub(crate) use self::window::Window;

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use anstream::AutoStream;
 use anyhow::Context as _;
+use serde_json::{Map, Value, json};
 use sns_proxy::{Event, Level, Reporter};
 
 /// Home, and nothing below.
@@ -45,8 +46,11 @@ pub(crate) fn reporter(level: Level, format: LogFormat) -> Reporter {
 }
 
 /// An event as one line.
-fn record(event: &Event, at: SystemTime) -> serde_json::Value {
-    let mut record = event.to_json();
+fn record(event: &Event, at: SystemTime) -> Value {
+    dated(event.to_json(), at)
+}
+
+fn dated(mut record: Map<String, Value>, at: SystemTime) -> Value {
     // A clock before the year -9999 or after 9999 is no clock.
     let at = jiff::Timestamp::try_from(at).unwrap_or_default();
     record.insert("ts".into(), format!("{at:.6}").into());
@@ -62,8 +66,17 @@ fn now() -> SystemTime {
 }
 
 /// Says why the program did not do what it was asked for.
-pub(crate) fn failure(error: &anyhow::Error) {
-    eprintln!("{error:#}");
+pub(crate) fn failure(error: &anyhow::Error, format: LogFormat) {
+    match format {
+        LogFormat::Text => eprintln!("{error:#}"),
+        LogFormat::Json => {
+            let message = format!("{error:#}");
+            let record = json!({ "level": "error", "event": "failed", "message": message });
+            if let Value::Object(record) = record {
+                eprintln!("{}", dated(record, now()));
+            }
+        }
+    }
 }
 
 /// Prints a result. Colours in it are only shown on a terminal; whoever has read enough of it may leave.

@@ -202,11 +202,11 @@ fn help_teaches_every_key() {
 }
 
 /// A running program that shows metrics, one of its clients, and the backend that this one has reached.
-fn serving() -> (TempDir, Running, TcpStream, TcpStream) {
+fn serving(socket: &str) -> (TempDir, Running, TcpStream, TcpStream) {
     let (folder, ip) = (TempDir::new().unwrap(), address());
     let backend = TcpListener::bind((ip, 0)).unwrap();
     let mapping = format!("{PORT}:{}:10:false", backend.local_addr().unwrap().port());
-    let conf = format!("HOSTSCONF h\nPORTSCONF p\nHOST {ip}\nMETRICSSOCKET metrics.sock\n");
+    let conf = format!("HOSTSCONF h\nPORTSCONF p\nHOST {ip}\nMETRICSSOCKET {socket}\n");
     for (name, text) in [("proxy.conf", conf), ("p", mapping)] {
         replace(&folder.path().join(name), text.as_bytes(), 0o644).unwrap();
     }
@@ -219,7 +219,7 @@ fn serving() -> (TempDir, Running, TcpStream, TcpStream) {
 
 #[test]
 fn top_and_metrics_ask_the_running_proxy() {
-    let (folder, running, mut client, mut server) = serving();
+    let (folder, running, mut client, mut server) = serving("metrics.sock");
     let conf = folder.path().join("proxy.conf");
     client.write_all(b"ping").unwrap();
     server.read_exact(&mut [0; 4]).unwrap();
@@ -288,8 +288,19 @@ fn top_and_metrics_ask_the_running_proxy() {
 }
 
 #[test]
+fn a_socket_may_lie_deep() {
+    let deep = "d".repeat(100);
+    let (folder, mut running, ..) = serving(&format!("{deep}/metrics.sock"));
+    std::fs::create_dir(folder.path().join(deep)).unwrap();
+    running.said("showing metrics at");
+    let conf = folder.path().join("proxy.conf");
+    let found = shown(&command(&[Path::new("metrics"), &conf]).output().unwrap());
+    assert!(found.starts_with("0# HELP "), "{found}");
+}
+
+#[test]
 fn the_socket_of_a_killed_program_is_replaced() {
-    let (folder, running, ..) = serving();
+    let (folder, running, ..) = serving("metrics.sock");
     running.signal(Signal::KILL);
     drop(running);
     assert!(folder.path().join("metrics.sock").exists());
@@ -324,6 +335,16 @@ fn events_are_json_where_that_is_wanted() {
     assert_eq!(record["message"], format!("listening on {at}"));
     running.signal(Signal::TERM);
     assert!(running.child.wait().unwrap().success());
+
+    // Also why it cannot start.
+    let mut nowhere = command(&[Path::new("/nowhere")]);
+    let output = nowhere.env("LOG_FORMAT", "json").output().unwrap();
+    let record: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(
+        (&record["event"], &record["level"]),
+        (&"failed".into(), &"error".into())
+    );
+    assert!(record["ts"].is_string(), "{record}");
 
     let mut wrong = command(&[&conf]);
     wrong.env("LOG_FORMAT", "xml");

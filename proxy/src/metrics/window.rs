@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::request::{Asked, REQUEST_MAX, Status, Wanted, answer, parse};
-use super::{Sources, exposition};
+use super::{SocketPath, Sources, exposition};
 use crate::event::{Event, MetricsNews, Reporter};
 
 /// How many may look at a time; others wait.
@@ -146,7 +146,8 @@ fn clear(path: &Path) -> io::Result<()> {
         let why = "something else than a socket is there: move it away, or name another path";
         return Err(io::Error::other(why));
     }
-    match connect(&socket()?, &SocketAddrUnix::new(path)?) {
+    let short = SocketPath::of(path)?;
+    match connect(&socket()?, &SocketAddrUnix::new(short.path())?) {
         Err(Errno::CONNREFUSED) => remove_file(path),
         Ok(()) | Err(Errno::AGAIN) => {
             let why = "another proxy answers there: end it, or name another path";
@@ -169,8 +170,9 @@ fn socket() -> io::Result<OwnedFd> {
 /// Nobody gets in before the mode is set, because nobody listens before.
 fn listener(path: &Path) -> io::Result<OwnedFd> {
     let socket = socket()?;
-    let address = SocketAddrUnix::new(path)
-        .map_err(|_| io::Error::other("the path is longer than 107 bytes: name a shorter one"))?;
+    let short = SocketPath::of(path)?;
+    let address = SocketAddrUnix::new(short.path())
+        .map_err(|_| io::Error::other("its name is too long: write a shorter one"))?;
     bind(&socket, &address)?;
     set_permissions(path, Permissions::from_mode(MODE))?;
     listen(&socket, BACKLOG)?;
