@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
 use crate::cluster::{Backend, Host, PORT, break_off, hear, reached, rest, say, within};
+use crate::silent::Silent;
 
 const SOCKET: &str = "METRICSSOCKET metrics.sock";
 
@@ -266,6 +267,21 @@ async fn second_choices_are_retries() {
 }
 
 #[tokio::test]
+async fn second_choices_beside_a_silent_one_are_hedges() {
+    let host = showing("").await;
+    let (silent, backend) = (Silent::new(&host), host.backend().await);
+    host.map(&[silent.mapping(), backend.mapping(100, false)])
+        .await;
+    backend.answering("pod");
+    // Sooner or later the silent one is drawn.
+    let hedged = of_port("hedges_total", "", 1);
+    while !get(&host, "/metrics").await.contains(&hedged) {
+        assert_eq!(rest(&mut host.connect(PORT).await).await, "pod");
+    }
+    shows(&host, &[of_port("retries_total", "", 0)]).await;
+}
+
+#[tokio::test]
 async fn those_who_wait_are_queued_and_then_counted() {
     let host = showing("QUEUE 1\nQUEUEWAIT 3600").await;
     let backend = host.mapped(1, false).await;
@@ -510,6 +526,22 @@ async fn who_reads_slowly_stops_nobody() {
         .unwrap();
     let (head, body) = cut.split_once("\r\n\r\n").unwrap();
     assert!(!head.contains(&format!("Content-Length: {}\r", body.len())));
+}
+
+#[tokio::test]
+async fn no_more_than_sixteen_look_at_a_time() {
+    let host = showing("").await;
+    let mut silent = Vec::new();
+    for _ in 0..16 {
+        silent.push(UnixStream::connect(socket(&host)).await.unwrap());
+    }
+    get(&host, "/metrics").await;
+    // That was not before one of them had its time.
+    let mut told = 0;
+    for stream in &silent {
+        told += usize::from(stream.try_read(&mut [0; 16]).is_ok());
+    }
+    assert!(told > 0);
 }
 
 #[tokio::test]

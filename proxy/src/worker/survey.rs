@@ -32,6 +32,15 @@ impl Survey {
             most: BinaryHeap::new(),
         }
     }
+
+    /// There is one at this place that has moved so many bytes.
+    fn note(&mut self, bytes: u64, index: usize) {
+        self.found += 1;
+        self.most.push(Reverse((bytes, index)));
+        if self.most.len() > LISTED_MAX {
+            self.most.pop();
+        }
+    }
 }
 
 impl Worker {
@@ -47,12 +56,8 @@ impl Worker {
             };
             let connection = &place.connection;
             if survey.port.is_none_or(|port| port == connection.port()) {
-                survey.found += 1;
                 let [up, down] = connection.moved();
-                survey.most.push(Reverse((up.bytes + down.bytes, index)));
-                if survey.most.len() > LISTED_MAX {
-                    survey.most.pop();
-                }
+                survey.note(up.bytes + down.bytes, index);
             }
         }
         survey.next = end;
@@ -76,5 +81,23 @@ impl Worker {
         let found = survey.found;
         // Whoever asked may have lost interest.
         let _ = survey.answer.send(Part { rows, found });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_those_are_kept_that_have_moved_most() {
+        let mut survey = Survey::new(None, oneshot::channel().0);
+        for (bytes, index) in (0..).zip(0..LISTED_MAX + 7) {
+            survey.note(bytes, index);
+        }
+        assert_eq!(
+            (survey.found, survey.most.len()),
+            (LISTED_MAX + 7, LISTED_MAX)
+        );
+        assert_eq!(survey.most.pop(), Some(Reverse((7, 7))));
     }
 }
