@@ -16,7 +16,7 @@ use crate::header::Header;
 use crate::health::Standing;
 use crate::route::{self, Load};
 use crate::socket::Socket;
-use crate::table::{Lease, Routes};
+use crate::table::{Lease, Routes, Slot};
 use crate::tools::{Key, Side, Tools};
 
 /// How long to dial a backend on this host, or another proxy.
@@ -251,7 +251,7 @@ impl Dialling {
             Choice::Peer(peer) => Some(peer),
             Choice::Slot(index) | Choice::Outside(index) => {
                 let slot = self.routes.slots(self.port).get(index);
-                slot.map(|slot| slot.target)
+                slot.map(Slot::name)
             }
         }
     }

@@ -254,7 +254,7 @@ impl Board {
     /// Forgets backends that are in the routes no more: pods come and go, and their numbers with them.
     pub(crate) fn forget_gone(&self, routes: &Routes) {
         self.backends.keep(|(port, at)| {
-            routes.peers.contains(&at) || routes.slots(port).iter().any(|slot| slot.target == at)
+            routes.peers.contains(&at) || routes.slots(port).iter().any(|slot| slot.name() == at)
         });
     }
 }

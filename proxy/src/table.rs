@@ -64,6 +64,11 @@ impl Slot {
         }
     }
 
+    /// The address by which others know it.
+    pub(crate) fn name(&self) -> SocketAddr {
+        self.target
+    }
+
     /// Whether a place is one of its own.
     pub(crate) fn gave(&self, lease: &Lease) -> bool {
         Arc::ptr_eq(&self.state, &lease.0)

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{Connection, Stage};
 use crate::flow::Moved;
 use crate::metrics::connections::{Row, State, pod_of};
-use crate::table::{Lease, Routes};
+use crate::table::{Lease, Routes, Slot};
 
 impl Connection {
     /// How much it has moved, up and down.
@@ -45,7 +45,7 @@ impl Connection {
         Row {
             client: self.from,
             cluster_port: self.port,
-            backend: slot.map(|slot| slot.target).or(address),
+            backend: slot.map(Slot::name).or(address),
             pod: slot.and_then(pod_of),
             age: now.saturating_duration_since(self.began),
             up: up.bytes,

@@ -1,6 +1,6 @@
 //! The metrics of a proxy by name. Names and labels are promised to dashboards: they only grow.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::histogram::{Histogram, Sum};
 use super::text::{Labels, Text};
 use super::{BackendTally, Board, Counter, PortTally, Sources, Way};
 use crate::health::Standing;
-use crate::table::Slot;
+use crate::table::{Routes, Slot};
 
 const COUNTER: &str = "counter";
 const GAUGE: &str = "gauge";
@@ -232,25 +232,22 @@ const BYTES: [PortSample<'static>; 4] = [
 
 type BackendKey = Option<(u16, SocketAddr)>;
 
+type Slots<'a> = BTreeMap<(u16, SocketAddr), Vec<&'a Slot>>;
+
 /// What all boards, and the routes, say of each backend and each other proxy.
 fn about_backends(text: &mut Text, sources: &Sources) {
     let mut backends: BTreeMap<BackendKey, Vec<Arc<BackendTally>>> = BTreeMap::new();
     let routes = Arc::clone(&sources.routes.borrow());
-    let slots: BTreeMap<(u16, SocketAddr), &Slot> = routes
-        .ports()
-        .flat_map(|port| routes.slots(port).iter().map(move |slot| (port, slot)))
-        .map(|(port, slot)| ((port, slot.target), slot))
-        .collect();
+    let slots = named(&routes);
     for key in slots.keys() {
         backends.entry(Some(*key)).or_default();
     }
     for (key, tally) in sources.boards.iter().flat_map(|board| board.backends.all()) {
         backends.entry(key).or_default().push(tally);
     }
-    let named: BTreeSet<BackendKey> = backends.keys().copied().collect();
-    let names: BTreeMap<BackendKey, Vec<(&str, String)>> = named
-        .into_iter()
-        .map(|key| (key, labels_of(key, &slots)))
+    let names: BTreeMap<BackendKey, Vec<(&str, String)>> = backends
+        .keys()
+        .map(|key| (*key, labels_of(*key, &slots)))
         .collect();
     let mut counters = |name, help, pick: fn(&BackendTally) -> &Counter| {
         text.family(name, COUNTER, help);
@@ -283,8 +280,9 @@ fn about_backends(text: &mut Text, sources: &Sources) {
     let now_ms = u64::try_from(now).unwrap_or(u64::MAX);
     let mut gauges = |name, help, value: &dyn Fn(&Slot) -> u32| {
         text.family(name, GAUGE, help);
-        for (key, slot) in &slots {
-            sample(text, names.get(&Some(*key)), value(slot).into());
+        for (key, slots) in &slots {
+            let sum = slots.iter().map(|slot| u64::from(value(slot))).sum();
+            sample(text, names.get(&Some(*key)), sum);
         }
     };
     gauges(
@@ -304,10 +302,18 @@ fn about_backends(text: &mut Text, sources: &Sources) {
     );
 }
 
-fn labels_of(
-    key: BackendKey,
-    slots: &BTreeMap<(u16, SocketAddr), &Slot>,
-) -> Vec<(&'static str, String)> {
+/// All backends of this host. Those that others know by one name are told together.
+fn named(routes: &Routes) -> Slots<'_> {
+    let mut slots = Slots::new();
+    for port in routes.ports() {
+        for slot in routes.slots(port) {
+            slots.entry((port, slot.name())).or_default().push(slot);
+        }
+    }
+    slots
+}
+
+fn labels_of(key: BackendKey, slots: &Slots<'_>) -> Vec<(&'static str, String)> {
     let Some((port, backend)) = key else {
         let other = || "other".to_owned();
         return vec![("cluster_port", other()), ("backend", other())];
@@ -316,7 +322,8 @@ fn labels_of(
         ("cluster_port", port.to_string()),
         ("backend", backend.to_string()),
     ];
-    let pod = slots.get(&(port, backend)).and_then(|slot| pod_of(slot));
+    let known = slots.get(&(port, backend)).and_then(|slots| slots.first());
+    let pod = known.and_then(|slot| pod_of(slot));
     labels.extend(pod.map(|pod| ("pod", pod.to_string())));
     labels
 }
