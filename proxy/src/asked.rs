@@ -95,7 +95,8 @@ impl Asked {
                     Heard::Refused(Event::BadRequest(from))
                 });
             }
-            if self.heard.is_empty() && !self.is_admitted && socket.peek()? == Some(TLS) {
+            let is_first = self.heard.is_empty() && !self.is_admitted && socket.is_plain();
+            if is_first && socket.peek()? == Some(TLS) {
                 return Ok(Heard::Tls);
             }
             let mut buffer = [0; READ_BYTES];

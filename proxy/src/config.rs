@@ -31,7 +31,7 @@ const QUEUE: Queue = Queue {
 const QUEUE_MAX: usize = 10_000;
 
 /// Every key, as it is documented.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "HOSTSCONF",
     "PORTSCONF",
     "CLUSTERPORTSCONF",
@@ -47,6 +47,7 @@ const KEYS: [&str; 15] = [
     "DRAIN",
     "ENCRYPT",
     "LEGACY",
+    "METRICSSOCKET",
 ];
 
 /// The settings of one proxy.
@@ -82,6 +83,8 @@ pub struct Config {
     pub encrypt: bool,
     /// `LEGACY`: whether proxies that are not known by a key are asked, and served, in the original's lines.
     pub legacy: bool,
+    /// `METRICSSOCKET`: the unix socket that shows what the proxy does, as written; `None` when the key is absent.
+    pub metrics_socket: Option<PathBuf>,
 }
 
 /// One thing that is wrong with a proxy.conf.
@@ -144,6 +147,7 @@ impl Config {
         let endpoints_conf = path("ENDPOINTSCONF");
         let peers_conf = path("PEERSCONF");
         let peer_key = path("PEERKEY");
+        let metrics_socket = path("METRICSSOCKET");
         let host = lines.understood("HOST", address);
         let port = lines.understood("PORT", port);
         let pod_host = lines.understood("PODHOST", address);
@@ -174,6 +178,7 @@ impl Config {
                 drain: drain.unwrap_or(DRAIN),
                 encrypt,
                 legacy,
+                metrics_socket,
             }),
             _ => {
                 // What is missing comes last, everything else as the reader meets it.
@@ -348,6 +353,7 @@ mod tests {
         );
         assert_eq!(config.cluster_ports_conf, None);
         assert_eq!(config.drain, Duration::from_secs(10));
+        assert_eq!(config.metrics_socket, None);
         assert!(config.cluster_ports.contains(61000) && !config.cluster_ports.contains(30000));
     }
 
@@ -355,7 +361,7 @@ mod tests {
     fn every_key_in_any_case() {
         let config = Config::parse(
             "# the proxy\r\n hostsconf  a b.conf \r\nPortsConf /p\r\nCLUSTERPORTSCONF c\r\nHOST 10.0.0.1\r\n\
-             PORT 40000\r\nPODHOST ::1\r\nCLUSTERPORTS 61000-62000\r\nQUEUE 7\r\nQUEUEWAIT 3\r\nDRAIN 0\r\n",
+             PORT 40000\r\nPODHOST ::1\r\nCLUSTERPORTS 61000-62000\r\nQUEUE 7\r\nQUEUEWAIT 3\r\nDRAIN 0\r\nMetricsSocket m\r\n",
         )
         .unwrap();
         assert_eq!(config.hosts_conf, Path::new("a b.conf"));
@@ -366,8 +372,60 @@ mod tests {
         assert_eq!(config.pod_host, Some("::1".parse().unwrap()));
         assert!(!config.cluster_ports.contains(60999));
         assert_eq!(config.drain, Duration::ZERO);
+        assert_eq!(config.metrics_socket.as_deref(), Some(Path::new("m")));
         let wait = Duration::from_secs(3);
         assert_eq!(config.queue, Queue { clients: 7, wait });
+    }
+
+    #[test]
+    fn files_of_the_original() {
+        // As its proxy pod had them, and with every key that it knew, in any case; it took blanks after commas.
+        let shipped = "# Relative path to host home dir.\n\
+                       PORTSCONF ../../../../../../portmappings.conf\n\
+                       HOSTSCONF ../../../../../../hosts.conf\nCLUSTERPORTS 61000-63999\n";
+        let config = Config::parse(shipped).unwrap();
+        assert!(config.cluster_ports.contains(63999) && !config.cluster_ports.contains(64000));
+        let hosts_conf = Path::new("../../../../../../hosts.conf");
+        assert_eq!(
+            (config.hosts_conf.as_path(), config.host),
+            (hosts_conf, None)
+        );
+        let all = "portsConf ./portmappings.conf\n   # one more\n\nhostsConf    ./hosts.conf\nhost 0.0.0.0\n\
+                   port 32767\nPodHost 127.0.0.1\nclusterPorts 1024-2248, 8080,  61000-61001 \n";
+        let config = Config::parse(all).unwrap();
+        assert_eq!(config.ports_conf, Path::new("./portmappings.conf"));
+        assert_eq!(config.host, Some("0.0.0.0".parse().unwrap()));
+        assert_eq!(
+            (config.port, config.pod_host),
+            (Some(32767), Some("127.0.0.1".parse().unwrap()))
+        );
+        for (port, inside) in [
+            (1024, true),
+            (2249, false),
+            (8080, true),
+            (61001, true),
+            (61002, false),
+        ] {
+            assert_eq!(config.cluster_ports.contains(port), inside, "{port}");
+        }
+    }
+
+    #[test]
+    fn a_metrics_socket_has_a_path_and_is_named_once() {
+        let check_more =
+            |more: &str, expected: &str| check(&format!("{MINIMAL}{more}"), &[expected]);
+        check_more(
+            "METRICSSOCKET",
+            "3: error: METRICSSOCKET has no value\n  hint: write `METRICSSOCKET value`",
+        );
+        check_more(
+            "METRICSOCKET m",
+            "3: error: unknown key `METRICSOCKET`\n  hint: did you mean `METRICSSOCKET`?",
+        );
+        check_more(
+            "METRICSSOCKET a\nMETRICSSOCKET b",
+            "4: error: METRICSSOCKET is set twice\n  hint: line 3 sets it already: keep one of the two",
+        );
     }
 
     #[test]
@@ -383,7 +441,8 @@ mod tests {
                 "5: error: DRAIN cannot be `soon`\n  hint: write a number of seconds from 0 to 3600",
                 "6: error: HOST is set twice\n  hint: line 2 sets it already: keep one of the two",
                 "7: error: unknown key `XYZ`\n  hint: the keys are HOSTSCONF, PORTSCONF, CLUSTERPORTSCONF, ENDPOINTSCONF, \
-                 PEERSCONF, PEERKEY, HOST, PORT, PODHOST, CLUSTERPORTS, QUEUE, QUEUEWAIT, DRAIN, ENCRYPT, LEGACY",
+                 PEERSCONF, PEERKEY, HOST, PORT, PODHOST, CLUSTERPORTS, QUEUE, QUEUEWAIT, DRAIN, ENCRYPT, LEGACY, \
+                 METRICSSOCKET",
                 "8: error: PORTSCONF has no value\n  hint: write `PORTSCONF value`",
                 "error: HOSTSCONF is missing\n  hint: write `HOSTSCONF path`; a relative path begins at the \
                  folder of this file",

@@ -9,6 +9,7 @@
 
 mod frozen;
 mod search;
+mod seen;
 
 use std::io;
 use std::net::SocketAddr;
@@ -253,6 +254,7 @@ impl Connection {
                 Ok(Some(Next::Over))
             }
             Heard::Asks(request, speech, said) => {
+                tools.board.relay_accepts.count();
                 self.port = request.port;
                 self.from = request.client;
                 self.destination = (speech == Speech::Requests).then_some(request.destination);

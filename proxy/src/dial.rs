@@ -70,6 +70,8 @@ pub(crate) struct Dialling {
     missed: Missed,
     /// It is known what there is.
     is_begun: bool,
+    /// One was dialled already.
+    has_begun: bool,
 }
 
 impl Dialling {
@@ -96,6 +98,7 @@ impl Dialling {
             attempts: Vec::new(),
             missed: Missed::Nothing,
             is_begun: true,
+            has_begun: false,
         };
         if may_leave && dialling.is_overloaded() {
             dialling.leave(tools);
@@ -113,6 +116,7 @@ impl Dialling {
             attempts: Vec::new(),
             missed: Missed::Nothing,
             is_begun: false,
+            has_begun: false,
         }
     }
 
@@ -142,6 +146,12 @@ impl Dialling {
             .iter_mut()
             .find(|attempt| attempt.side == side);
         attempt.map(|attempt| &mut attempt.socket)
+    }
+
+    /// The place and the address of the one that is being dialled, the latest one of two.
+    pub(crate) fn target(&self) -> Option<(Option<&Lease>, SocketAddr)> {
+        let attempt = self.attempts.last()?;
+        Some((attempt.lease.as_ref(), attempt.address))
     }
 
     /// When to go on although nothing has happened.
@@ -278,6 +288,15 @@ impl Dialling {
         self.left.pop()
     }
 
+    /// Counts second choices. The same backend from outside is none, nor is the same proxy once more.
+    fn count(&mut self, choice: Choice, tools: &Tools) {
+        let again = std::mem::replace(&mut self.has_begun, true);
+        if again && !matches!(choice, Choice::Outside(_) | Choice::Anew(_)) {
+            let hedges = !self.attempts.is_empty();
+            tools.board.dialled_again(self.port, hedges);
+        }
+    }
+
     /// The other hosts come next.
     fn leave(&mut self, tools: &mut Tools) {
         self.may_leave = false;
@@ -351,6 +370,9 @@ impl Dialling {
                 .map_err(|error| (attempt.address, error))
                 .map(|()| attempt)
         });
+        if watched.is_ok() {
+            self.count(choice, tools);
+        }
         match watched {
             Ok(attempt) => self.attempts.push(attempt),
             // Not the backend's fault: the system has no port or no descriptor left.

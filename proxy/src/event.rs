@@ -3,15 +3,19 @@
 //! The library never prints: whoever starts a proxy hands in a [`Reporter`]. Each event has a level
 //! and reads as one sentence.
 
+mod record;
+mod sentences;
+
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Problem;
+use crate::health::{Ejection, Readmission};
 
 /// Takes the events of a proxy; called from any of its tasks, and must not block for long.
 pub type Reporter = Arc<dyn Fn(&Event) + Send + Sync>;
@@ -91,6 +95,8 @@ impl fmt::Display for Warning {
 pub enum Event {
     /// News of one of the proxy's own ports.
     Port(SocketAddr, PortNews),
+    /// News of the socket at which the proxy shows what it does.
+    Metrics(PathBuf, MetricsNews),
     /// One of the threads that carry connections has died of a mistake in this program.
     WorkerLost,
     /// Neither `HOST` nor hosts.conf says which address to listen on.
@@ -109,9 +115,27 @@ pub enum Event {
     /// A backend did not answer; the next one is tried.
     BackendFailed(u16, SocketAddr, io::Error),
     /// A backend did not answer several times in a row: it comes last for that long.
-    Ejected(u16, SocketAddr, Duration),
+    Ejected {
+        /// The cluster port.
+        port: u16,
+        /// The backend.
+        backend: SocketAddr,
+        /// How many times in a row it has not answered.
+        failures: u32,
+        /// For how long it comes last.
+        time: Duration,
+    },
     /// A backend that was ejected answers again.
-    Readmitted(u16, SocketAddr),
+    Readmitted {
+        /// The cluster port.
+        port: u16,
+        /// The backend.
+        backend: SocketAddr,
+        /// How many times in a row it had not answered.
+        failures: u32,
+        /// How long ago it was ejected for the first time.
+        away: Duration,
+    },
     /// Another host's proxy did not answer, or not as a proxy; the next one is tried.
     PeerFailed(u16, SocketAddr, io::Error),
     /// Nobody could serve a client of a cluster port, which was therefore reset.
@@ -129,6 +153,10 @@ pub enum Event {
     Peer(SocketAddr, PeerNews),
     /// Somebody wanted to be taken for a proxy of this cluster, and is none.
     Stranger(SocketAddr, io::Error),
+    /// Another program goes on with everything that this one carries.
+    Upgrading(PathBuf),
+    /// That program does not, and this one goes on; the text is a sentence.
+    NotUpgraded(PathBuf, String),
     /// The keys of this proxy are of no use.
     KeysRefused(String),
     /// Proxies of which no key is known: they are not asked.
@@ -173,6 +201,18 @@ pub enum PeerNews {
     Unreachable(io::Error),
 }
 
+/// What happened to the socket at which the proxy shows what it does.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum MetricsNews {
+    /// It was opened.
+    Opened,
+    /// It was closed.
+    Closed,
+    /// It cannot be opened; it is tried again until it can or is no longer wanted.
+    CannotOpen(String),
+}
+
 /// What happened to a file, or to the folder of one.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -192,6 +232,26 @@ pub enum FileNews {
 }
 
 impl Event {
+    pub(crate) fn ejected(port: u16, backend: SocketAddr, ejection: Ejection) -> Self {
+        let Ejection { failures, time } = ejection;
+        Self::Ejected {
+            port,
+            backend,
+            failures,
+            time,
+        }
+    }
+
+    pub(crate) fn readmitted(port: u16, backend: SocketAddr, back: Readmission) -> Self {
+        let Readmission { failures, away } = back;
+        Self::Readmitted {
+            port,
+            backend,
+            failures,
+            away,
+        }
+    }
+
     /// The kind of warning that it is, if connections cause it.
     pub(crate) fn warning(&self) -> Option<Warning> {
         match self {
@@ -211,14 +271,16 @@ impl Event {
         match self {
             Self::WorkerLost
             | Self::KeysRefused(_)
+            | Self::NotUpgraded(..)
             | Self::Port(_, PortNews::CannotOpen(_))
+            | Self::Metrics(_, MetricsNews::CannotOpen(_))
             | Self::File(_, FileNews::Refused(_) | FileNews::SettingsRefused(_)) => Level::Error,
             Self::Port(_, PortNews::CannotAccept(_))
             | Self::File(_, FileNews::CannotWatch(_))
             | Self::NoAddress
             | Self::Barred(_)
             | Self::BackendFailed(..)
-            | Self::Ejected(..)
+            | Self::Ejected { .. }
             | Self::PeerFailed(..)
             | Self::NotServed { .. }
             | Self::BadRequest(_)
@@ -228,132 +290,14 @@ impl Event {
             | Self::LeftOut(..)
             | Self::Cut(_) => Level::Warn,
             Self::Port(_, PortNews::Opened | PortNews::Closed)
+            | Self::Metrics(_, MetricsNews::Opened | MetricsNews::Closed)
             | Self::File(_, FileNews::Missing | FileNews::Fine | FileNews::SettingsRead)
             | Self::Routes { .. }
             | Self::Peer(_, PeerNews::Joined)
-            | Self::Readmitted(..)
+            | Self::Upgrading(_)
+            | Self::Readmitted { .. }
             | Self::Draining(_) => Level::Info,
             Self::Opened(..) | Self::Broken(..) | Self::NoRequest(_) => Level::Debug,
-        }
-    }
-}
-
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Port(at, news) => news.tell(*at, f),
-            Self::File(path, news) => news.tell(path, f),
-            Self::WorkerLost => {
-                f.write_str("a thread of the proxy has died of a mistake in it, please report it")
-            }
-            Self::NoAddress => f.write_str(
-                "no address to listen on: hosts.conf has no first line yet, and proxy.conf no HOST",
-            ),
-            Self::Barred(ports) => write!(
-                f,
-                "not listening on cluster ports {}: CLUSTERPORTS in proxy.conf does not name them",
-                joined(ports)
-            ),
-            Self::Routes { ports, peers } => {
-                write!(
-                    f,
-                    "routing {ports} cluster ports to this host; {peers} other hosts"
-                )
-            }
-            Self::BackendFailed(port, at, why) => {
-                write!(
-                    f,
-                    "backend {at} of cluster port {port} does not answer: {why}"
-                )
-            }
-            Self::Ejected(port, at, time) => write!(
-                f,
-                "backend {at} of cluster port {port} comes last for {} s",
-                time.as_secs()
-            ),
-            Self::Readmitted(port, at) => {
-                write!(f, "backend {at} of cluster port {port} answers again")
-            }
-            Self::PeerFailed(port, at, why) => {
-                write!(f, "proxy {at} failed for cluster port {port}: {why}")
-            }
-            Self::NotServed { port, client, busy } => {
-                let why = if *busy {
-                    "all backends are full"
-                } else {
-                    "no backend answers"
-                };
-                write!(f, "cluster port {port}: {why}; reset {client}")
-            }
-            Self::Peer(peer, news) => news.tell(*peer, f),
-            Self::Stranger(from, why) => {
-                write!(f, "{from} is no proxy of this cluster: {why}")
-            }
-            Self::KeysRefused(why) => write!(f, "the keys of this proxy cannot be used: {why}"),
-            Self::Unknown(peers) => write!(
-                f,
-                "not asking {}: peers.conf has no key of theirs, and LEGACY is not set",
-                joined(peers)
-            ),
-            Self::BadRequest(peer) => write!(f, "{peer} did not ask for a cluster port"),
-            Self::LeftOut(kind, count) => write!(f, "left out {count} more warnings of {kind}"),
-            Self::NoRequest(peer) => write!(f, "{peer} asked for nothing"),
-            Self::Opened(port, client) => write!(f, "{client} connected to cluster port {port}"),
-            Self::Broken(port, client, why) => {
-                write!(f, "{client} at cluster port {port} broke off: {why}")
-            }
-            Self::Draining(open) => write!(f, "ending: waiting for {open} open connections"),
-            Self::Cut(open) => write!(f, "the time is up: reset {open} connections"),
-        }
-    }
-}
-
-fn joined<T: ToString>(items: &[T]) -> String {
-    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
-    items.join(", ")
-}
-
-impl PeerNews {
-    fn tell(&self, peer: SocketAddr, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Joined => write!(f, "talking with proxy {peer}"),
-            Self::Silent => write!(f, "proxy {peer} is silent: asking it for nothing more"),
-            Self::Unreachable(why) => write!(f, "cannot talk with proxy {peer}: {why}"),
-        }
-    }
-}
-
-impl PortNews {
-    fn tell(&self, at: SocketAddr, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Opened => write!(f, "listening on {at}"),
-            Self::Closed => write!(f, "closed {at}; its connections live on"),
-            Self::CannotOpen(why) => write!(f, "cannot listen on {at}, will try again: {why}"),
-            Self::CannotAccept(why) => write!(f, "cannot take a connection on {at}: {why}"),
-        }
-    }
-}
-
-impl FileNews {
-    fn tell(&self, path: &Path, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = path.display();
-        match self {
-            Self::Refused(why) => write!(f, "what {at} said before stays in force: {why}"),
-            Self::Missing => write!(f, "{at} is not there yet"),
-            Self::Fine => write!(f, "{at} is read again"),
-            Self::CannotWatch(why) => {
-                write!(
-                    f,
-                    "cannot watch {at}, looking every few seconds instead: {why}"
-                )
-            }
-            Self::SettingsRefused(problems) => {
-                f.write_str("the settings stay as they are")?;
-                problems
-                    .iter()
-                    .try_for_each(|problem| write!(f, "\n{}", problem.at(path)))
-            }
-            Self::SettingsRead => write!(f, "{at} is in force"),
         }
     }
 }

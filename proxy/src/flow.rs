@@ -9,6 +9,8 @@ mod frozen;
 
 use std::io;
 
+use serde::{Deserialize, Serialize};
+
 pub(crate) use self::frozen::FrozenFlow;
 use crate::pipes::{Pipe, Pipes};
 use crate::socket::{Received, Socket};
@@ -50,9 +52,19 @@ enum Way {
     Piped(Option<Pipe>),
 }
 
+/// How much went through one direction, in bytes, since it began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Moved {
+    /// All that was taken to be passed on, headers that a proxy made included.
+    pub(crate) bytes: u64,
+    /// How much of it went through a pipe, without being copied.
+    pub(crate) spliced: u64,
+}
+
 /// One direction.
 #[derive(Debug, Default)]
 pub(crate) struct Flow {
+    moved: Moved,
     /// What was read and not yet taken by the other side.
     pending: Vec<u8>,
     way: Way,
@@ -65,7 +77,13 @@ pub(crate) struct Flow {
 impl Flow {
     /// These bytes come first.
     pub(crate) fn owe(&mut self, bytes: &[u8]) {
+        self.moved.bytes += bytes.len() as u64;
         self.pending.extend_from_slice(bytes);
+    }
+
+    /// How much it has moved.
+    pub(crate) fn moved(&self) -> Moved {
+        self.moved
     }
 
     /// Whether it is a long stream now.
@@ -161,8 +179,12 @@ impl Flow {
         Ok(true)
     }
 
-    /// Which way the next piece goes, after one of `count` bytes.
+    /// Counts a piece, and chooses which way the next one goes, after one of `count` bytes.
     fn choose(&mut self, count: usize, room: usize) {
+        self.moved.bytes += count as u64;
+        if let Way::Piped(_) = self.way {
+            self.moved.spliced += count as u64;
+        }
         match &self.way {
             Way::Copied if count < room => self.row = 0,
             Way::Copied => {

@@ -39,6 +39,26 @@ pub(crate) struct Health {
     ejected: AtomicU64,
     /// How long it takes to be connected with, in microseconds, as a moving average.
     answers_us: AtomicU32,
+    /// When it was ejected for the first time since it has last answered; only read while it is ejected.
+    ejected_since: AtomicU64,
+}
+
+/// A backend comes last from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ejection {
+    /// How many times in a row it has not answered, as far as that counts.
+    pub(crate) failures: u32,
+    /// For how long.
+    pub(crate) time: Duration,
+}
+
+/// A backend that was ejected is as good as any other again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Readmission {
+    /// How many times in a row it had not answered before.
+    pub(crate) failures: u32,
+    /// How long ago it was ejected for the first time.
+    pub(crate) away: Duration,
 }
 
 impl Health {
@@ -69,8 +89,8 @@ impl Health {
         Duration::from_micros(self.answers_us.load(Ordering::Relaxed).into())
     }
 
-    /// It has answered within that time; true when it had been ejected.
-    pub(crate) fn answered(&self, took: Duration) -> bool {
+    /// It has answered within that time; what that ends when it had been ejected.
+    pub(crate) fn answered(&self, took: Duration, now_ms: u64) -> Option<Readmission> {
         let new = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
         let old = self.answers_us.load(Ordering::Relaxed);
         let average = if old == 0 {
@@ -79,15 +99,24 @@ impl Health {
             old - old / WEIGHT + new / WEIGHT
         };
         self.answers_us.store(average, Ordering::Relaxed);
-        if self.failures.load(Ordering::Relaxed) > 0 {
+        let failures = self.failures.load(Ordering::Relaxed);
+        if failures > 0 {
             self.failures.store(0, Ordering::Relaxed);
         }
-        self.ejected.load(Ordering::Relaxed) != 0 && self.ejected.swap(0, Ordering::Relaxed) != 0
+        let was_ejected = self.ejected.load(Ordering::Relaxed) != 0
+            && self.ejected.swap(0, Ordering::Relaxed) != 0;
+        was_ejected.then(|| {
+            let since = self.ejected_since.load(Ordering::Relaxed);
+            Readmission {
+                failures,
+                away: Duration::from_millis(now_ms.saturating_sub(since)),
+            }
+        })
     }
 
-    /// It has not answered; for how long it is ejected when that was one failure too many. One that is ejected
+    /// It has not answered; how it is ejected when that was one failure too many. One that is ejected
     /// already was tried because nobody else serves, which says nothing new.
-    pub(crate) fn failed(&self, now_ms: u64) -> Option<Duration> {
+    pub(crate) fn failed(&self, now_ms: u64) -> Option<Ejection> {
         let ejected = self.ejected.load(Ordering::Relaxed);
         if ejected != 0 && ejected & 1 == 0 {
             return None;
@@ -99,8 +128,14 @@ impl Health {
         let more = failures.checked_sub(FAILURES_MAX)?;
         let doubled = EJECTED_FIRST_MS << more.min(16);
         let time = doubled.min(EJECTED_MAX_MS);
+        if ejected == 0 {
+            self.ejected_since.store(now_ms, Ordering::Relaxed);
+        }
         self.ejected.store((now_ms + time) << 1, Ordering::Relaxed);
-        Some(Duration::from_millis(time))
+        Some(Ejection {
+            failures,
+            time: Duration::from_millis(time),
+        })
     }
 }
 
@@ -116,18 +151,24 @@ mod tests {
         for _ in 0..10 {
             // Those that try it because nobody else serves do not count.
             for _ in 0..5 {
-                if let Some(time) = health.failed(now) {
-                    times.push(time.as_secs());
+                if let Some(ejection) = health.failed(now) {
+                    times.push((ejection.failures, ejection.time.as_secs()));
                 }
             }
             now += 60_000;
             assert!(health.try_it(now), "somebody tries it");
         }
-        assert_eq!(times, [5, 10, 20, 40, 60, 60, 60, 60, 60, 60]);
+        let seconds = [5, 10, 20, 40, 60, 60, 60, 60, 60, 60];
+        assert_eq!(times, (3..).zip(seconds).collect::<Vec<_>>());
+        let back = health.answered(Duration::ZERO, now).unwrap();
+        assert_eq!((back.failures, back.away.as_secs()), (12, 600));
         let fresh = Health::default();
         for _ in 0..10 {
             assert_eq!((fresh.failed(0), fresh.failed(0)), (None, None));
-            assert!(!fresh.answered(Duration::ZERO), "it was never ejected");
+            assert!(
+                fresh.answered(Duration::ZERO, 0).is_none(),
+                "it was never ejected"
+            );
         }
     }
 
@@ -147,23 +188,24 @@ mod tests {
         // The one before has never said a word.
         is(7_000, Standing::Due);
         assert!(health.try_it(7_000));
-        assert!(health.answered(Duration::ZERO));
+        let back = health.answered(Duration::ZERO, 7_000).unwrap();
+        assert_eq!((back.failures, back.away.as_secs()), (3, 6));
         is(7_000, Standing::Good);
         assert!(!health.try_it(7_000));
         // It has to fail three times again.
-        let times = (0..3).filter_map(|_| health.failed(8_000));
+        let times = (0..3).filter_map(|_| health.failed(8_000).map(|ejection| ejection.time));
         assert_eq!(times.collect::<Vec<_>>(), [Duration::from_secs(5)]);
     }
 
     #[test]
     fn times_of_answering_are_averaged() {
         let health = Health::default();
-        health.answered(Duration::from_micros(800));
+        health.answered(Duration::from_micros(800), 0);
         assert_eq!(health.answers_in(), Duration::from_micros(800));
-        health.answered(Duration::from_micros(1600));
+        health.answered(Duration::from_micros(1600), 0);
         assert_eq!(health.answers_in(), Duration::from_micros(900));
         for _ in 0..100 {
-            health.answered(Duration::from_micros(1600));
+            health.answered(Duration::from_micros(1600), 0);
         }
         assert!(health.answers_in() > Duration::from_micros(1500));
     }

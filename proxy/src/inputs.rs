@@ -108,6 +108,8 @@ pub(crate) struct Paths {
     endpoints: Option<PathBuf>,
     peers: Option<PathBuf>,
     key: Option<PathBuf>,
+    /// Where metrics are shown, which is no file to be read.
+    pub(crate) metrics: Option<PathBuf>,
 }
 
 impl Paths {
@@ -121,6 +123,7 @@ impl Paths {
             endpoints: config.endpoints_conf.as_ref().map(path),
             peers: config.peers_conf.as_ref().map(path),
             key: config.peer_key.as_ref().map(path),
+            metrics: config.metrics_socket.as_ref().map(path),
         }
     }
 

@@ -23,6 +23,7 @@ use crate::frozen::{Descriptors, Frozen, State, Thaw};
 use crate::inputs::{Inputs, Paths};
 use crate::inside::Inside;
 use crate::listen::Listeners;
+use crate::metrics::{Upgrade, Window};
 use crate::peers::announce::Offers;
 use crate::peers::reception::Reception;
 use crate::peers::view::BEAT_EVERY;
@@ -59,6 +60,7 @@ pub(crate) struct Keeper {
     table: Table,
     workers: Workers,
     listeners: Listeners,
+    window: Window,
     files: FileWatch,
     changed: Arc<Notify>,
     patience: Patience,
@@ -88,12 +90,14 @@ impl Keeper {
         patience: Patience,
         teller: Arc<Teller>,
         status: watch::Sender<Status>,
+        upgrades: mpsc::Sender<Upgrade>,
     ) -> io::Result<Self> {
         let told = Arc::clone(&teller);
         let report: Reporter = Arc::new(move |event| told.tell(event, Instant::now()));
         let changed = Arc::new(Notify::new());
         let (reception, strangers) = Reception::open();
         let workers = Workers::start(&report, &reception, patience)?;
+        let sources = workers.sources(status.subscribe(), upgrades);
         let peers = Peers::start(
             (Arc::clone(&reception), strangers),
             workers.carrier(),
@@ -112,6 +116,7 @@ impl Keeper {
             thawed: Vec::new(),
             unknown: BTreeSet::new(),
             listeners: Listeners::new(Arc::clone(&report)),
+            window: Window::new(sources, Arc::clone(&report)),
             files: FileWatch::new(Arc::clone(&changed), Arc::clone(&report)),
             changed,
             patience,
@@ -149,10 +154,11 @@ impl Keeper {
     }
 
     async fn next(&self, orders: &mut mpsc::Receiver<Order>) -> Wake {
-        let pause = if self.listeners.failed().is_empty() {
-            self.patience.look_every
-        } else {
+        let fails = !self.listeners.failed().is_empty() || self.window.has_failed();
+        let pause = if fails {
             RETRY_EVERY
+        } else {
+            self.patience.look_every
         };
         let has_links = self.routes.peers.iter().any(|peer| peer.link.is_some());
         let until = tokio::time::Instant::now() + pause;
@@ -193,6 +199,7 @@ impl Keeper {
         // First watch, then read: a change in between is seen twice rather than never.
         self.files.follow(&paths.all());
         self.inputs.refresh(&paths, &self.report);
+        self.window.follow(paths.metrics.clone());
         let layout = Layout::new(&self.config, &self.inputs);
         if layout.host.is_none() && !self.homeless {
             (self.report)(&Event::NoAddress);
@@ -316,7 +323,7 @@ impl Keeper {
         let connections = self.workers.freeze().await;
         let doors = self.listeners.freeze(&mut descriptors)?;
         let guests = self.reception.freeze();
-        drop((self.workers, self.routes));
+        drop((self.workers, self.routes, self.window));
         self.table.end();
         let now = Instant::now();
         let frozen = connections

@@ -1,60 +1,31 @@
-//! `sns-proxy FILE`: signals, the log on stderr, and the exit status. Everything else is the library.
+//! `sns-proxy`: what the command line asks for, signals, and the exit status. Everything else is the library, or
+//! stands in the file of its command.
+
+mod ask;
+mod check;
+mod cli;
+mod top;
+mod ui;
+mod upgrade;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::Context as _;
-use clap::Parser;
-use hostfiles::{ClusterPorts, PortMappings, Routers};
+use anyhow::{Context as _, bail};
+use clap::CommandFactory as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use sns_proxy::config::beside;
-use sns_proxy::{Event, Level, Patience, Proxy, Reporter};
+use sns_proxy::{Event, Frozen, Level, Patience, Proxy, Reporter, Upgrade};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::sleep;
 
-/// The cluster proxy: a pod reaches any other pod of its cluster at proxy:clusterPort.
-///
-/// Runs in the foreground and logs to stderr. SIGHUP reads FILE again and keeps all connections;
-/// SIGTERM takes no more connections, waits for the open ones as long as DRAIN says, and ends; a second
-/// one ends at once.
-#[derive(Parser)]
-#[command(name = "sns-proxy", version, after_help = AFTER_HELP)]
-struct Arguments {
-    /// The proxy.conf: lines of `KEY value`; paths in it begin at its own folder.
-    file: PathBuf,
-    /// Only say whether FILE, and the files that it names, can be used.
-    #[arg(long)]
-    check: bool,
-}
+use crate::cli::{Cli, Command};
+use crate::ui::LogFormat;
+use crate::upgrade::Program;
 
-const AFTER_HELP: &str = "\
-Keys of FILE:
-  HOSTSCONF path         hosts.conf: the proxies of all hosts, this host's first (required)
-  PORTSCONF path         portmappings.conf: the pods of this host (required)
-  CLUSTERPORTSCONF path  clusterports.conf: the cluster ports that exist; without it, those of PORTSCONF
-  ENDPOINTSCONF path     endpoints.conf: the pods of this host inside their own networks; without it, and
-                         wherever nobody may go in, they are dialled at their host ports
-  PEERSCONF path         peers.conf: the proxies of all hosts, by their public keys
-  PEERKEY path           proxy-key.txt: the private keys of this proxy
-  HOST ip                address to listen on; without it, that of the first line of hosts.conf
-  PORT number            port for other proxies; without it, that of the same line, else 32767
-  PODHOST ip             address of the pods' host ports; without it, the same as HOST
-  CLUSTERPORTS list      ports that may be opened at all (1024-29999,32768-65535)
-  QUEUE number           clients of a cluster port that may wait for a place at a full backend, for each
-                         thread that accepts clients, which is one on two cores (100)
-  QUEUEWAIT seconds      how long they may wait (1)
-  DRAIN seconds          how long to wait for open connections at the end (10)
-  ENCRYPT yes|no         whether clients of pods on other hosts go there over TLS 1.3 (no)
-  LEGACY yes|no          whether hosts without keys are asked, and served, in the protocol of the original, which
-                         proves nothing (no)
-
-Environment:
-  LOG_LEVEL              error, warn, info (the default) or debug
-
-Example:
-  sns-proxy --check mnt/conf/proxy.conf && sns-proxy mnt/conf/proxy.conf
-
-Exit status: 0 ended as told or FILE is fine, 1 FILE cannot be used, 2 wrong arguments";
+/// How long whoever asked for an upgrade may take to read that it comes.
+const ANSWERED_IN: Duration = Duration::from_millis(10);
 
 fn main() -> ExitCode {
     // How the program starts itself inside the network of a pod; nobody else does.
@@ -62,38 +33,55 @@ fn main() -> ExitCode {
         .nth(1)
         .is_some_and(|word| word == simplenetes_reach::SUBCOMMAND)
     {
-        return ended(simplenetes_reach::serve().map_err(anyhow::Error::from));
+        return ended(&simplenetes_reach::serve().map_err(anyhow::Error::from));
     }
-    let arguments = Arguments::parse();
-    let result = if arguments.check {
-        check(&arguments.file)
-    } else {
-        run(&arguments.file)
-    };
-    ended(result)
+    let cli = Cli::read();
+    match (cli.command, cli.file) {
+        (Some(command), _) => ended(&obey(command)),
+        (None, Some(file)) => logged(&run(&file)),
+        // The command line is refused before.
+        (None, None) => ExitCode::SUCCESS,
+    }
 }
 
-fn ended(result: anyhow::Result<()>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error:#}");
-            ExitCode::FAILURE
+fn obey(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Check { file } => check::run(&file),
+        Command::Top(arguments) => top::run(&arguments),
+        Command::Metrics { file } => {
+            let socket = ask::socket(&file)?;
+            ui::result(&ask::get(&socket, "/metrics")?)
+        }
+        Command::Upgrade { file } => ui::result(&upgrade::ask(&file)?),
+        Command::StateFormat => ui::result(&format!("{}\n", sns_proxy::FORMAT)),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "sns-proxy", &mut script);
+            ui::result(&String::from_utf8_lossy(&script))
         }
     }
 }
 
-/// Reads everything once; files that are not there yet are fine.
-fn check(file: &Path) -> anyhow::Result<()> {
-    let config = sns_proxy::read_config(file)?;
-    let path = |path: &Path| beside(file, path);
-    hostfiles::read_if_present::<Routers>(&path(&config.hosts_conf))?;
-    hostfiles::read_if_present::<PortMappings>(&path(&config.ports_conf))?;
-    if let Some(ports) = &config.cluster_ports_conf {
-        hostfiles::read_if_present::<ClusterPorts>(&path(ports))?;
+/// For people, who asked for something.
+fn ended(result: &anyhow::Result<()>) -> ExitCode {
+    status(result, LogFormat::Text)
+}
+
+/// For whoever reads the log.
+fn logged(result: &anyhow::Result<()>) -> ExitCode {
+    let format = std::env::var("LOG_FORMAT").ok();
+    let format = format.and_then(|text| LogFormat::parse(&text));
+    status(result, format.unwrap_or(LogFormat::Text))
+}
+
+fn status(result: &anyhow::Result<()>, format: LogFormat) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            ui::failure(error, format);
+            ExitCode::FAILURE
+        }
     }
-    println!("{} is fine", file.display());
-    Ok(())
 }
 
 fn run(file: &Path) -> anyhow::Result<()> {
@@ -112,15 +100,38 @@ async fn until_told(file: &Path, report: Reporter) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
-    // Itself, also when the file was replaced or removed meanwhile.
-    let helper = Some(PathBuf::from("/proc/self/exe"));
-    let mut proxy = Proxy::start(file, helper, Patience::default(), report)?;
+    upgrade::hear_signals();
+    let program = Program::own();
+    let mut proxy = start(file, &report, upgrade::resumed()?)?;
     loop {
-        tokio::select! {
-            _ = hangup.recv() => proxy.reload().await,
+        let (next, answer) = tokio::select! {
+            _ = hangup.recv() => match program.replaced() {
+                Some(next) => (next.to_owned(), None),
+                None => {
+                    proxy.reload().await;
+                    continue;
+                }
+            },
+            asked = proxy.upgrade_asked() => match asked {
+                Some(Upgrade { program, answer }) => (program, Some(answer)),
+                None => bail!("the proxy cannot go on: start it again"),
+            },
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            () = proxy.lost() => anyhow::bail!("the proxy cannot go on: start it again"),
+        };
+        let fits = upgrade::probe(&next, file).await;
+        let fits = fits.map_err(|error| format!("{error:#}"));
+        if let Some(answer) = answer {
+            // Whoever asked may be gone, which changes nothing. If not, it has to be told before.
+            let _ = answer.send(fits.clone());
+            sleep(ANSWERED_IN).await;
+        }
+        match fits {
+            Ok(()) => proxy = go_on(proxy, &next, file, &report).await?,
+            Err(why) => {
+                report(&Event::NotUpgraded(next, why));
+                proxy.reload().await;
+            }
         }
     }
     tokio::select! {
@@ -131,6 +142,31 @@ async fn until_told(file: &Path, report: Reporter) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn start(file: &Path, report: &Reporter, frozen: Option<Frozen>) -> anyhow::Result<Proxy> {
+    // Itself, also when the file was replaced or removed meanwhile.
+    let helper = Some(PathBuf::from("/proc/self/exe"));
+    let (patience, report) = (Patience::default(), Arc::clone(report));
+    Ok(match frozen {
+        Some(frozen) => Proxy::resume(file, helper, patience, report, frozen)?,
+        None => Proxy::start(file, helper, patience, report)?,
+    })
+}
+
+/// Goes on as another program; as this one when that cannot be.
+async fn go_on(
+    proxy: Proxy,
+    program: &Path,
+    file: &Path,
+    report: &Reporter,
+) -> anyhow::Result<Proxy> {
+    report(&Event::Upgrading(program.to_owned()));
+    let frozen = proxy.freeze().await;
+    let frozen = frozen.context("cannot put the connections to rest")?;
+    let why = upgrade::exec(program, &frozen).to_string();
+    report(&Event::NotUpgraded(program.to_owned(), why));
+    start(file, report, Some(frozen))
+}
+
 fn reporter() -> anyhow::Result<Reporter> {
     let level = match std::env::var("LOG_LEVEL") {
         Err(_) => Level::Info,
@@ -138,11 +174,14 @@ fn reporter() -> anyhow::Result<Reporter> {
             anyhow::anyhow!("LOG_LEVEL cannot be `{text}`: use error, warn, info or debug")
         })?,
     };
-    Ok(Arc::new(move |event: &Event| {
-        if event.level() <= level {
-            eprintln!("{}: {event}", event.level());
-        }
-    }))
+    let format = match std::env::var("LOG_FORMAT") {
+        Err(_) => LogFormat::Text,
+        Ok(text) => match LogFormat::parse(&text) {
+            Some(format) => format,
+            None => bail!("LOG_FORMAT cannot be `{text}`: use text or json"),
+        },
+    };
+    Ok(ui::reporter(level, format))
 }
 
 /// A proxy holds two descriptors per connection, so it takes as many as it may have.

@@ -10,6 +10,7 @@
 //! before still arrives, and then both sockets are dropped, which resets them.
 
 mod frozen;
+mod seen;
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -42,9 +43,8 @@ pub(crate) struct Pair {
 
 enum Phase {
     Both,
-    /// The server takes no more. `whole`: what it has said is all that it wanted to say.
+    /// The server takes no more.
     ServerLeft {
-        whole: bool,
         why: io::Error,
         until: Instant,
         told: bool,
@@ -125,11 +125,6 @@ impl Pair {
         self.lease.is_some()
     }
 
-    /// Whether one of its directions is a long stream now.
-    pub(crate) fn is_long(&self) -> bool {
-        self.up.is_long() || self.down.is_long()
-    }
-
     /// How many pipes it holds.
     pub(crate) fn pipes(&self) -> usize {
         usize::from(self.up.holds_pipe()) + usize::from(self.down.holds_pipe())
@@ -163,9 +158,7 @@ impl Pair {
                 Ok(turn) => again |= turn == Turn::Again,
                 Err(Stopped::Talker(error)) => return Some(Step::Broken(error)),
                 Err(Stopped::Listener(error)) => {
-                    // Whatever becomes of the server, an answer that was passed on is whole.
-                    let whole = !self.down_runs || ended_before(&error);
-                    return self.server_left(whole, error, tools);
+                    return self.server_left(error, tools);
                 }
             }
             alarm = self.mouth.until();
@@ -196,7 +189,7 @@ impl Pair {
         }
         if !self.down_runs && self.server.is_broken() {
             let why = self.server.failure();
-            return self.server_left(true, why, tools);
+            return self.server_left(why, tools);
         }
         Some(if again {
             Step::Again
@@ -217,9 +210,8 @@ impl Pair {
         Ok(flushed)
     }
 
-    fn server_left(&mut self, whole: bool, why: io::Error, tools: &Tools) -> Option<Step> {
+    fn server_left(&mut self, why: io::Error, tools: &Tools) -> Option<Step> {
         self.phase = Phase::ServerLeft {
-            whole,
             why,
             until: tools.now + GOODBYE_MAX,
             told: false,
@@ -273,7 +265,7 @@ impl Pair {
 
     /// Ends a client whose server takes no more, such as one that answers early and closes.
     ///
-    /// First the client gets the rest of the answer. If that is all of it, the client is told so, and may talk on
+    /// First the client gets the rest of the answer. If that has an end, the client is told so, and may talk on
     /// to nobody until it has read the answer; else it is reset. What it says is thrown away all the time, because
     /// it may read only after it has said everything.
     fn say_goodbye(&mut self, client: &mut Socket, tools: &mut Tools) -> Option<Step> {
@@ -284,12 +276,12 @@ impl Pair {
                 Ok(turn) => again |= turn == Turn::Again,
                 Err(_) => return Some(self.why()),
             }
-            if !self.down_runs && self.left_whole() && client.finish().is_err() {
+            if !self.down_runs && client.finish().is_err() {
                 return Some(self.why());
             }
         }
         if !self.down_runs {
-            if !self.left_whole() || client.flush().is_err() {
+            if client.flush().is_err() {
                 return Some(self.why());
             }
             if let Phase::ServerLeft { told, .. } = &mut self.phase
@@ -312,10 +304,6 @@ impl Pair {
             Ok(Turn::Said) | Err(_) => Some(self.why()),
             Ok(turn) => Some(self.until(tools.now, turn == Turn::Again)),
         }
-    }
-
-    fn left_whole(&self) -> bool {
-        matches!(self.phase, Phase::ServerLeft { whole: true, .. })
     }
 
     /// The error that began the end.
@@ -357,15 +345,6 @@ impl Pair {
         }
         Ok(true)
     }
-}
-
-/// Whether a side that takes no more had said that it has nothing more to say. The kernel tells these
-/// two only from a reset that came after the end of the stream, any other reset by its own name.
-fn ended_before(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::BrokenPipe | io::ErrorKind::NotConnected
-    )
 }
 
 /// Listens and forgets, for one turn.

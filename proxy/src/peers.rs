@@ -20,6 +20,7 @@ pub mod view;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use hostfiles::PeerKey;
 use proxykeys::ProxyKeys;
@@ -130,6 +131,7 @@ impl Peers {
                 identity: Arc::clone(&identity),
                 theirs: theirs.clone(),
                 report: Arc::clone(&self.report),
+                key: AtomicUsize::new(0),
                 wake: Arc::clone(&self.wake),
             };
             let task = tokio::spawn(caller.run());

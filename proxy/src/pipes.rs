@@ -48,9 +48,10 @@ impl Pipe {
     /// Takes what has arrived; the pipe must be empty.
     pub(crate) fn fill(&mut self, from: &mut Socket) -> io::Result<Received> {
         match splice(&*from, None, &self.into, None, PIPE_BYTES, FLAGS) {
-            Ok(0) => Ok(Received::End),
+            Ok(0) => from.end(),
             Ok(count) => {
                 self.bytes = count;
+                from.has_heard(count);
                 Ok(Received::Bytes(count))
             }
             // The pipe was empty, so it is the socket that has nothing.

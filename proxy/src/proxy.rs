@@ -16,6 +16,7 @@ use crate::event::Reporter;
 use crate::frozen::Frozen;
 use crate::inside::Inside;
 use crate::keeper::Keeper;
+use crate::metrics::Upgrade;
 use crate::quota::Teller;
 
 /// Why a proxy.conf could not be used.
@@ -94,6 +95,7 @@ pub struct Status {
 pub struct Proxy {
     orders: mpsc::Sender<Order>,
     status: watch::Receiver<Status>,
+    upgrades: mpsc::Receiver<Upgrade>,
     task: JoinHandle<()>,
 }
 
@@ -145,6 +147,7 @@ impl Proxy {
         let config = read_config(conf)?;
         let teller = Arc::new(Teller::new(report, patience.ten_warnings_in));
         let (orders, orders_in) = mpsc::channel(4);
+        let (upgrades_out, upgrades) = mpsc::channel(1);
         let (status_out, status) = watch::channel(Status::default());
         let inside = Inside::start(helper);
         let mut keeper = Keeper::new(
@@ -154,6 +157,7 @@ impl Proxy {
             patience,
             teller,
             status_out,
+            upgrades_out,
         )
         .map_err(StartError::Workers)?;
         if let Some(frozen) = frozen {
@@ -162,6 +166,7 @@ impl Proxy {
         Ok(Self {
             orders,
             status,
+            upgrades,
             task: tokio::spawn(keeper.run(orders_in)),
         })
     }
@@ -178,11 +183,15 @@ impl Proxy {
         self.status.clone()
     }
 
-    /// Returns when the proxy has ended by itself: one of its workers has died of a mistake in this program, which
-    /// was told. Connections of that worker are lost; whoever runs the proxy should start another one.
-    pub async fn lost(&mut self) {
-        // A panic is an end as well.
-        let _ = (&mut self.task).await;
+    /// Waits until somebody at the metrics socket wants that another program goes on. None: the proxy has ended by
+    /// itself, because one of its workers has died of a mistake in this program, which was told. Connections of that
+    /// worker are lost; whoever runs the proxy should start another one.
+    pub async fn upgrade_asked(&mut self) -> Option<Upgrade> {
+        tokio::select! {
+            asked = self.upgrades.recv() => asked,
+            // A panic is an end as well.
+            _ = &mut self.task => None,
+        }
     }
 
     /// Puts everything that the proxy carries to rest: no byte moves until another proxy has resumed it, and those

@@ -6,6 +6,7 @@
 //! that. This module must not know what flows through a socket.
 
 mod frozen;
+mod heard;
 
 use std::io;
 use std::net::SocketAddr;
@@ -48,6 +49,8 @@ pub(crate) struct Socket {
     /// told only once, or has sent urgent data, at which reads stop.
     ends: bool,
     broken: bool,
+    /// How many bytes were read.
+    heard: u64,
     /// On a connection between two proxies over TLS.
     records: Option<Box<Records>>,
 }
@@ -104,6 +107,7 @@ impl Socket {
             writable: true,
             ends: false,
             broken: false,
+            heard: 0,
             records: None,
         }
     }
@@ -161,6 +165,22 @@ impl Socket {
         self.writable
     }
 
+    /// So many bytes were read.
+    pub(crate) fn has_heard(&mut self, count: usize) {
+        self.heard += u64::try_from(count).unwrap_or_default();
+    }
+
+    /// A read has come to the end. If the other end has never said that it has said all, it has broken off, and an
+    /// earlier call was told of it.
+    pub(crate) fn end(&self) -> io::Result<Received> {
+        // What cannot be known has not ended.
+        if heard::received(self.fd.as_fd()).is_ok_and(|received| received > self.heard) {
+            Ok(Received::End)
+        } else {
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
+    }
+
     /// A read has brought nothing.
     pub(crate) fn not_readable(&mut self) {
         self.readable = false;
@@ -215,9 +235,10 @@ impl Socket {
         }
         let room = buffer.len();
         match recv(&self.fd, buffer, RecvFlags::empty()) {
-            Ok((0, _)) => Ok(Received::End),
+            Ok((0, _)) => self.end(),
             Ok((count, _)) => {
                 self.readable = count == room || self.ends;
+                self.has_heard(count);
                 Ok(Received::Bytes(count))
             }
             Err(Errno::AGAIN) => {
@@ -238,7 +259,11 @@ impl Socket {
             match records.take(buffer)? {
                 0 if records.heard_all() => return Ok(Received::End),
                 0 => {}
-                count => return Ok(Received::Bytes(count)),
+                count => {
+                    // There may be more, of which the kernel will not tell: it has arrived already.
+                    self.readable = true;
+                    return Ok(Received::Bytes(count));
+                }
             }
             let mut arrived = [0; SEALED_BYTES];
             match recv(&self.fd, &mut arrived, RecvFlags::empty()) {

@@ -75,6 +75,16 @@ impl Slot {
         }
     }
 
+    /// The address by which others know it.
+    pub(crate) fn name(&self) -> SocketAddr {
+        self.target
+    }
+
+    /// Whether a place is one of its own.
+    pub(crate) fn gave(&self, lease: &Lease) -> bool {
+        Arc::ptr_eq(&self.state, &lease.state)
+    }
+
     /// The way into its own network, where there may be one.
     pub(crate) fn inside(&self) -> Option<&Arc<Pool>> {
         self.inside.as_ref()

@@ -11,7 +11,8 @@ use std::time::Instant;
 use rustix::event::epoll;
 
 use crate::Patience;
-use crate::event::Reporter;
+use crate::event::{Event, Reporter};
+use crate::metrics::Board;
 use crate::peers::reception::Reception;
 use crate::pipes::Pipes;
 use crate::route::Memory;
@@ -105,6 +106,8 @@ pub(crate) struct Tools {
     pub(crate) now: Instant,
     /// Cluster ports of which a backend has a place again.
     pub(crate) freed: Vec<u16>,
+    /// What this worker counts.
+    pub(crate) board: Arc<Board>,
     /// When the proxy began, from which all its workers count milliseconds.
     pub(crate) began: Instant,
 }
@@ -115,7 +118,14 @@ impl Tools {
         reception: Arc<Reception>,
         patience: Patience,
         began: Instant,
+        board: Arc<Board>,
     ) -> io::Result<Self> {
+        // What is told of connections is counted where it happens, whether or not it is told on.
+        let counts = Arc::clone(&board);
+        let report: Reporter = Arc::new(move |event: &Event| {
+            counts.see(event);
+            report(event);
+        });
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
@@ -128,6 +138,7 @@ impl Tools {
             patience,
             now: began,
             freed: Vec::new(),
+            board,
             began,
         })
     }

@@ -5,9 +5,10 @@
 //! order. It must not read files, and decides nothing that `route` can decide.
 
 mod doors;
-mod freeze;
+mod ends;
 mod queue;
 mod share;
+mod survey;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -26,8 +27,10 @@ use tokio::sync::oneshot;
 
 pub(crate) use self::doors::Door;
 use self::doors::{DOOR, Watched};
+use self::survey::Survey;
 use crate::connection::{Connection, Next};
-use crate::event::Event;
+use crate::metrics::PortTally;
+use crate::metrics::connections::Part;
 use crate::streams::Streams;
 use crate::table::Routes;
 use crate::tools::{Key, Side, Tools};
@@ -59,6 +62,11 @@ pub(crate) enum Order {
     Drained(oneshot::Sender<()>),
     /// Take no more connections, wait a moment for those that are being dialled, and give everything away.
     Freeze(oneshot::Sender<Vec<Connection>>),
+    /// Say which connections there are, of this cluster port or of all.
+    List {
+        port: Option<u16>,
+        answer: oneshot::Sender<Part>,
+    },
     /// Let go of everything.
     End,
 }
@@ -84,6 +92,8 @@ struct Place {
     listed: bool,
     /// It counts as a long stream of this worker.
     long: bool,
+    /// What is counted of its cluster port, once it has moved something.
+    tally: Option<Arc<PortTally>>,
     /// It has waited for a place already, and is before those that come after it.
     waited: bool,
 }
@@ -107,6 +117,8 @@ pub(crate) struct Worker {
     drained: Vec<oneshot::Sender<()>>,
     /// To whom everything is given, and when at the latest.
     freezing: Option<(Instant, oneshot::Sender<Vec<Connection>>)>,
+    /// Looks at all connections that are under way.
+    surveys: VecDeque<Survey>,
 }
 
 impl Worker {
@@ -134,6 +146,7 @@ impl Worker {
             queue_look: None,
             drained: Vec::new(),
             freezing: None,
+            surveys: VecDeque::new(),
         })
     }
 
@@ -164,6 +177,7 @@ impl Worker {
                 self.advance(key);
             }
             self.serve_freed();
+            self.look_around();
             if self.places.is_empty() {
                 self.tell_drained();
             }
@@ -175,7 +189,7 @@ impl Worker {
 
     /// How long the kernel may let it sleep.
     fn pause(&self) -> Option<Timespec> {
-        if !self.list.is_empty() {
+        if !self.list.is_empty() || !self.surveys.is_empty() {
             return Some(Timespec::default());
         }
         let resting = self.doors.values().filter_map(|watched| watched.rests);
@@ -240,7 +254,15 @@ impl Worker {
             return;
         };
         place.listed = false;
+        let before = place.connection.moved();
         let next = place.connection.advance(key, &mut self.tools);
+        let (after, port) = (place.connection.moved(), place.connection.port());
+        if after != before {
+            let tally = place
+                .tally
+                .get_or_insert_with(|| self.tools.board.port(port));
+            tally.moved(before, after);
+        }
         match next {
             Next::Wait(until) => {
                 let known = std::mem::replace(&mut place.alarm, until) == until;
@@ -260,22 +282,6 @@ impl Worker {
         let long = place.connection.is_long();
         if place.long != long {
             self.share(key, long);
-        }
-    }
-
-    /// Somebody at the port for proxies wants to prove himself.
-    fn show_in(&mut self, key: Key) {
-        if let Some(mut place) = self.places.try_remove(index(key)) {
-            if let Some(client) = place.connection.socket(Side::Client) {
-                self.tools.forget(client);
-            }
-            self.counts.open.fetch_sub(1, Ordering::Relaxed);
-            let stranger = place.connection.into_stranger();
-            let from = stranger.1;
-            if !self.tools.reception.greet(stranger) {
-                let why = io::Error::other("too many call at the same time");
-                (self.tools.report)(&Event::Stranger(from, why));
-            }
         }
     }
 
@@ -321,6 +327,7 @@ impl Worker {
             alarm: None,
             listed: true,
             long,
+            tally: None,
             waited: false,
         });
         if long {
@@ -358,47 +365,14 @@ impl Worker {
                     self.close_ready();
                     self.drained.push(done);
                 }
+                Order::List { port, answer } => {
+                    self.surveys.push_back(Survey::new(port, answer));
+                }
                 Order::Freeze(to) => self.freeze(to),
                 Order::End => return false,
             }
         }
         true
-    }
-
-    fn cut(&mut self) {
-        self.remove_all(|_| true);
-        self.list.clear();
-    }
-
-    /// Connections on which nothing was asked are not waited for.
-    fn close_ready(&mut self) {
-        self.remove_all(Connection::is_ready);
-    }
-
-    fn remove_all(&mut self, which: impl Fn(&Connection) -> bool) {
-        let places = self.places.iter();
-        let chosen = places.filter(|(_, place)| which(&place.connection));
-        let keys: Vec<Key> = chosen
-            .filter_map(|(index, place)| {
-                Some(Key {
-                    index: u32::try_from(index).ok()?,
-                    generation: place.generation,
-                })
-            })
-            .collect();
-        keys.into_iter().for_each(|key| self.remove(key));
-    }
-
-    fn tell_drained(&mut self) {
-        for done in self.drained.drain(..) {
-            // Whoever asked may have lost interest.
-            let _ = done.send(());
-        }
-    }
-
-    fn end(mut self) {
-        self.cut();
-        self.tell_drained();
     }
 }
 

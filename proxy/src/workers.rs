@@ -8,12 +8,14 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use rustix::event::{EventfdFlags, eventfd};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::Patience;
 use crate::connection::Connection;
 use crate::event::Reporter;
+use crate::metrics::{Board, Sources, Upgrade};
 use crate::peers::reception::{Carry, Reception};
+use crate::proxy::Status;
 use crate::socket::Socket;
 use crate::streams::{Courier, Streams};
 use crate::table::Routes;
@@ -30,6 +32,9 @@ pub(crate) struct Workers {
     accepting: usize,
     threads: Vec<JoinHandle<()>>,
     counts: Arc<Counts>,
+    boards: Vec<Arc<Board>>,
+    routes: watch::Sender<Arc<Routes>>,
+    began: Instant,
 }
 
 impl Workers {
@@ -59,14 +64,24 @@ impl Workers {
             accepting: accepting(cores),
             threads: Vec::new(),
             counts: Arc::default(),
+            boards: all.iter().map(|_| Arc::default()).collect(),
+            routes: watch::Sender::new(Arc::default()),
+            began,
             all,
         };
         for (place, orders) in ears.into_iter().enumerate() {
-            let Some(own) = workers.all.get(place) else {
+            let (Some(own), Some(board)) = (workers.all.get(place), workers.boards.get(place))
+            else {
                 continue;
             };
             let worker = Worker::new(
-                Tools::new(Arc::clone(report), Arc::clone(reception), patience, began)?,
+                Tools::new(
+                    Arc::clone(report),
+                    Arc::clone(reception),
+                    patience,
+                    began,
+                    Arc::clone(board),
+                )?,
                 orders,
                 Arc::clone(&own.bell),
                 Arc::clone(&workers.counts),
@@ -110,7 +125,28 @@ impl Workers {
         self.counts.open.load(Ordering::Relaxed)
     }
 
+    /// Where to look at what they do.
+    pub(crate) fn sources(
+        &self,
+        status: watch::Receiver<Status>,
+        upgrades: mpsc::Sender<Upgrade>,
+    ) -> Sources {
+        Sources {
+            boards: self.boards.clone(),
+            counts: Arc::clone(&self.counts),
+            workers: self.all.clone(),
+            routes: self.routes.subscribe(),
+            status,
+            upgrades,
+            began: self.began,
+        }
+    }
+
     pub(crate) fn route(&self, routes: &Arc<Routes>) {
+        for board in &self.boards {
+            board.forget_gone(routes);
+        }
+        self.routes.send_replace(Arc::clone(routes));
         self.tell(|| Order::Routes(Arc::clone(routes)));
     }
 

@@ -16,6 +16,7 @@ mod hosts;
 mod inside;
 mod limits;
 mod live;
+mod metrics;
 mod network;
 mod peers;
 mod play;

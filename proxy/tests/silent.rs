@@ -9,13 +9,13 @@ use rustix::net::{
 use crate::cluster::{Backend, Host, PORT, rest};
 
 /// A port whose packets are lost, as those of a stopped machine: its queue is full.
-struct Silent {
+pub(crate) struct Silent {
     address: SocketAddr,
     _sockets: Vec<rustix::fd::OwnedFd>,
 }
 
 impl Silent {
-    fn new(host: &Host) -> Self {
+    pub(crate) fn new(host: &Host) -> Self {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = || socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).unwrap();
         let listener = socket();
@@ -35,7 +35,7 @@ impl Silent {
         }
     }
 
-    fn mapping(&self) -> String {
+    pub(crate) fn mapping(&self) -> String {
         format!("{PORT}:{}:100:false", self.address.port())
     }
 }

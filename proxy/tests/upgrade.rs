@@ -1,13 +1,22 @@
 //! One proxy takes over what another one carries, and nobody notices.
 
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use hostfiles::replace;
+use rustix::process::Signal;
 use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
 use testkit::soak::count;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::cluster::{
-    Hops, Host, PORT, Path, UNHURRIED, hear, open_everywhere, path, reached, rest, say, within,
+    self, Hops, Host, PORT, UNHURRIED, address, hear, open_everywhere, path, reached, rest, say,
+    within,
 };
+use crate::program::{PROGRAM, Running, command_of};
 use crate::stream::piece;
 
 async fn upgrade(hosts: Vec<Host>) -> Vec<Host> {
@@ -21,7 +30,7 @@ async fn upgrade(hosts: Vec<Host>) -> Vec<Host> {
 #[tokio::test]
 async fn a_conversation_goes_on() {
     for hops in Hops::ALL {
-        let Path {
+        let cluster::Path {
             mut client,
             mut server,
             mut hosts,
@@ -48,7 +57,7 @@ async fn a_conversation_goes_on() {
 #[tokio::test]
 async fn every_byte_of_a_stream_arrives() {
     for hops in Hops::ALL {
-        let Path {
+        let cluster::Path {
             client,
             server,
             mut hosts,
@@ -162,4 +171,158 @@ async fn a_client_that_waits_for_a_place_still_does() {
     drop(server);
     assert_eq!(rest(&mut second).await, "");
     drop(host);
+}
+
+/// The program in a folder, where another one can take its place, with one pod.
+struct Placed {
+    folder: TempDir,
+    ip: IpAddr,
+    running: Running,
+    pod: TcpListener,
+}
+
+impl Placed {
+    async fn start() -> Self {
+        let (folder, ip) = (TempDir::new().unwrap(), address());
+        let pod = TcpListener::bind((ip, 0)).await.unwrap();
+        let write = |name: &str, text: &str| {
+            replace(&folder.path().join(name), text.as_bytes(), 0o644).unwrap();
+        };
+        let port = pod.local_addr().unwrap().port();
+        write("ports.conf", &format!("{PORT}:{port}:100:false\n"));
+        write(
+            "proxy.conf",
+            &format!(
+                "HOSTSCONF hosts.conf\nPORTSCONF ports.conf\nHOST {ip}\nMETRICSSOCKET metrics.sock\n"
+            ),
+        );
+        let program = folder.path().join("sns-proxy");
+        std::fs::copy(PROGRAM, &program).unwrap();
+        let conf = folder.path().join("proxy.conf");
+        let mut running = Running::of(command_of(&program, &[&conf]));
+        running.said(&format!("listening on {ip}:{PORT}"));
+        Self {
+            folder,
+            ip,
+            running,
+            pod,
+        }
+    }
+
+    async fn joined(&self) -> (TcpStream, TcpStream) {
+        let (client, server) = tokio::join!(TcpStream::connect((self.ip, PORT)), self.pod.accept());
+        (client.unwrap(), server.unwrap().0)
+    }
+
+    /// The program that the process is now.
+    fn program(&self) -> std::path::PathBuf {
+        std::fs::read_link(format!("/proc/{}/exe", self.running.child.id())).unwrap()
+    }
+
+    fn conf(&self) -> std::path::PathBuf {
+        self.folder.path().join("proxy.conf")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_calls_goes_on_with_the_connections() {
+    let mut placed = Placed::start().await;
+    let (mut client, mut server) = placed.joined().await;
+    let newer = placed.folder.path().join("newer");
+    std::fs::copy(PROGRAM, &newer).unwrap();
+    say(&mut client, "before").await;
+    for program in [&newer, &placed.folder.path().join("sns-proxy")] {
+        let asked = command_of(program, &[Path::new("upgrade"), &placed.conf()]).output();
+        let asked = asked.unwrap();
+        assert!(asked.status.success(), "{asked:?}");
+        assert_eq!(placed.program(), *program);
+        placed.running.said("going on as");
+        placed.running.said("routing 1 cluster ports");
+    }
+    hear(&mut server, "before").await;
+    say(&mut server, "after").await;
+    hear(&mut client, "after").await;
+    let (mut client, mut server) = placed.joined().await;
+    say(&mut client, "new").await;
+    hear(&mut server, "new").await;
+    // Signals mean what they meant before.
+    drop((client, server));
+    placed.running.signal(Signal::TERM);
+    assert!(placed.running.child.wait().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_goes_on_as_the_program_that_stands_there_now() {
+    let mut placed = Placed::start().await;
+    let (mut client, mut server) = placed.joined().await;
+    let path = placed.folder.path().join("sns-proxy");
+    let before = std::fs::metadata(&path).unwrap().ino();
+    replace(&path, &std::fs::read(PROGRAM).unwrap(), 0o755).unwrap();
+    placed.running.signal(Signal::HUP);
+    placed.running.said("going on as");
+    placed.running.said("routing 1 cluster ports");
+    let now = std::fs::metadata(format!("/proc/{}/exe", placed.running.child.id())).unwrap();
+    assert_ne!(now.ino(), before);
+    say(&mut client, "question").await;
+    hear(&mut server, "question").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_cannot_go_on_is_not_let() {
+    let mut placed = Placed::start().await;
+    let (mut client, mut server) = placed.joined().await;
+    let path = placed.folder.path().join("sns-proxy");
+    for (script, told) in [
+        ("#!/bin/sh\necho 99\n", "of format 99 only"),
+        ("#!/bin/sh\nexit 1\n", "is no sns-proxy"),
+        (
+            "#!/bin/sh\n[ $1 = check ] && { echo no sense >&2; exit 1; }\necho 1\n",
+            "no sense",
+        ),
+        ("not a program", "cannot try"),
+    ] {
+        replace(&path, script.as_bytes(), 0o755).unwrap();
+        placed.running.signal(Signal::HUP);
+        placed.running.said(told);
+    }
+    say(&mut client, "still here").await;
+    hear(&mut server, "still here").await;
+    let nobody = command_of(
+        Path::new(PROGRAM),
+        &[Path::new("upgrade"), Path::new("/nowhere")],
+    );
+    assert!(!{ nobody }.output().unwrap().status.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_go_on() {
+    let mut placed = Placed::start().await;
+    replace(
+        &placed.folder.path().join("ports.conf"),
+        format!(
+            "{PORT}:{}:100000:false\n",
+            placed.pod.local_addr().unwrap().port()
+        )
+        .as_bytes(),
+        0o644,
+    )
+    .unwrap();
+    placed.running.signal(Signal::HUP);
+    placed.running.said("is in force");
+    let mut pairs = Vec::new();
+    for _ in 0..count(5000) {
+        pairs.push(placed.joined().await);
+    }
+    for round in 0..3 {
+        let path = placed.folder.path().join(format!("round{round}"));
+        std::fs::copy(PROGRAM, &path).unwrap();
+        let asked = command_of(&path, &[Path::new("upgrade"), &placed.conf()]).output();
+        assert!(asked.unwrap().status.success());
+    }
+    for (client, server) in &mut pairs {
+        say(client, "question").await;
+        hear(server, "question").await;
+        say(server, "answer").await;
+        hear(client, "answer").await;
+    }
 }

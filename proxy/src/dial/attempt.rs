@@ -8,6 +8,7 @@ use super::{DIAL_MAX, Missed, Target};
 use crate::event::Event;
 use crate::header::Header;
 use crate::lines::{Answer, LINE_MAX, Line, READ_BYTES, parse_answer};
+use crate::metrics;
 use crate::peers::link::Way;
 use crate::request::{Reply, Request};
 use crate::route::Verdict;
@@ -53,6 +54,8 @@ pub(super) struct Attempt {
     pub(super) side: Side,
     pub(super) choice: Choice,
     pub(super) address: SocketAddr,
+    /// As it is known outside: the host port of a backend, also where it is dialled inside.
+    pub(super) backend: SocketAddr,
     pub(super) socket: Socket,
     pub(super) lease: Option<Lease>,
     /// It goes into the network of the pod, or over a connection that stood ready: if that fails there is another
@@ -82,6 +85,7 @@ impl Attempt {
             side: Side::Server,
             choice,
             address,
+            backend: address,
             socket,
             lease: None,
             has_other_way: false,
@@ -119,6 +123,7 @@ impl Attempt {
         let send_proxy = slot.send_proxy;
         let talk = Talk::Backend { send_proxy };
         Ok(Self {
+            backend: slot.name(),
             lease: Some(lease),
             has_other_way,
             ..Self::new(choice, address, socket, talk, tools.now)
@@ -269,6 +274,14 @@ impl Attempt {
         }
     }
 
+    fn way(&self) -> metrics::Way {
+        match self.choice {
+            Choice::Peer(_) | Choice::Anew(_) => metrics::Way::Proxy,
+            Choice::Slot(_) if self.has_other_way => metrics::Way::Inside,
+            Choice::Slot(_) | Choice::Outside(_) => metrics::Way::HostPort,
+        }
+    }
+
     /// What the answer means; none when more of it has to come.
     fn understand(&mut self) -> io::Result<Option<Progress>> {
         let heard = self.heard.get_or_insert_default();
@@ -335,6 +348,10 @@ impl Attempt {
         if let Some(lease) = &self.lease {
             self.note_health(progress, lease, port, tools);
         }
+        if let Progress::Reached { .. } = progress {
+            let took = tools.now.saturating_duration_since(self.began);
+            tools.board.reached(port, self.backend, self.way(), took);
+        }
         let verdict = match progress {
             Progress::Waits => return,
             Progress::Reached { .. } => Verdict::Served,
@@ -355,13 +372,13 @@ impl Attempt {
         let took = tools.now.saturating_duration_since(self.began);
         match progress {
             Progress::Reached { .. } => {
-                if lease.health().answered(took) {
-                    (tools.report)(&Event::Readmitted(port, self.address));
+                if let Some(back) = lease.health().answered(took, tools.now_ms()) {
+                    (tools.report)(&Event::readmitted(port, self.backend, back));
                 }
             }
             Progress::Failed(_) => {
-                if let Some(time) = lease.health().failed(tools.now_ms()) {
-                    (tools.report)(&Event::Ejected(port, self.address, time));
+                if let Some(ejection) = lease.health().failed(tools.now_ms()) {
+                    (tools.report)(&Event::ejected(port, self.backend, ejection));
                 }
             }
             Progress::Waits | Progress::Refused(_) => {}

@@ -4,13 +4,14 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Flow, Way};
+use super::{Flow, Moved, Way};
 use crate::frozen::Descriptors;
 use crate::pipes::{FrozenPipe, Pipe};
 
 /// A direction at rest.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct FrozenFlow {
+    moved: Moved,
     pending: Vec<u8>,
     is_long: bool,
     /// One with something in it; an empty one is not worth its way.
@@ -27,6 +28,7 @@ impl Flow {
             Way::Piped(_) | Way::Copied => None,
         };
         FrozenFlow {
+            moved: self.moved,
             pending: self.pending,
             is_long,
             pipe,
@@ -39,6 +41,7 @@ impl Flow {
         let pipe = frozen.pipe.map(|pipe| Pipe::thaw(&pipe, descriptors));
         let pipe = pipe.transpose()?;
         Ok(Self {
+            moved: frozen.moved,
             pending: frozen.pending,
             way: match frozen.is_long {
                 true => Way::Piped(pipe),

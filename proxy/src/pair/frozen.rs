@@ -31,7 +31,6 @@ pub(crate) struct FrozenPair {
 enum FrozenPhase {
     Both,
     ServerLeft {
-        whole: bool,
         why: i32,
         left: Duration,
         told: bool,
@@ -68,7 +67,7 @@ impl Pair {
             up_runs: frozen.up_runs,
             down_runs: frozen.down_runs,
             mouth: Mouth::thaw(frozen.mouth, began, thaw),
-            phase: Phase::thaw(frozen.phase, thaw.now),
+            phase: Phase::thaw(&frozen.phase, thaw.now),
             lease: frozen
                 .place
                 .map(|(port, target)| thaw.table.hold(port, target)),
@@ -84,13 +83,7 @@ impl Phase {
         };
         match self {
             Self::Both => FrozenPhase::Both,
-            Self::ServerLeft {
-                whole,
-                why,
-                until,
-                told,
-            } => FrozenPhase::ServerLeft {
-                whole,
+            Self::ServerLeft { why, until, told } => FrozenPhase::ServerLeft {
                 why: number(&why),
                 left: until.saturating_duration_since(now),
                 told,
@@ -102,16 +95,10 @@ impl Phase {
         }
     }
 
-    fn thaw(frozen: FrozenPhase, now: Instant) -> Self {
-        match frozen {
+    fn thaw(frozen: &FrozenPhase, now: Instant) -> Self {
+        match *frozen {
             FrozenPhase::Both => Self::Both,
-            FrozenPhase::ServerLeft {
-                whole,
-                why,
-                left,
-                told,
-            } => Self::ServerLeft {
-                whole,
+            FrozenPhase::ServerLeft { why, left, told } => Self::ServerLeft {
                 why: io::Error::from_raw_os_error(why),
                 until: now + left,
                 told,

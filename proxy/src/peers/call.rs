@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hostfiles::PeerKey;
@@ -41,6 +42,8 @@ pub(super) struct Caller {
     /// The keys by which the other proxy is known.
     pub(super) theirs: Vec<PeerKey>,
     pub(super) report: Reporter,
+    /// Which of the own keys the other side believes, as far as that is known.
+    pub(super) key: AtomicUsize,
     /// Has those look again who wait for a place.
     pub(super) wake: Arc<dyn Fn() + Send + Sync>,
 }
@@ -54,10 +57,10 @@ impl Caller {
 
     async fn talk(&self, hung: &Notify) {
         let began = Instant::now();
-        let (mut pause, mut key, mut told) = (PAUSE_FIRST, 0, false);
+        let (mut pause, mut told) = (PAUSE_FIRST, false);
         loop {
             let ended = tokio::select! {
-                ended = self.converse(key) => ended,
+                ended = self.converse() => ended,
                 () = hung.notified() => Ended::of(io::ErrorKind::TimedOut.into()),
             };
             if ended.was_believed {
@@ -67,7 +70,8 @@ impl Caller {
                     self.link.give_up();
                 }
                 // A proxy that has an older picture of the cluster believes an older key.
-                key = (key + 1) % self.identity.count();
+                let key = (self.key() + 1) % self.identity.count();
+                self.key.store(key, Ordering::Relaxed);
                 if key == 0 && !std::mem::replace(&mut told, true) {
                     self.tell(PeerNews::Unreachable(ended.error));
                 }
@@ -91,8 +95,8 @@ impl Caller {
     }
 
     /// One conversation, to its end.
-    async fn converse(&self, key: usize) -> Ended {
-        let begun = timeout(ANSWER_MAX, self.begin(key)).await;
+    async fn converse(&self) -> Ended {
+        let begun = timeout(ANSWER_MAX, self.begin()).await;
         let begun = begun.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         match begun {
             Err(error) => Ended::of(error),
@@ -106,8 +110,8 @@ impl Caller {
         }
     }
 
-    async fn begin(&self, key: usize) -> io::Result<Lines<TlsStream<TcpStream>>> {
-        let mut stream = self.dial(key, Purpose::Talk).await?;
+    async fn begin(&self) -> io::Result<Lines<TlsStream<TcpStream>>> {
+        let mut stream = self.dial(Purpose::Talk).await?;
         stream.write_all(GREETING.as_bytes()).await?;
         let mut lines = Lines::new(stream);
         let id = session_named(&lines.next().await?).ok_or(io::ErrorKind::InvalidData)?;
@@ -119,6 +123,10 @@ impl Caller {
         Ok(lines)
     }
 
+    fn key(&self) -> usize {
+        self.key.load(Ordering::Relaxed)
+    }
+
     async fn connect(&self) -> io::Result<TcpStream> {
         let stream = TcpStream::connect(self.link.address).await?;
         prepare(stream.as_fd())?;
@@ -126,11 +134,11 @@ impl Caller {
         Ok(stream)
     }
 
-    async fn dial(&self, key: usize, purpose: Purpose) -> io::Result<TlsStream<TcpStream>> {
+    async fn dial(&self, purpose: Purpose) -> io::Result<TlsStream<TcpStream>> {
         let stream = self.connect().await?;
         let config = self
             .identity
-            .client(&self.theirs, key, purpose)
+            .client(&self.theirs, self.key(), purpose)
             .map_err(io::Error::other)?;
         let name = server_name().map_err(io::Error::other)?;
         TlsConnector::from(Arc::new(config))
@@ -163,16 +171,21 @@ impl Caller {
 
     /// Sees to it that connections stand ready.
     async fn fill(&self) {
+        let mut pause = PAUSE_FIRST;
         loop {
             while let Some(ticket) = self.link.lacks() {
                 match timeout(ANSWER_MAX, self.spare(&ticket)).await {
                     Ok(Ok(spare)) => {
+                        pause = PAUSE_FIRST;
                         if self.link.stock(spare) {
                             (self.wake)();
                         }
                     }
                     // The conversation tells of trouble.
-                    Ok(Err(_)) | Err(_) => sleep(PAUSE_MAX).await,
+                    Ok(Err(_)) | Err(_) => {
+                        sleep(pause).await;
+                        pause = (pause * 2).min(PAUSE_MAX);
+                    }
                 }
             }
             if timeout(IDLE, self.link.low.notified()).await.is_err() {
@@ -190,7 +203,7 @@ impl Caller {
                 records: None,
             });
         }
-        let (mut stream, tls) = self.dial(0, Purpose::Relay).await?.into_inner();
+        let (mut stream, tls) = self.dial(Purpose::Relay).await?.into_inner();
         let secrets = tls.dangerous_extract_secrets().map_err(io::Error::other)?;
         let mut records = Records::of(&secrets).ok_or(io::ErrorKind::Unsupported)?;
         // The other side says a word when it has taken over the keys: nothing may come before that.

@@ -16,8 +16,9 @@ use crate::records::Records;
 
 /// How many connections stand ready at first; when there were too few, twice as many the next time.
 const SPARES_FIRST: usize = 2;
-/// And how many at most.
+/// And how many at most; each one over TLS costs a handshake.
 const SPARES_MAX: usize = 64;
+const SEALED_SPARES_MAX: usize = 16;
 
 /// A connection that the other proxy has let in, and on which nothing was asked yet.
 #[derive(Debug)]
@@ -65,17 +66,21 @@ impl Link {
     /// One of which nothing is known, or what was known `before`.
     pub(super) fn new(address: SocketAddr, sealed: bool, before: Option<&Self>) -> Self {
         let known = before.map(|before| {
-            let state = before.state();
-            (state.view.clone(), state.session.clone())
+            let mut state = before.state();
+            let spares = match before.sealed == sealed {
+                true => std::mem::take(&mut state.spares),
+                false => Vec::new(),
+            };
+            (state.view.clone(), state.session.clone(), spares)
         });
-        let (view, session) = known.unwrap_or_default();
+        let (view, session, spares) = known.unwrap_or_default();
         Self {
             address,
             sealed,
             state: Mutex::new(State {
                 view,
                 session,
-                spares: Vec::new(),
+                spares,
                 size: SPARES_FIRST,
                 missing: 0,
             }),
@@ -105,7 +110,12 @@ impl Link {
         let Some(session) = state.session.clone() else {
             return Way::None;
         };
-        state.size = (state.size * 2).min(SPARES_MAX);
+        let most = if self.sealed {
+            SEALED_SPARES_MAX
+        } else {
+            SPARES_MAX
+        };
+        state.size = (state.size * 2).min(most);
         self.low.notify_one();
         if self.sealed {
             state.missing = state.missing.saturating_add(1);

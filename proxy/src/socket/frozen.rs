@@ -12,12 +12,14 @@ use crate::records::{FrozenRecords, Records};
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct FrozenSocket {
     socket: u32,
+    heard: u64,
     records: Option<FrozenRecords>,
 }
 
 impl Socket {
     pub(crate) fn freeze(self, descriptors: &mut Descriptors) -> FrozenSocket {
         FrozenSocket {
+            heard: self.heard,
             socket: descriptors.put(self.fd),
             records: self.records.map(|records| records.freeze()),
         }
@@ -29,6 +31,7 @@ impl Socket {
         let mut socket = Self::of(fd);
         // The end may have been told of already, and is told again, but what was opened is told by nobody.
         socket.readable = records.is_some();
+        socket.heard = frozen.heard;
         socket.records = records.map(Box::new);
         Ok(socket)
     }

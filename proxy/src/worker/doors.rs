@@ -11,11 +11,11 @@ use rustix::event::epoll;
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
 
-use super::Worker;
+use super::{Worker, index};
 use crate::connection::{Connection, Entrance};
 use crate::event::{Event, PortNews};
 use crate::socket::Socket;
-use crate::tools::Tools;
+use crate::tools::{Key, Side, Tools};
 
 /// What it says of a door: this and the door's number.
 pub(super) const DOOR: u64 = 1 << 63;
@@ -64,9 +64,30 @@ impl Worker {
     fn take(&mut self, entrance: Entrance, socket: OwnedFd, from: Option<SocketAddr>) {
         let Some(from) = from else { return };
         let client = Socket::accepted(socket);
+        match entrance {
+            Entrance::Cluster(port) => self.tools.board.port(port).accepts.count(),
+            // It is counted when it has asked for something.
+            Entrance::Relay => {}
+        }
         let connection = Connection::new(entrance, client, from, &mut self.tools);
         self.counts.open.fetch_add(1, Ordering::Relaxed);
         self.carry(connection);
+    }
+
+    /// Somebody at the port for proxies wants to prove himself.
+    pub(super) fn show_in(&mut self, key: Key) {
+        if let Some(mut place) = self.places.try_remove(index(key)) {
+            if let Some(client) = place.connection.socket(Side::Client) {
+                self.tools.forget(client);
+            }
+            self.counts.open.fetch_sub(1, Ordering::Relaxed);
+            let stranger = place.connection.into_stranger();
+            let from = stranger.1;
+            if !self.tools.reception.greet(stranger) {
+                let why = io::Error::other("too many call at the same time");
+                (self.tools.report)(&Event::Stranger(from, why));
+            }
+        }
     }
 
     /// Leaves a door alone for a while.

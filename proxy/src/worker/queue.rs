@@ -88,10 +88,18 @@ impl Worker {
                 continue;
             };
             self.counts.queued.fetch_sub(1, Ordering::Relaxed);
+            let waited = self
+                .tools
+                .now
+                .saturating_duration_since(place.connection.began());
             place.connection.retry(&mut self.tools);
             self.advance(key);
             let first = self.queues.get(&port).and_then(|queue| queue.front());
-            return first != Some(&key);
+            let got_one = first != Some(&key);
+            if got_one {
+                self.tools.board.waits.record(waited);
+            }
+            return got_one;
         }
         false
     }

@@ -1,4 +1,4 @@
-//! The end of a worker whose connections go on elsewhere.
+//! The ends of connections that do not end by themselves, and of a worker whose connections go on elsewhere.
 
 use std::time::Duration;
 
@@ -6,11 +6,48 @@ use tokio::sync::oneshot;
 
 use super::Worker;
 use crate::connection::Connection;
+use crate::tools::Key;
 
 /// How long those are waited for who are being looked a backend for: most find one by then, and need not begin anew.
 const DIALLED_IN: Duration = Duration::from_millis(20);
 
 impl Worker {
+    pub(super) fn cut(&mut self) {
+        self.remove_all(|_| true);
+        self.list.clear();
+    }
+
+    /// Connections on which nothing was asked are not waited for.
+    pub(super) fn close_ready(&mut self) {
+        self.remove_all(Connection::is_ready);
+    }
+
+    pub(super) fn remove_all(&mut self, which: impl Fn(&Connection) -> bool) {
+        let places = self.places.iter();
+        let chosen = places.filter(|(_, place)| which(&place.connection));
+        let keys: Vec<Key> = chosen
+            .filter_map(|(index, place)| {
+                Some(Key {
+                    index: u32::try_from(index).ok()?,
+                    generation: place.generation,
+                })
+            })
+            .collect();
+        keys.into_iter().for_each(|key| self.remove(key));
+    }
+
+    pub(super) fn tell_drained(&mut self) {
+        for done in self.drained.drain(..) {
+            // Whoever asked may have lost interest.
+            let _ = done.send(());
+        }
+    }
+
+    pub(super) fn end(mut self) {
+        self.cut();
+        self.tell_drained();
+    }
+
     /// Takes no more connections; those that come wait in the kernel.
     pub(super) fn freeze(&mut self, to: oneshot::Sender<Vec<Connection>>) {
         for id in self.doors.keys().copied().collect::<Vec<_>>() {

@@ -1,0 +1,179 @@
+//! A new binary in the place of the running one: same process, same connections.
+//!
+//! ```text
+//! probe the new program ─▶ freeze ─▶ pack into a socket, which becomes stdin ─▶ execve ─▶ unpack ─▶ resume
+//!        └─ it cannot: nothing has happened                              └─ it fails: resume here
+//! ```
+//!
+//! Signals that arrive between the two programs wait, instead of ending the process.
+
+use std::ffi::OsString;
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use nix::sys::signal::{SigSet, Signal};
+use sns_proxy::{FORMAT, Frozen};
+use tokio::time::timeout;
+
+use crate::ask;
+
+/// Says to the next program that its standard input is what the one before has carried.
+const RESUME: &str = "SNS_PROXY_RESUME";
+/// What a program is asked for that shall go on.
+pub(crate) const FORMAT_WORD: &str = "state-format";
+/// How long it may take to answer.
+const PROBE_MAX: Duration = Duration::from_secs(5);
+/// How long an upgrade may take.
+const UPGRADE_MAX: Duration = Duration::from_secs(10);
+
+/// The program that runs.
+pub(crate) struct Program {
+    path: PathBuf,
+    file: Option<(u64, u64, i64)>,
+}
+
+impl Program {
+    /// This one.
+    pub(crate) fn own() -> Self {
+        let path = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
+        let file = std::fs::metadata(&path).ok().map(|found| identity(&found));
+        Self { path, file }
+    }
+
+    /// Another one that stands in its place now, if any.
+    pub(crate) fn replaced(&self) -> Option<&Path> {
+        let found = std::fs::metadata(&self.path).ok()?;
+        (Some(identity(&found)) != self.file).then_some(self.path.as_path())
+    }
+}
+
+fn identity(found: &Metadata) -> (u64, u64, i64) {
+    (found.dev(), found.ino(), found.mtime())
+}
+
+/// Signals that mean something to this program.
+fn signals() -> SigSet {
+    SigSet::from_iter([Signal::SIGHUP, Signal::SIGTERM, Signal::SIGINT])
+}
+
+/// From now on they are heard again, those too that have waited.
+pub(crate) fn hear_signals() {
+    // Nothing can be wrong with a set of signals.
+    let _ = signals().thread_unblock();
+}
+
+/// Whether a program can go on with what this one carries, and with this proxy.conf.
+pub(crate) async fn probe(program: &Path, file: &Path) -> anyhow::Result<()> {
+    let shown = program.display();
+    let output = run(program, &[FORMAT_WORD.as_ref()]).await?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let format: u32 = said
+        .trim()
+        .parse()
+        .ok()
+        .filter(|_| output.status.success())
+        .with_context(|| format!("{shown} is no sns-proxy that can go on with connections"))?;
+    if format != FORMAT {
+        bail!(
+            "{shown} goes on with connections of format {format} only, and these have {FORMAT}: start it in the \
+             place of this one, whose connections then have as long as DRAIN says"
+        );
+    }
+    let output = run(program, &["check".as_ref(), file.as_os_str()]).await?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("{shown} cannot use {}: {}", file.display(), said.trim());
+    }
+    Ok(())
+}
+
+async fn run(program: &Path, arguments: &[&std::ffi::OsStr]) -> anyhow::Result<Output> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a program is tried before everything is given to it"
+    )]
+    let mut command = tokio::process::Command::new(program);
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let failed = || format!("cannot try {}", program.display());
+    timeout(PROBE_MAX, command.output())
+        .await
+        .with_context(failed)?
+        .with_context(failed)
+}
+
+/// Goes on as another program. Returns only when that cannot be.
+pub(crate) fn exec(program: &Path, frozen: &Frozen) -> io::Error {
+    let packed = frozen
+        .pack()
+        .and_then(|socket| Ok(rustix::stdio::dup2_stdin(&socket)?));
+    if let Err(error) = packed {
+        return error;
+    }
+    // Nothing can be wrong with a set of signals.
+    let _ = signals().thread_block();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the process goes on as another program"
+    )]
+    let error = Command::new(program)
+        .args(std::env::args_os().skip(1))
+        .env(RESUME, "1")
+        .exec();
+    hear_signals();
+    close_stdin();
+    error
+}
+
+/// What the program before this one has carried, if there was one.
+pub(crate) fn resumed() -> anyhow::Result<Option<Frozen>> {
+    if std::env::var_os(RESUME).is_none() {
+        return Ok(None);
+    }
+    let frozen = Frozen::unpack(rustix::stdio::stdin());
+    close_stdin();
+    let frozen = frozen.context("cannot take over from the program before this one")?;
+    frozen
+        .check()
+        .context("cannot go on with what the program before this one has carried")?;
+    Ok(Some(frozen))
+}
+
+/// Nobody else shall find what is there.
+fn close_stdin() {
+    if let Ok(null) = File::open("/dev/null") {
+        // It stays as it is then, and is empty.
+        let _ = rustix::stdio::dup2_stdin(&null);
+    }
+}
+
+/// `sns-proxy upgrade FILE`: the proxy that runs with FILE goes on as this program.
+pub(crate) fn ask(file: &Path) -> anyhow::Result<String> {
+    let socket = ask::socket(file)?;
+    let pid = ask::pid(&socket)?;
+    ask::post(&socket, "/upgrade")?;
+    let own = std::env::current_exe().context("cannot see which program this is")?;
+    let running = || std::fs::read_link(format!("/proc/{pid}/exe"));
+    let until = std::time::Instant::now() + UPGRADE_MAX;
+    while std::time::Instant::now() < until {
+        if running().is_ok_and(|running| running == own) && ask::get(&socket, "/metrics").is_ok() {
+            return Ok(format!("process {pid} goes on as {}\n", own.display()));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let now: OsString = running().map_or_else(|_| "gone".into(), Into::into);
+    bail!(
+        "process {pid} did not go on as {} within {} s: it is {}. Look at its log",
+        own.display(),
+        UPGRADE_MAX.as_secs(),
+        now.display()
+    )
+}
