@@ -194,6 +194,11 @@ impl Connection {
             Step::Wait(until) => Ok(Next::Wait(until)),
             Step::Again => Ok(Next::Again),
             Step::Broken(error) => Err(error),
+            Step::Refused(why) => {
+                let (port, client) = (self.port, self.from);
+                (tools.report)(&Event::NoHeader { port, client, why });
+                Ok(Next::Over)
+            }
             Step::Over => {
                 pair.server().end_in_order();
                 self.client.end_in_order();
@@ -312,23 +317,24 @@ impl Connection {
     ) -> io::Result<()> {
         let Target {
             socket,
-            send_proxy,
+            manner,
             first,
             lease,
         } = target;
         let pair = match asker {
             None => {
-                let owed = if send_proxy {
+                let made = if manner.send.is_wanted() {
                     Some(Header::of(self.from, self.client.own_address()?))
                 } else {
                     None
                 };
-                let mut pair = Pair::of_client(socket, owed, lease, self.began, tools);
+                let mut pair = Pair::of_client(socket, manner, made, lease, self.began, tools);
                 pair.owe_client(&first);
                 pair
             }
             Some(said) => {
                 let mut pair = Pair::of_proxy(socket, lease);
+                let send_proxy = manner.send.is_wanted();
                 let answer = Answer::Accepted { send_proxy };
                 pair.owe_client(answer.to_string().as_bytes());
                 pair.owe_server(&said);

@@ -5,15 +5,17 @@
 //! serves. It must not touch the client's own bytes.
 
 mod attempt;
+mod entering;
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::attempt::{Attempt, Choice, Progress};
+use self::entering::{Entered, Entering, inside_at};
 use crate::header::Header;
 use crate::health::Standing;
+use crate::opening::Manner;
 use crate::route::{self, Load};
 use crate::socket::Socket;
 use crate::table::{Lease, Routes};
@@ -28,8 +30,8 @@ const HEDGE_AFTER: Duration = Duration::from_millis(50);
 /// A connected backend.
 pub(crate) struct Target {
     pub(crate) socket: Socket,
-    /// Whether it wants a PROXY header.
-    pub(crate) send_proxy: bool,
+    /// What it says about PROXY headers.
+    pub(crate) manner: Manner,
     /// What it has said already.
     pub(crate) first: Vec<u8>,
     /// Its place, when it is on this host.
@@ -62,6 +64,8 @@ pub(crate) struct Dialling {
     may_leave: bool,
     /// Those that are being dialled, the earlier one first; two at most.
     attempts: Vec<Attempt>,
+    /// Backends that are reached inside only, where no socket was at hand.
+    entering: Vec<Entering>,
     missed: Missed,
 }
 
@@ -87,6 +91,7 @@ impl Dialling {
             left,
             may_leave,
             attempts: Vec::new(),
+            entering: Vec::new(),
             missed: Missed::Nothing,
         }
     }
@@ -103,15 +108,24 @@ impl Dialling {
     /// When to go on although nothing has happened.
     pub(crate) fn until(&self) -> Option<Instant> {
         let until = self.attempts.iter().map(|attempt| attempt.until).min();
-        until.into_iter().chain(self.hedge_at()).min()
+        let looks = self.entering.iter().map(|entering| entering.look_at);
+        until.into_iter().chain(self.hedge_at()).chain(looks).min()
     }
 
     /// When to try the next one beside the one that does not answer.
     fn hedge_at(&self) -> Option<Instant> {
+        let may_try = self.may_leave || !self.left.is_empty();
         match self.attempts.as_slice() {
-            [one] if one.heard.is_none() && (self.may_leave || !self.left.is_empty()) => {
-                Some(one.began + HEDGE_AFTER)
-            }
+            [one] if one.heard.is_none() && may_try => Some(one.began + HEDGE_AFTER),
+            // Whoever can be dialled at once is; for another host it is left only after a while.
+            [] if may_try => self.entering.first().map(|entering| {
+                let alone = if self.left.is_empty() {
+                    HEDGE_AFTER
+                } else {
+                    Duration::ZERO
+                };
+                entering.began + alone
+            }),
             _ => None,
         }
     }
@@ -130,21 +144,23 @@ impl Dialling {
                     // not keep words about it from the next one on this side.
                     tools.forget(&attempt.socket);
                 }
-                if let (true, Progress::Failed(_)) = (attempt.is_inside, &progress) {
-                    self.try_outside(&attempt);
+                if let (true, Progress::Failed(_)) = (attempt.is_inside, &progress)
+                    && self.try_outside(&attempt)
+                {
                     continue;
                 }
+                let progress = self.tell_inside(&attempt, progress);
                 self.shut_inside(&attempt, &progress);
                 attempt.note(&progress, self.port, tools);
                 if attempt.lease.is_some() && !matches!(progress, Progress::Reached { .. }) {
                     tools.freed.push(self.port);
                 }
                 match progress {
-                    Progress::Reached { send_proxy, first } => {
+                    Progress::Reached { manner, first } => {
                         self.overtaken(tools);
                         let (port, choice, address) = (self.port, attempt.choice, attempt.address);
                         let failure = |error| choice.failure(port, address, error);
-                        return match attempt.reached(key, send_proxy, first, tools) {
+                        return match attempt.reached(key, manner, first, tools) {
                             Ok(target) => Dialled::Reached(target),
                             Err(error) => {
                                 (tools.report)(&failure(error));
@@ -157,25 +173,34 @@ impl Dialling {
                 }
                 continue;
             }
+            if let Some(entered) = self.enter(tools) {
+                self.dial(entered, key, tools);
+                continue;
+            }
+            let is_busy = !self.attempts.is_empty() || !self.entering.is_empty();
             let hedges = self.hedge_at().is_some_and(|at| tools.now >= at);
-            if !self.attempts.is_empty() && !hedges {
+            if is_busy && !hedges {
                 return Dialled::Waits;
             }
             match self.next(tools) {
                 Some(choice) => self.begin(choice, key, tools),
-                None if self.attempts.is_empty() => return Dialled::Missed(self.missed),
-                None => return Dialled::Waits,
+                None if is_busy => return Dialled::Waits,
+                None => return Dialled::Missed(self.missed),
             }
         }
     }
 
     /// Whether one of those that are being dialled is a backend of this host.
     pub(crate) fn has_place(&self) -> bool {
-        self.attempts.iter().any(|attempt| attempt.lease.is_some())
+        !self.entering.is_empty() || self.attempts.iter().any(|attempt| attempt.lease.is_some())
     }
 
     /// Another one was faster: whoever has said nothing for so long does not answer.
     fn overtaken(&mut self, tools: &mut Tools) {
+        // Nothing is known of those that are still being entered, but they give their places back.
+        tools
+            .freed
+            .extend(self.entering.drain(..).map(|_| self.port));
         for attempt in self.attempts.drain(..) {
             tools.forget(&attempt.socket);
             if let Some(lease) = &attempt.lease {
@@ -204,10 +229,30 @@ impl Dialling {
         None
     }
 
-    /// Nobody listens inside, at least not on the loopback address: the host port leads there too.
-    fn try_outside(&mut self, attempt: &Attempt) {
-        if let Choice::Slot(index) = attempt.choice {
+    /// Nobody listens inside, at least not on the loopback address: the host port leads there too. False where there
+    /// is none.
+    fn try_outside(&mut self, attempt: &Attempt) -> bool {
+        let Choice::Slot(index) = attempt.choice else {
+            return false;
+        };
+        let slot = self.routes.slots(self.port).get(index);
+        let has_port = slot.is_some_and(|slot| slot.target.is_some());
+        if has_port {
             self.left.push(Choice::Outside(index));
+        }
+        has_port
+    }
+
+    /// An error from inside says whose inside it is: the address is the same in every pod.
+    fn tell_inside(&self, attempt: &Attempt, progress: Progress) -> Progress {
+        match (progress, attempt.choice) {
+            (Progress::Failed(error), Choice::Slot(index)) if attempt.is_inside => {
+                let slot = self.routes.slots(self.port).get(index);
+                let pod = entering::name(slot.and_then(|slot| slot.pod.as_deref()));
+                let text = format!("inside {pod}, which has no host port: {error}");
+                Progress::Failed(io::Error::new(error.kind(), text))
+            }
+            (progress, _) => progress,
         }
     }
 
@@ -237,8 +282,8 @@ impl Dialling {
     }
 
     fn begin(&mut self, choice: Choice, key: Key, tools: &mut Tools) {
-        let (address, lease, send_proxy, socket) = match choice {
-            Choice::Peer(peer) => (peer, None, false, None),
+        let (address, lease, manner, socket) = match choice {
+            Choice::Peer(peer) => (peer, None, Manner::default(), None),
             Choice::Slot(index) | Choice::Outside(index) => {
                 let Some(slot) = self.routes.slots(self.port).get(index) else {
                     return;
@@ -260,15 +305,35 @@ impl Dialling {
                     Choice::Outside(_) | Choice::Peer(_) => None,
                 };
                 let inside = way.and_then(|pool| Some((pool.place.port, pool.take()?)));
-                let (address, socket) = match inside {
-                    Some((port, socket)) => {
-                        (SocketAddr::from((Ipv4Addr::LOCALHOST, port)), Some(socket))
+                let (address, socket) = match (inside, slot.target) {
+                    (Some((port, socket)), _) => (inside_at(port), Some(socket)),
+                    (None, Some(target)) => (target, None),
+                    (None, None) => {
+                        let entering = Entering::new(index, slot, lease, tools.now);
+                        return self.entering.push(entering);
                     }
-                    None => (slot.target, None),
                 };
-                (address, Some(lease), slot.send_proxy, socket)
+                (address, Some(lease), slot.manner(), socket)
             }
         };
+        let entered = Entered {
+            choice,
+            address,
+            lease,
+            manner,
+            socket,
+        };
+        self.dial(entered, key, tools);
+    }
+
+    fn dial(&mut self, entered: Entered, key: Key, tools: &mut Tools) {
+        let Entered {
+            choice,
+            address,
+            lease,
+            manner,
+            socket,
+        } = entered;
         // The side that the other attempt does not have.
         let side = match self.attempts.as_slice() {
             [other] if other.side == Side::Server => Side::Second,
@@ -289,7 +354,7 @@ impl Dialling {
                 socket,
                 lease,
                 is_inside,
-                send_proxy,
+                manner,
                 began: tools.now,
                 until: tools.now + DIAL_MAX,
                 heard: None,

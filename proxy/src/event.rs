@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Problem;
+use crate::opening::NoHeader;
 
 /// Takes the events of a proxy; called from any of its tasks, and must not block for long.
 pub type Reporter = Arc<dyn Fn(&Event) + Send + Sync>;
@@ -64,6 +65,8 @@ pub enum Warning {
     Peer,
     /// [`Event::NotServed`].
     NotServed,
+    /// [`Event::NoHeader`].
+    NoHeader,
     /// [`Event::BadRequest`].
     BadRequest,
     /// [`PortNews::CannotAccept`].
@@ -76,6 +79,7 @@ impl fmt::Display for Warning {
             Self::Backend => "backends that do not answer",
             Self::Peer => "proxies that failed",
             Self::NotServed => "clients that nobody served",
+            Self::NoHeader => "clients without a PROXY header",
             Self::BadRequest => "requests for no cluster port",
             Self::CannotAccept => "connections that could not be taken",
         })
@@ -119,6 +123,15 @@ pub enum Event {
         client: SocketAddr,
         /// Whether backends exist and are all full.
         busy: bool,
+    },
+    /// A client of a cluster port that has to bring a PROXY header brought none, and was reset.
+    NoHeader {
+        /// The cluster port.
+        port: u16,
+        /// Who wanted to reach it.
+        client: SocketAddr,
+        /// What it did instead.
+        why: NoHeader,
     },
     /// Somebody asked the port for proxies for something that is not a cluster port.
     BadRequest(SocketAddr),
@@ -175,6 +188,7 @@ impl Event {
             Self::BackendFailed(..) => Some(Warning::Backend),
             Self::PeerFailed(..) => Some(Warning::Peer),
             Self::NotServed { .. } => Some(Warning::NotServed),
+            Self::NoHeader { .. } => Some(Warning::NoHeader),
             Self::BadRequest(_) => Some(Warning::BadRequest),
             Self::Port(_, PortNews::CannotAccept(_)) => Some(Warning::CannotAccept),
             _ => None,
@@ -196,6 +210,7 @@ impl Event {
             | Self::Ejected(..)
             | Self::PeerFailed(..)
             | Self::NotServed { .. }
+            | Self::NoHeader { .. }
             | Self::BadRequest(_)
             | Self::LeftOut(..)
             | Self::Cut(_) => Level::Warn,
@@ -259,6 +274,10 @@ impl fmt::Display for Event {
                 };
                 write!(f, "cluster port {port}: {why}; reset {client}")
             }
+            Self::NoHeader { port, client, why } => write!(
+                f,
+                "cluster port {port}: its clients have to send a PROXY header; reset {client}, which {why}"
+            ),
             Self::BadRequest(peer) => write!(f, "{peer} did not ask for a cluster port"),
             Self::LeftOut(kind, count) => write!(f, "left out {count} more warnings of {kind}"),
             Self::NoRequest(peer) => write!(f, "{peer} asked for nothing"),

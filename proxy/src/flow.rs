@@ -7,6 +7,7 @@
 
 use std::io;
 
+use crate::opening::NoHeader;
 use crate::pipes::{Pipe, Pipes};
 use crate::socket::{Received, Socket};
 
@@ -26,6 +27,8 @@ pub(crate) enum Stopped {
     Talker(io::Error),
     /// The side that listens takes no more.
     Listener(io::Error),
+    /// The side that talks is not served, because of how it began.
+    Refused(NoHeader),
 }
 
 /// What became of one turn.

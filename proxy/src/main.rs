@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Parser;
-use hostfiles::{ClusterPorts, PortMappings, Routers};
+use hostfiles::{ClusterPorts, Endpoints, PortMappings, Routers};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sns_proxy::config::beside;
 use sns_proxy::{Event, Level, Patience, Proxy, Reporter};
@@ -32,8 +32,9 @@ Keys of FILE:
   HOSTSCONF path         hosts.conf: the proxies of all hosts, this host's first (required)
   PORTSCONF path         portmappings.conf: the pods of this host (required)
   CLUSTERPORTSCONF path  clusterports.conf: the cluster ports that exist; without it, those of PORTSCONF
-  ENDPOINTSCONF path     endpoints.conf: the pods of this host inside their own networks; without it, and
-                         wherever nobody may go in, they are dialled at their host ports
+  ENDPOINTSCONF path     endpoints.conf: all that is to know of the pods of this host; PORTSCONF then only counts
+                         for cluster ports of which it says nothing. Without it pods are dialled at their host
+                         ports, and have no word in which PROXY header they want
   HOST ip                address to listen on; without it, that of the first line of hosts.conf
   PORT number            port for other proxies; without it, that of the same line, else 32767
   PODHOST ip             address of the pods' host ports; without it, the same as HOST
@@ -86,6 +87,9 @@ fn check(file: &Path) -> anyhow::Result<()> {
     hostfiles::read_if_present::<PortMappings>(&path(&config.ports_conf))?;
     if let Some(ports) = &config.cluster_ports_conf {
         hostfiles::read_if_present::<ClusterPorts>(&path(ports))?;
+    }
+    if let Some(endpoints) = &config.endpoints_conf {
+        hostfiles::read_if_present::<Endpoints>(&path(endpoints))?;
     }
     println!("{} is fine", file.display());
     Ok(())

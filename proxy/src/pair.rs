@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use crate::flow::{Flow, Stopped, TURN_BYTES, Turn};
 use crate::header::Header;
 use crate::mouth::Mouth;
+use crate::opening::{Manner, NoHeader};
 use crate::socket::{Received, Socket};
 use crate::table::Lease;
 use crate::tools::Tools;
@@ -62,18 +63,25 @@ pub(crate) enum Step {
     Over,
     /// One broke off.
     Broken(io::Error),
+    /// The client brought no header where it has to.
+    Refused(NoHeader),
 }
 
 impl Pair {
-    /// A client whose server is owed this PROXY header, if any; unless it brings its own.
+    /// A client whose server treats PROXY headers so, and gets this one, if it wants any, unless the client brings
+    /// its own.
     pub(crate) fn of_client(
         server: Socket,
-        owed: Option<Header>,
+        manner: Manner,
+        made: Option<Header>,
         lease: Option<Lease>,
         began: Instant,
         tools: &Tools,
     ) -> Self {
-        Self::new(server, Mouth::new(owed, began, tools), lease)
+        let (mouth, first) = Mouth::new(manner, made, began, tools);
+        let mut pair = Self::new(server, mouth, lease);
+        pair.owe_server(&first);
+        pair
     }
 
     /// A client of another proxy, which has seen to its first bytes.
@@ -150,6 +158,7 @@ impl Pair {
             match self.run_up(client, began, tools) {
                 Ok(turn) => again |= turn == Turn::Again,
                 Err(Stopped::Talker(error)) => return Some(Step::Broken(error)),
+                Err(Stopped::Refused(why)) => return Some(Step::Refused(why)),
                 Err(Stopped::Listener(error)) => {
                     // Whatever becomes of the server, an answer that was passed on is whole.
                     let whole = !self.down_runs || ended_before(&error);
@@ -158,13 +167,15 @@ impl Pair {
             }
             alarm = self.mouth.until();
         }
-        if self.down_runs {
+        // Nobody hears a word who may not be served.
+        if self.down_runs && !self.mouth.keeps_quiet() {
             match self
                 .run_down(client, tools)
                 .and_then(|turn| self.end_down(turn, client))
             {
                 Ok(turn) => again |= turn == Turn::Again,
                 Err(Stopped::Talker(error)) => return Some(Step::Broken(error)),
+                Err(Stopped::Refused(why)) => return Some(Step::Refused(why)),
                 Err(Stopped::Listener(why)) if self.up_runs => {
                     let until = tools.now + GOODBYE_MAX;
                     self.phase = Phase::ClientLeft { why, until };
@@ -323,8 +334,7 @@ impl Pair {
     ) -> Result<bool, Stopped> {
         while !self.mouth.is_open() {
             self.up.flush(&mut self.server, &mut tools.pipes)?;
-            let heard = self.mouth.listen(client, began, tools);
-            match heard.map_err(Stopped::Talker)? {
+            match self.mouth.listen(client, began, tools)? {
                 None => return Ok(false),
                 Some(bytes) => self.up.owe(&bytes),
             }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hostfiles::PortMapping;
+use hostfiles::{Endpoint, PortMapping};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -92,8 +92,10 @@ pub struct Status {
     pub cluster_ports: BTreeSet<SocketAddr>,
     /// The ports that cannot be opened, and why.
     pub failed: BTreeMap<SocketAddr, String>,
-    /// The mappings that are routed by.
+    /// The mappings that were read.
     pub mappings: Vec<PortMapping>,
+    /// What endpoints.conf says, of whose cluster ports no mapping is routed by.
+    pub endpoints: Vec<Endpoint>,
     /// The proxies of the other hosts.
     pub peers: Vec<SocketAddr>,
     /// How many times proxy.conf was read, with or without success.
@@ -317,12 +319,8 @@ impl Keeper {
         }
         self.barred = layout.barred;
         self.teller.catch_up(Instant::now());
-        let mut routes = self.table.routes(
-            self.inputs.mappings(),
-            self.inputs.endpoints(),
-            layout.pod_host,
-            layout.peers,
-        );
+        let slots = self.inputs.slots();
+        let mut routes = self.table.routes(&slots, layout.pod_host, layout.peers);
         routes.queue = self.config.queue;
         routes.pods_elsewhere = layout.pod_host != layout.host;
         self.publish(routes, &layout.doors).await;
@@ -347,11 +345,13 @@ impl Keeper {
                 .collect(),
             failed: self.listeners.failed().clone(),
             mappings: self.inputs.mappings().to_vec(),
+            endpoints: self.inputs.endpoints().to_vec(),
             peers,
             config_reads: self.config_reads,
         };
         let old = self.status.borrow().clone();
-        if old.mappings != new.mappings || old.peers != new.peers {
+        let is_same = old.mappings == new.mappings && old.endpoints == new.endpoints;
+        if !is_same || old.peers != new.peers {
             (self.report)(&Event::Routes {
                 ports,
                 peers: new.peers.len(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use hostfiles::{Format, PortMappings, replace};
+use hostfiles::{Endpoints, Format, PortMappings, replace};
 use sns_proxy::{Patience, Proxy, Reporter, Status};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -25,6 +25,7 @@ pub(crate) const RELAY: u16 = 32767;
 pub(crate) const UNHURRIED: Patience = Patience {
     silence_max: Duration::from_secs(3600),
     partial_max: Duration::from_secs(3600),
+    header_max: Duration::from_secs(3600),
     look_every: Duration::from_secs(3600),
     ten_warnings_in: Duration::ZERO,
 };
@@ -122,6 +123,24 @@ impl Host {
         self.until(|status| status.mappings == wanted.0).await;
     }
 
+    /// Gives the host these lines of endpoints.conf, and waits until they are routed by.
+    pub(crate) async fn describe(&self, lines: &[String]) {
+        let wanted = Endpoints::parse(&lines.join("\n")).unwrap();
+        self.write("endpoints.conf", &wanted.to_text());
+        if self.proxy.status().borrow().config_reads == 1 {
+            self.configure("ENDPOINTSCONF endpoints.conf");
+            self.proxy.reload().await;
+        }
+        self.until(|status| status.endpoints == wanted.0).await;
+    }
+
+    /// A backend of [`PORT`] that says this about headers, as in `in=required out=v2`.
+    pub(crate) async fn described(&self, headers: &str) -> Backend {
+        let backend = self.backend().await;
+        self.describe(&[backend.endpoint(headers)]).await;
+        backend
+    }
+
     /// Tells the host of the others, and waits until it knows.
     pub(crate) async fn meet(&self, others: &[SocketAddr]) {
         let lines: String = others.iter().map(|other| format!("{other}\n")).collect();
@@ -183,6 +202,12 @@ impl Backend {
             "{PORT}:{}:{max_conn}:{send_proxy}",
             self.0.local_addr().unwrap().port()
         )
+    }
+
+    /// Its line in endpoints.conf.
+    pub(crate) fn endpoint(&self, headers: &str) -> String {
+        let port = self.0.local_addr().unwrap().port();
+        format!("cluster={PORT} host={port} max=100 {headers} pod=web-1.0.0")
     }
 
     pub(crate) async fn accept(&self) -> TcpStream {

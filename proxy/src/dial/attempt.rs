@@ -4,9 +4,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use names::{AcceptProxy, SendProxy};
+
 use super::{Missed, Target};
 use crate::event::Event;
 use crate::header::Header;
+use crate::opening::Manner;
 use crate::relay::{Answer, LINE_MAX, Line, READ_BYTES, parse_answer};
 use crate::route::Verdict;
 use crate::socket::{Received, Socket};
@@ -42,7 +45,7 @@ pub(super) struct Attempt {
     pub(super) lease: Option<Lease>,
     /// It goes into the network of the pod.
     pub(super) is_inside: bool,
-    pub(super) send_proxy: bool,
+    pub(super) manner: Manner,
     pub(super) began: Instant,
     pub(super) until: Instant,
     /// What another proxy has answered so far, once it was asked.
@@ -52,7 +55,7 @@ pub(super) struct Attempt {
 /// How far an attempt has come.
 pub(super) enum Progress {
     Waits,
-    Reached { send_proxy: bool, first: Vec<u8> },
+    Reached { manner: Manner, first: Vec<u8> },
     Refused(Missed),
     Failed(io::Error),
 }
@@ -79,7 +82,7 @@ impl Attempt {
             }
             if let Choice::Slot(_) | Choice::Outside(_) = self.choice {
                 return Ok(Progress::Reached {
-                    send_proxy: self.send_proxy,
+                    manner: self.manner,
                     first: Vec::new(),
                 });
             }
@@ -101,7 +104,14 @@ impl Attempt {
             match parse_answer(heard) {
                 Line::Whole(Answer::Accepted { send_proxy }, length) => {
                     let first = heard.split_off(length);
-                    return Ok(Progress::Reached { send_proxy, first });
+                    let send = if send_proxy {
+                        SendProxy::V1
+                    } else {
+                        SendProxy::None
+                    };
+                    let accept = AcceptProxy::Optional;
+                    let manner = Manner { accept, send };
+                    return Ok(Progress::Reached { manner, first });
                 }
                 Line::Whole(Answer::Busy, _) => return Ok(Progress::Refused(Missed::Busy)),
                 Line::Foreign => return Err(io::ErrorKind::InvalidData.into()),
@@ -136,7 +146,7 @@ impl Attempt {
     pub(super) fn reached(
         self,
         key: Key,
-        send_proxy: bool,
+        manner: Manner,
         first: Vec<u8>,
         tools: &Tools,
     ) -> io::Result<Target> {
@@ -145,7 +155,7 @@ impl Attempt {
         }
         Ok(Target {
             socket: self.socket,
-            send_proxy,
+            manner,
             first,
             lease: self.lease,
         })
