@@ -63,13 +63,18 @@ impl Host {
 
     /// A host whose proxy waits for other times.
     pub(crate) async fn with(patience: Patience) -> Self {
+        Self::with_helper(patience, helper()).await
+    }
+
+    /// A host whose proxy has another program enter the networks of pods.
+    pub(crate) async fn with_helper(patience: Patience, helper: PathBuf) -> Self {
         let (ip, folder) = (address(), TempDir::new().unwrap());
         let conf = configure(&folder, ip, "");
         let (told, events) = mpsc::unbounded_channel();
         // The receiver is gone when the test is over.
         let report: Reporter =
             Arc::new(move |event| drop(told.send(format!("{}: {event}", event.level()))));
-        let proxy = Proxy::start(&conf, Some(helper()), patience, report).unwrap();
+        let proxy = Proxy::start(&conf, Some(helper), patience, report).unwrap();
         let host = Self {
             ip,
             folder,

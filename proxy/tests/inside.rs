@@ -201,6 +201,24 @@ async fn a_pod_that_cannot_be_entered_holds_nobody_up_who_can_go_elsewhere() {
 }
 
 #[tokio::test]
+async fn nobody_waits_long_for_a_helper_that_does_not_answer() {
+    let pod = Pod::new(true);
+    let mut host = Host::with_helper(UNHURRIED, "/bin/false".into()).await;
+    let other = host.backend().await;
+    host.describe(&[pod.endpoint(None)]).await;
+    host.resets(PORT).await;
+    host.said("pod web-1.0.0 has no host port, and its network could not be entered in time")
+        .await;
+    host.describe(&[pod.endpoint(None), other.endpoint("out=none")])
+        .await;
+    other.answering("other");
+    for _ in 0..20 {
+        assert_eq!(rest(&mut host.connect(PORT).await).await, "other");
+    }
+    assert!(!host.has_said("in time"), "the others were dialled at once");
+}
+
+#[tokio::test]
 async fn another_process_with_that_number_is_never_entered() {
     let pod = Pod::new(true);
     let host = host_with(line(Some(NOBODY), pod.child.id(), pod.start_time() + 1)).await;
