@@ -105,8 +105,14 @@ fn check_reads_everything_that_is_there() {
     replace(&conf, b"HOSTSCONF h\nPORTSCONF p\n", 0o644).unwrap();
     let check = || shown(&command(&[Path::new("--check"), &conf]).output().unwrap());
     assert_eq!(check(), format!("0{} is fine\n", conf.display()));
-    replace(&folder.path().join("p"), b"61000:30000\n", 0o644).unwrap();
-    assert!(check().starts_with("1cannot understand "), "{}", check());
+    for (name, text) in [("e", "cluster=61000\n"), ("p", "61000:30000\n")] {
+        replace(&conf, b"HOSTSCONF h\nPORTSCONF p\nENDPOINTSCONF e\n", 0o644).unwrap();
+        let file = folder.path().join(name);
+        replace(&file, text.as_bytes(), 0o644).unwrap();
+        assert!(check().starts_with("1cannot understand "), "{}", check());
+        std::fs::remove_file(file).unwrap();
+        assert!(check().starts_with('0'), "{}", check());
+    }
 }
 
 #[test]
