@@ -5,6 +5,7 @@ mod target;
 use std::io;
 use std::time::Duration;
 
+use names::SendProxy;
 use podspec::HttpCheck;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
@@ -58,11 +59,11 @@ async fn fetch(target: Target, path: &str) -> io::Result<u16> {
         ..
     } = target;
     let mut stream = target.connect().await?;
-    let proxy = if send_proxy { "PROXY UNKNOWN\r\n" } else { "" };
     let request = format!(
-        "{proxy}GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: simplenetesd\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: simplenetesd\r\nAccept: */*\r\nConnection: close\r\n\r\n"
     );
-    stream.write_all(request.as_bytes()).await?;
+    let request = [shortest_header(send_proxy), request.as_bytes()].concat();
+    stream.write_all(&request).await?;
     let mut answer = Vec::new();
     while !answer.contains(&b'\n') && answer.len() < ANSWER_BYTES_MAX {
         if stream.read_buf(&mut answer).await? == 0 {
@@ -71,6 +72,15 @@ async fn fetch(target: Target, path: &str) -> io::Result<u16> {
     }
     status(&answer)
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP"))
+}
+
+/// Of whoever speaks for itself, which names no addresses.
+fn shortest_header(wanted: SendProxy) -> &'static [u8] {
+    match wanted {
+        SendProxy::None => b"",
+        SendProxy::V1 => b"PROXY UNKNOWN\r\n",
+        SendProxy::V2 => b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+    }
 }
 
 fn status(answer: &[u8]) -> Option<u16> {
@@ -105,20 +115,30 @@ mod tests {
     }
 
     async fn check(answer: &'static str, expected: Result<(), &str>) {
+        for wanted in SendProxy::ALL {
+            check_one(answer, expected, wanted).await;
+        }
+    }
+
+    async fn check_one(answer: &'static str, expected: Result<(), &str>, wanted: SendProxy) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = async {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut request = [0; 1024];
             let length = stream.read(&mut request).await.unwrap();
-            assert!(request[..length].starts_with(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1:"));
+            let asked = request[..length].strip_prefix(shortest_header(wanted));
+            let begins = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1:";
+            assert!(asked.unwrap().starts_with(begins));
             stream.write_all(answer.as_bytes()).await.unwrap();
         };
         let page = HttpCheck {
             port: 80,
             path: "/health".into(),
         };
-        let (outcome, ()) = tokio::join!(http(Target::of(address), &page, LIMIT), server);
+        let mut target = Target::of(address);
+        target.send_proxy = wanted;
+        let (outcome, ()) = tokio::join!(http(target, &page, LIMIT), server);
         let expected = expected.map_err(|end| format!("http://{address}/health: {end}"));
         assert_eq!(outcome, expected);
     }

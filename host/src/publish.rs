@@ -1,5 +1,5 @@
-//! Writes `portmappings.conf` of the host, the cluster ports that lead to releases which are ready, and
-//! `endpoints.conf`, where those are inside their own networks.
+//! Writes `endpoints.conf` of the host, all that our own proxy has to know of releases which are ready, and
+//! `portmappings.conf`, as much of it as the original can say.
 //!
 //! One task writes them, and only when they differ from what is on the disk, so that a file which somebody
 //! else has damaged or taken away comes back. After a start of the daemon it waits until every
@@ -42,15 +42,18 @@ const TRY_AGAIN: Duration = Duration::from_secs(2);
 pub struct Ways {
     /// The cluster ports with their host ports.
     pub mappings: Vec<PortMapping>,
-    /// Where it is inside its own network, as far as that is known.
+    /// The same with all that is known, and the ways that have no host port. Whose they are is added when they are
+    /// written.
     pub endpoints: Vec<Endpoint>,
 }
 
+/// The ways into a pod of which nothing is known but its mappings.
 impl From<Vec<PortMapping>> for Ways {
     fn from(mappings: Vec<PortMapping>) -> Self {
+        let endpoints = mappings.iter().copied().map(Endpoint::from).collect();
         Self {
             mappings,
-            endpoints: Vec::new(),
+            endpoints,
         }
     }
 }
@@ -152,8 +155,8 @@ impl Unheard {
         self.inherited.remove(id);
     }
 
-    /// The ports of those for whom nothing speaks against it; the others are forgotten.
-    async fn mappings(&mut self) -> Vec<PortMapping> {
+    /// Forgets those whom something speaks against.
+    async fn look(&mut self) {
         if !self.inherited.is_empty() {
             let mut inherited = std::mem::take(&mut self.inherited);
             let now_s = since_epoch().as_secs();
@@ -164,8 +167,6 @@ impl Unheard {
             });
             self.inherited = looked.await.unwrap_or_default();
         }
-        let mappings = self.inherited.values().flat_map(|one| &one.mappings);
-        mappings.copied().collect()
     }
 }
 
@@ -198,19 +199,9 @@ pub async fn run(
         }
     }
     loop {
-        let inherited = unheard.mappings().await;
-        let told = routes.values().flat_map(|ways| &ways.mappings).copied();
-        let merged = PortMappings::merged(told.chain(inherited));
-        let endpoints = routes.values().flat_map(|ways| &ways.endpoints).copied();
-        let endpoints = Endpoints::merged(endpoints);
-        // A mapping comes after the endpoint that belongs to it, lest it be dialled from outside at first.
-        let written = match write_file(&files.endpoints, endpoints, log).await {
-            Ok(()) => write_file(&files.mappings, merged, log).await,
-            // The host ports lead there as well.
-            Err(Failed) => write_file(&files.mappings, merged, log)
-                .await
-                .and(Err(Failed)),
-        };
+        unheard.look().await;
+        let inherited = unheard.inherited.iter().map(|(id, one)| (id, &one.ways));
+        let written = write_files(&files, routes.iter().chain(inherited), log).await;
         let pause = match written {
             Ok(()) if !unheard.inherited.is_empty() => INHERITED_LOOK,
             Ok(()) => LOOK_AGAIN,
@@ -241,6 +232,30 @@ pub async fn run(
 
 /// The file could not be written, which has been said.
 struct Failed;
+
+/// Writes what leads to all these releases.
+async fn write_files<'a>(
+    files: &Files,
+    ways: impl Iterator<Item = (&'a ReleaseId, &'a Ways)>,
+    log: Log,
+) -> Result<(), Failed> {
+    let (mut mappings, mut endpoints) = (Vec::new(), Vec::new());
+    for (id, ways) in ways {
+        let pod = format!("{}-{}", id.pod, id.version);
+        mappings.extend(&ways.mappings);
+        endpoints.extend(ways.endpoints.iter().map(|endpoint| Endpoint {
+            pod: Some(pod.clone()),
+            ..endpoint.clone()
+        }));
+    }
+    let (mappings, endpoints) = (PortMappings::merged(mappings), Endpoints::merged(endpoints));
+    // A mapping comes after the endpoint that belongs to it, lest it be believed alone at first.
+    let described = write_file(&files.endpoints, endpoints, log).await;
+    // Those who read the mappings alone are served in any case.
+    write_file(&files.mappings, mappings, log)
+        .await
+        .and(described)
+}
 
 async fn write_file<F: Format + Send + 'static>(
     path: &Path,

@@ -25,6 +25,11 @@ fn the_next_daemon_adopts_without_touching_and_goes_on_watching() {
         fs::read_to_string(host.home().portmappings_conf()).unwrap(),
         "61000:30000:10:false\n"
     );
+    // It is in the network of the host, so there is nothing to be entered.
+    assert_eq!(
+        fs::read_to_string(host.home().endpoints_conf()).unwrap(),
+        "cluster=61000 host=30000 max=10 in=optional out=none pod=web-1.0.0\n"
+    );
     let daemon = host.daemon();
     let adopted = host.wait(WEB, "the next daemon", |status| {
         is_running(status) && status.pid == Some(daemon.id())

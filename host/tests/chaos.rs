@@ -10,7 +10,7 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
-use hostfiles::{PodAction, PodStatus, PodVerb, PortMappings};
+use hostfiles::{Endpoints, PodAction, PodStatus, PodVerb, PortMappings};
 use simplenetesd::process::{ProcessId, children_of};
 use simplenetesd::shim::RunFiles;
 use testkit::{Daemon, wait_until};
@@ -152,6 +152,7 @@ impl Chaos {
     fn check_files(&self) {
         let home = self.host.home();
         hostfiles::read_if_present::<PortMappings>(&home.portmappings_conf()).unwrap();
+        hostfiles::read_if_present::<Endpoints>(&home.endpoints_conf()).unwrap();
         for pod in &self.pods {
             let release = self.host.release(&pod.id);
             hostfiles::read_if_present::<PodStatus>(&release.status()).unwrap();

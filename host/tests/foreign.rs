@@ -128,9 +128,14 @@ fn a_daemon_that_is_started_anew_calls_no_verb() {
     let before = pid(&host);
     drop(daemon);
     assert!(is_alive(before));
+    let described = || fs::read_to_string(host.home().endpoints_conf()).unwrap_or_default();
+    let before_it_ended = described();
+    assert_eq!(before_it_ended.lines().count(), 1, "{before_it_ended}");
     fs::remove_file(host.home().portmappings_conf()).unwrap();
+    fs::remove_file(host.home().endpoints_conf()).unwrap();
     let daemon = host.daemon();
     host.wait_for_routes(ROUTE);
+    assert_eq!(described(), before_it_ended);
     drop(daemon);
     // What happened meanwhile is made good.
     kill(before);

@@ -285,6 +285,9 @@ fn what_the_daemon_writes_comes_back_when_somebody_damages_it() {
     came_back(&status, &good);
     fs::remove_file(host.home().portmappings_conf()).unwrap();
     host.wait_for_routes("61000:30000:10:false\n");
+    let described = fs::read(host.home().endpoints_conf()).unwrap();
+    fs::remove_file(host.home().endpoints_conf()).unwrap();
+    came_back(&host.home().endpoints_conf(), &described);
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub use cluster_ports::ClusterPorts;
 pub use cluster_vars::ClusterVars;
 pub use commit_chain::{COMMITS_MAX, CommitChain};
 pub use config_checksum::ConfigChecksum;
-pub use endpoints::{Endpoint, Endpoints};
+pub use endpoints::{Endpoint, Endpoints, Inside};
 pub use format::{
     FILE_BYTES_MAX, Format, FormatError, ReadError, present, read, read_if_present, read_with_text,
     write,

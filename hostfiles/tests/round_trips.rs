@@ -3,12 +3,12 @@
 use std::fmt::Debug;
 
 use hostfiles::{
-    ActionStatus, ClusterId, ClusterPorts, ClusterVars, CommitChain, ConfigChecksum, Format,
-    HostEnv, HostState, IngressAction, IngressBlock, IngressConf, IngressProtocol, PluginEntry,
-    PluginsYaml, PodAction, PodPhase, PodStatus, PodVerb, PortMapping, PortMappings, Routers,
-    UnitStatus,
+    ActionStatus, ClusterId, ClusterPorts, ClusterVars, CommitChain, ConfigChecksum, Endpoint,
+    Endpoints, Format, HostEnv, HostState, IngressAction, IngressBlock, IngressConf,
+    IngressProtocol, Inside, PluginEntry, PluginsYaml, PodAction, PodPhase, PodStatus, PodVerb,
+    PortMapping, PortMappings, Routers, UnitStatus,
 };
-use names::{ClusterPort, HostPort, PodState};
+use names::{AcceptProxy, ClusterPort, HostPort, PodState, SendProxy};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -53,6 +53,32 @@ fn mapping() -> impl Strategy<Value = PortMapping> {
             host_port,
             max_conn,
             send_proxy,
+        },
+    )
+}
+
+fn endpoint() -> impl Strategy<Value = Endpoint> {
+    let inside =
+        (1..=u16::MAX, any::<u32>(), any::<u64>()).prop_map(|(target_port, pid, start_time)| {
+            Inside {
+                target_port,
+                pid,
+                start_time,
+            }
+        });
+    let headers = (
+        select(AcceptProxy::ALL.to_vec()),
+        select(SendProxy::ALL.to_vec()),
+        option::of("[!-~]{1,20}"),
+    );
+    (mapping(), any::<bool>(), option::of(inside), headers).prop_map(
+        |(mapping, is_inside_only, inside, (accept, send, pod))| Endpoint {
+            host_port: Some(mapping.host_port).filter(|_| !is_inside_only || inside.is_none()),
+            inside,
+            accept,
+            send,
+            pod,
+            ..mapping.into()
         },
     )
 }
@@ -244,11 +270,13 @@ proptest! {
         hashes in vec("[0-9a-f]{40}", 0..20),
         id in "[!-~]{1,40}",
         checksum in "[0-9a-f]{64}",
+        endpoints in vec(endpoint(), 0..10),
         units in vec("[a-z][a-z0-9_]{0,8}", 0..4),
         token in option::of("[a-z0-9_-]{1,64}"),
     ) {
         same(&ClusterPorts::merged(mappings.iter().map(|mapping| mapping.cluster_port)));
         same(&PortMappings(mappings));
+        same(&Endpoints::merged(endpoints));
         same(&Routers(routers));
         same(&CommitChain::new(hashes).unwrap());
         same(&id.parse::<ClusterId>().unwrap());
@@ -287,6 +315,7 @@ proptest! {
     #[test]
     fn no_text_panics(text in "[\\PC\n\t]{0,200}") {
         settles::<PortMappings>(&text);
+        settles::<Endpoints>(&text);
         settles::<Routers>(&text);
         settles::<ClusterPorts>(&text);
         settles::<CommitChain>(&text);
@@ -300,6 +329,11 @@ proptest! {
         settles::<HostState>(&text);
         settles::<HostEnv>(&text);
         settles::<ClusterVars>(&text);
+    }
+
+    #[test]
+    fn no_line_of_words_panics(text in "((cluster|host|target|pid|start|max|in|out|pod|new)(=(61000|1|v1|absent|a|))?[ \n]){0,30}") {
+        settles::<Endpoints>(&text);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The words that everything else speaks in: pod, release, unit and host names, versions, ports,
-//! signals and the wanted state of a release.
+//! what a port says about its clients' headers, signals and the wanted state of a release.
 //!
 //! Each is parsed once, at the edge, and carried as a type from there on, so a pod name can never be
 //! a path and a host port can never be taken for a cluster port. This crate knows no file, no format
 //! and no other crate of the project.
 
 mod port;
+mod proxy_header;
 mod release;
 mod signal;
 mod state;
@@ -13,6 +14,7 @@ mod version;
 mod word;
 
 pub use port::{ClusterPort, HostPort, PortError};
+pub use proxy_header::{AcceptProxy, SendProxy};
 pub use release::{ReleaseError, ReleaseId};
 pub use signal::{SignalError, SignalName};
 pub use state::{PodState, StateError};

@@ -5,6 +5,7 @@
 //! knows the types and their text; where the text lies and who runs it is not its business.
 
 mod expose;
+mod headers;
 mod limits;
 mod probe;
 mod restart;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use expose::MAX_CONN;
 pub use expose::{Expose, IngressAction, IngressRule, Protocol, ProtocolError};
+pub(crate) use headers::{ACCEPT, SEND};
 pub use limits::Limits;
 pub(crate) use limits::SIZE_UNITS;
 pub(crate) use probe::TIMEOUT_SECONDS;

@@ -39,7 +39,7 @@ fn the_example_of_containers_shows_their_keys() {
 fn the_example_shows_every_key() {
     let keys = "api runtime podVersion labels volumes name type size shared bind restart signal mounts \
         dest startupProbe readinessProbe livenessProbe expose stopTimeout targetPort hostPort hostInterface \
-        clusterPort maxConn sendProxy ingress protocol domain path pathBeg pathEnd weight redirectToHttps \
+        clusterPort maxConn sendProxy acceptProxy ingress protocol domain path pathBeg pathEnd weight redirectToHttps \
         redirectLocation redirectPrefix errorfile timeout exit cmd http tcp sig encrypted unit limits memory cpu pids";
     let shape = native();
     let all = keys

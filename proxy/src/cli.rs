@@ -125,8 +125,9 @@ Keys of FILE:
   PORTSCONF path         portmappings.conf: the pods of this host (required)
   CLUSTERPORTSCONF path  clusterports.conf: the cluster ports that exist; without it, those of
                          PORTSCONF
-  ENDPOINTSCONF path     endpoints.conf: the pods of this host inside their own networks; without
-                         it, and wherever nobody may go in, they are dialled at their host ports
+  ENDPOINTSCONF path     endpoints.conf: all that is to know of the pods of this host; PORTSCONF then
+                         only counts for cluster ports of which it says nothing. Without it pods are
+                         dialled at their host ports, and have no word in which PROXY header they want
   PEERSCONF path         peers.conf: the proxies of all hosts, by their public keys
   PEERKEY path           proxy-key.txt: the private keys of this proxy
   HOST ip                address to listen on; without it, that of the first line of hosts.conf

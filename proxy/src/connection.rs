@@ -230,6 +230,11 @@ impl Connection {
             Step::Wait(until) => Ok(Next::Wait(until)),
             Step::Again => Ok(Next::Again),
             Step::Broken(error) => Err(error),
+            Step::Refused(why) => {
+                let (port, client) = (self.port, self.from);
+                (tools.report)(&Event::NoHeader { port, client, why });
+                Ok(Next::Over)
+            }
             Step::Over => {
                 pair.server().end_in_order();
                 self.client.end_in_order();
@@ -346,7 +351,7 @@ impl Connection {
     ) -> io::Result<()> {
         let Target {
             socket,
-            send_proxy,
+            manner,
             first,
             lease,
             forwarded,
@@ -354,6 +359,7 @@ impl Connection {
         let pair = match (asker, forwarded) {
             (Some(Speech::Lines), _) => {
                 let mut pair = Pair::of_proxy(socket, lease);
+                let send_proxy = manner.send.is_wanted();
                 let answer = Answer::Accepted { send_proxy };
                 pair.owe_client(answer.to_string().as_bytes());
                 pair.owe_server(said);
@@ -362,22 +368,23 @@ impl Connection {
             // The other side sees to the client's first bytes.
             (_, Some(sent)) => {
                 let mut pair = Pair::of_proxy(socket, lease);
+                pair.credit_client(sent);
                 pair.owe_server(said.get(sent..).unwrap_or_default());
                 pair.owe_client(&first);
                 pair
             }
             (asker, None) => {
-                let owed = if send_proxy {
+                let made = if manner.send.is_wanted() {
                     Some(Header::of(self.from, self.destination()?))
                 } else {
                     None
                 };
-                let mut pair = Pair::of_client(socket, owed, lease, self.began, tools);
+                let mut pair = Pair::of_client(socket, manner, made, lease, self.began, tools);
                 if asker.is_some() {
                     pair.owe_client(&[Reply::Served.to_byte()]);
                 }
                 pair.owe_client(&first);
-                pair.hear_first(said, self.began, tools);
+                pair.hear_first(said);
                 pair
             }
         };

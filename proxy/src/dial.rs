@@ -5,6 +5,8 @@
 //! serves. It must not touch the client's own bytes.
 
 mod attempt;
+mod entering;
+mod order;
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,9 +14,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::attempt::{Attempt, Choice, Progress};
+use self::entering::{Entered, Entering};
 use crate::health::Standing;
-use crate::peers::view::Known;
-use crate::route::{self, Load, Other};
+use crate::opening::Manner;
+use crate::route::{self, Load};
 use crate::socket::Socket;
 use crate::table::{Lease, Routes, Slot};
 use crate::tools::{Key, Side, Tools};
@@ -28,8 +31,8 @@ const HEDGE_AFTER: Duration = Duration::from_millis(50);
 /// A connected backend.
 pub(crate) struct Target {
     pub(crate) socket: Socket,
-    /// Whether it wants a PROXY header.
-    pub(crate) send_proxy: bool,
+    /// What it says about PROXY headers.
+    pub(crate) manner: Manner,
     /// What it has said already.
     pub(crate) first: Vec<u8>,
     /// Its place, when it is on this host.
@@ -67,6 +70,8 @@ pub(crate) struct Dialling {
     may_leave: bool,
     /// Those that are being dialled, the earlier one first; two at most.
     attempts: Vec<Attempt>,
+    /// Backends that are reached inside only, where no socket was at hand.
+    entering: Vec<Entering>,
     missed: Missed,
     /// It is known what there is.
     is_begun: bool,
@@ -96,6 +101,7 @@ impl Dialling {
             left,
             may_leave,
             attempts: Vec::new(),
+            entering: Vec::new(),
             missed: Missed::Nothing,
             is_begun: true,
             has_begun: false,
@@ -114,6 +120,7 @@ impl Dialling {
             left: Vec::new(),
             may_leave,
             attempts: Vec::new(),
+            entering: Vec::new(),
             missed: Missed::Nothing,
             is_begun: false,
             has_begun: false,
@@ -123,20 +130,6 @@ impl Dialling {
     /// Whether somebody who has not answered may have heard what the client has said.
     pub(crate) fn has_forwarded(&self) -> bool {
         self.attempts.iter().any(Attempt::has_forwarded)
-    }
-
-    /// Whether all backends of this host have so much to do that another host should help.
-    fn is_overloaded(&self) -> bool {
-        let slots = self.routes.slots(self.port);
-        let active = slots.iter().map(|slot| slot.load(0).active).min();
-        active.is_some_and(|active| {
-            let peers = self.routes.peers.iter();
-            let offers = peers.filter_map(|peer| match peer.link.as_ref()?.at(self.port) {
-                Known::Offers(offer) => Some(offer),
-                Known::Nothing | Known::None | Known::Silent => None,
-            });
-            route::is_overloaded(active, offers)
-        })
     }
 
     /// The socket that is being dialled on that side.
@@ -157,15 +150,24 @@ impl Dialling {
     /// When to go on although nothing has happened.
     pub(crate) fn until(&self) -> Option<Instant> {
         let until = self.attempts.iter().map(|attempt| attempt.until).min();
-        until.into_iter().chain(self.hedge_at()).min()
+        let looks = self.entering.iter().map(|entering| entering.look_at);
+        until.into_iter().chain(self.hedge_at()).chain(looks).min()
     }
 
     /// When to try the next one beside the one that does not answer.
     fn hedge_at(&self) -> Option<Instant> {
+        let may_try = self.may_leave || !self.left.is_empty();
         match self.attempts.as_slice() {
-            [one] if one.may_be_overtaken() && (self.may_leave || !self.left.is_empty()) => {
-                Some(one.began + HEDGE_AFTER)
-            }
+            [one] if one.may_be_overtaken() && may_try => Some(one.began + HEDGE_AFTER),
+            // Whoever can be dialled at once is; for another host it is left only after a while.
+            [] if may_try => self.entering.first().map(|entering| {
+                let alone = if self.left.is_empty() {
+                    HEDGE_AFTER
+                } else {
+                    Duration::ZERO
+                };
+                entering.began + alone
+            }),
             _ => None,
         }
     }
@@ -202,17 +204,18 @@ impl Dialling {
                     continue;
                 }
                 let is_lost = attempt.has_forwarded() && matches!(progress, Progress::Failed(_));
+                let progress = self.tell_inside(&attempt, progress);
                 self.shut_inside(&attempt, &progress);
                 attempt.note(&progress, self.port, tools);
                 if attempt.lease.is_some() && !matches!(progress, Progress::Reached { .. }) {
                     tools.freed.push(self.port);
                 }
                 match progress {
-                    Progress::Reached { send_proxy, first } => {
+                    Progress::Reached { manner, first } => {
                         self.overtaken(tools);
                         let (port, choice, address) = (self.port, attempt.choice, attempt.address);
                         let failure = |error| choice.failure(port, address, error);
-                        return match attempt.reached(key, send_proxy, first, tools) {
+                        return match attempt.reached(key, manner, first, tools) {
                             Ok(target) => Dialled::Reached(target),
                             Err(error) => {
                                 (tools.report)(&failure(error));
@@ -227,25 +230,34 @@ impl Dialling {
                 }
                 continue;
             }
+            if let Some(entered) = self.enter(tools) {
+                self.dial_inside(entered, key, tools);
+                continue;
+            }
+            let is_busy = !self.attempts.is_empty() || !self.entering.is_empty();
             let hedges = self.hedge_at().is_some_and(|at| tools.now >= at);
-            if !self.attempts.is_empty() && !hedges {
+            if is_busy && !hedges {
                 return Dialled::Waits;
             }
             match self.next(tools) {
                 Some(choice) => self.begin(choice, key, tools, &who),
-                None if self.attempts.is_empty() => return Dialled::Missed(self.missed),
-                None => return Dialled::Waits,
+                None if is_busy => return Dialled::Waits,
+                None => return Dialled::Missed(self.missed),
             }
         }
     }
 
     /// Whether one of those that are being dialled is a backend of this host.
     pub(crate) fn has_place(&self) -> bool {
-        self.attempts.iter().any(|attempt| attempt.lease.is_some())
+        !self.entering.is_empty() || self.attempts.iter().any(|attempt| attempt.lease.is_some())
     }
 
     /// Another one was faster: whoever has said nothing for so long does not answer.
     fn overtaken(&mut self, tools: &mut Tools) {
+        // Nothing is known of those that are still being entered, but they give their places back.
+        tools
+            .freed
+            .extend(self.entering.drain(..).map(|_| self.port));
         for attempt in self.attempts.drain(..) {
             tools.forget(&attempt.socket);
             if let Some(lease) = &attempt.lease {
@@ -271,61 +283,12 @@ impl Dialling {
         None
     }
 
-    /// Whoever can only be reached from outside is reached from there at once the next time.
-    fn shut_inside(&self, attempt: &Attempt, progress: &Progress) {
-        if let (Choice::Outside(index), Progress::Reached { .. }) = (attempt.choice, progress) {
-            let slot = self.routes.slots(self.port).get(index);
-            if let Some(pool) = slot.and_then(|slot| slot.inside()) {
-                pool.shut();
-            }
-        }
-    }
-
-    fn next(&mut self, tools: &mut Tools) -> Option<Choice> {
-        if self.left.is_empty() && self.may_leave {
-            self.leave(tools);
-        }
-        self.left.pop()
-    }
-
     /// Counts second choices. The same backend from outside is none, nor is the same proxy once more.
     fn count(&mut self, choice: Choice, tools: &Tools) {
         let again = std::mem::replace(&mut self.has_begun, true);
         if again && !matches!(choice, Choice::Outside(_) | Choice::Anew(_)) {
             let hedges = !self.attempts.is_empty();
             tools.board.dialled_again(self.port, hedges);
-        }
-    }
-
-    /// The other hosts come next.
-    fn leave(&mut self, tools: &mut Tools) {
-        self.may_leave = false;
-        let (mut known, mut choices) = (Vec::new(), Vec::new());
-        let routes = Arc::clone(&self.routes);
-        for (index, peer) in routes.peers.iter().enumerate() {
-            let offer = match peer.link.as_ref().map(|link| link.at(self.port)) {
-                None => None,
-                Some(Known::Offers(offer)) => Some(offer),
-                Some(Known::None | Known::Silent) => continue,
-                Some(Known::Nothing) => {
-                    self.miss(Missed::Soon);
-                    continue;
-                }
-            };
-            let verdict = tools.memory.recall(self.port, peer.address, tools.now);
-            known.push(Other { offer, verdict });
-            choices.push(Choice::Peer(index));
-        }
-        let order = route::others(&known, &mut |count| tools.random.below(count));
-        let ordered = order.into_iter().rev();
-        let ordered = ordered.filter_map(|place| choices.get(place).copied());
-        self.left.extend(ordered);
-    }
-
-    /// What is said in the end, unless somebody serves: that more will be known soon counts most.
-    fn miss(&mut self, missed: Missed) {
-        if self.missed != Missed::Soon {
-            self.missed = missed;
         }
     }
 
@@ -336,21 +299,22 @@ impl Dialling {
         tools: &mut Tools,
         who: impl Fn() -> io::Result<(SocketAddr, SocketAddr)>,
     ) {
-        // The side that the other attempt does not have.
-        let side = match self.attempts.as_slice() {
-            [other] if other.side == Side::Server => Side::Second,
-            _ => Side::Server,
-        };
         let routes = Arc::clone(&self.routes);
         let begun = match choice {
             Choice::Slot(index) | Choice::Outside(index) => {
                 let Some(slot) = routes.slots(self.port).get(index) else {
                     return;
                 };
-                match self.begin_slot(choice, slot, tools) {
-                    Some(lease) => Attempt::slot(choice, slot, lease, routes.pods_elsewhere, tools),
-                    None => return,
+                let Some(lease) = self.begin_slot(choice, slot, tools) else {
+                    return;
+                };
+                let way = slot.inside().filter(|_| matches!(choice, Choice::Slot(_)));
+                let inside = way.and_then(|pool| Some((pool.place.port, pool.take()?)));
+                if inside.is_none() && slot.target.is_none() {
+                    let entering = Entering::new(index, slot, lease, tools.now);
+                    return self.entering.push(entering);
                 }
+                Attempt::slot(choice, slot, lease, inside, routes.pods_elsewhere, tools)
             }
             Choice::Peer(index) | Choice::Anew(index) => {
                 let Some(peer) = routes.peers.get(index) else {
@@ -362,6 +326,38 @@ impl Dialling {
                     Err(error) => Err((peer.address, error)),
                 }
             }
+        };
+        self.watch(choice, begun, key, tools);
+    }
+
+    /// Dials a backend inside, now that there is a socket for it.
+    fn dial_inside(&mut self, entered: Entered, key: Key, tools: &mut Tools) {
+        let routes = Arc::clone(&self.routes);
+        let Entered {
+            index,
+            lease,
+            inside,
+        } = entered;
+        if let Some(slot) = routes.slots(self.port).get(index) {
+            let choice = Choice::Slot(index);
+            let inside = Some(inside);
+            let begun = Attempt::slot(choice, slot, lease, inside, routes.pods_elsewhere, tools);
+            self.watch(choice, begun, key, tools);
+        }
+    }
+
+    /// Waits for what becomes of an attempt.
+    fn watch(
+        &mut self,
+        choice: Choice,
+        begun: Result<Attempt, (SocketAddr, io::Error)>,
+        key: Key,
+        tools: &mut Tools,
+    ) {
+        // The side that the other attempt does not have.
+        let side = match self.attempts.as_slice() {
+            [other] if other.side == Side::Server => Side::Second,
+            _ => Side::Server,
         };
         let watched = begun.and_then(|mut attempt| {
             attempt.side = side;

@@ -62,9 +62,9 @@ fn wanted(inputs: &Inputs) -> Box<dyn Iterator<Item = u16> + '_> {
         Some(ports) => Box::new(ports.iter().map(|port| port.get())),
         None => Box::new(
             inputs
-                .mappings()
-                .iter()
-                .map(|mapping| mapping.cluster_port.get()),
+                .slots()
+                .into_iter()
+                .map(|slot| slot.cluster_port.get()),
         ),
     }
 }
@@ -137,6 +137,16 @@ mod tests {
             &["10.0.0.1:32767", "10.0.0.1:61001", "10.0.0.1:61002"],
             &[],
         );
+    }
+
+    #[test]
+    fn the_port_of_a_pod_without_a_host_port_is_listened_on() {
+        let config = Config::parse(&format!("{MINIMAL}HOST 10.0.0.1")).unwrap();
+        let line = "cluster=61007 target=80 pid=1 start=1 max=1";
+        let inputs = Inputs::of(Routers::default(), PortMappings::default(), None)
+            .with(hostfiles::Endpoints::parse(line).unwrap());
+        let seen = Layout::new(&config, &inputs);
+        check(&seen, &["10.0.0.1:32767", "10.0.0.1:61007"], &[]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use crate::config::Problem;
 use crate::health::{Ejection, Readmission};
+use crate::opening::NoHeader;
 
 /// Takes the events of a proxy; called from any of its tasks, and must not block for long.
 pub type Reporter = Arc<dyn Fn(&Event) + Send + Sync>;
@@ -68,6 +69,8 @@ pub enum Warning {
     Peer,
     /// [`Event::NotServed`].
     NotServed,
+    /// [`Event::NoHeader`].
+    NoHeader,
     /// [`Event::BadRequest`].
     BadRequest,
     /// [`Event::Stranger`].
@@ -82,6 +85,7 @@ impl fmt::Display for Warning {
             Self::Backend => "backends that do not answer",
             Self::Peer => "proxies that failed",
             Self::NotServed => "clients that nobody served",
+            Self::NoHeader => "clients without a PROXY header",
             Self::BadRequest => "requests for no cluster port",
             Self::Stranger => "strangers at the port for proxies",
             Self::CannotAccept => "connections that could not be taken",
@@ -146,6 +150,15 @@ pub enum Event {
         client: SocketAddr,
         /// Whether backends exist and are all full.
         busy: bool,
+    },
+    /// A client of a cluster port that has to bring a PROXY header brought none, and was reset.
+    NoHeader {
+        /// The cluster port.
+        port: u16,
+        /// Who wanted to reach it.
+        client: SocketAddr,
+        /// What it did instead.
+        why: NoHeader,
     },
     /// Somebody asked the port for proxies for something that is not a cluster port.
     BadRequest(SocketAddr),
@@ -258,6 +271,7 @@ impl Event {
             Self::BackendFailed(..) => Some(Warning::Backend),
             Self::PeerFailed(..) => Some(Warning::Peer),
             Self::NotServed { .. } => Some(Warning::NotServed),
+            Self::NoHeader { .. } => Some(Warning::NoHeader),
             Self::BadRequest(_) => Some(Warning::BadRequest),
             Self::Stranger(..) => Some(Warning::Stranger),
             Self::Port(_, PortNews::CannotAccept(_)) => Some(Warning::CannotAccept),
@@ -283,6 +297,7 @@ impl Event {
             | Self::Ejected { .. }
             | Self::PeerFailed(..)
             | Self::NotServed { .. }
+            | Self::NoHeader { .. }
             | Self::BadRequest(_)
             | Self::Stranger(..)
             | Self::Unknown(_)

@@ -12,6 +12,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::frozen::FrozenFlow;
+use crate::opening::NoHeader;
 use crate::pipes::{Pipe, Pipes};
 use crate::socket::{Received, Socket};
 
@@ -31,6 +32,8 @@ pub(crate) enum Stopped {
     Talker(io::Error),
     /// The side that listens takes no more.
     Listener(io::Error),
+    /// The side that talks is not served, because of how it began.
+    Refused(NoHeader),
 }
 
 /// What became of one turn.
@@ -75,6 +78,11 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
+    /// So many bytes went that way before it was one.
+    pub(crate) fn credit(&mut self, bytes: usize) {
+        self.moved.bytes += u64::try_from(bytes).unwrap_or_default();
+    }
+
     /// These bytes come first.
     pub(crate) fn owe(&mut self, bytes: &[u8]) {
         self.moved.bytes += bytes.len() as u64;

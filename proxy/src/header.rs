@@ -2,7 +2,7 @@
 //! in binary form (version 2).
 //!
 //! Pure: bytes in, values out. The format is section 2 of HAProxy's `proxy-protocol.txt`. This
-//! module must not know who wants a header or how long somebody waits for one.
+//! module must not know who wants which header or how long somebody waits for one.
 
 mod binary;
 
@@ -10,6 +10,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::{FromStr, SplitN};
 
+use names::SendProxy;
 use serde::{Deserialize, Serialize};
 
 /// No version 1 header is longer than this, in bytes, its line end included (from the format's text).
@@ -66,6 +67,16 @@ impl Header {
                 source: as_v6(source),
                 destination: as_v6(destination),
             }
+        }
+    }
+
+    /// The header in the form that is wanted; nothing where none is.
+    #[must_use]
+    pub fn bytes(&self, wanted: SendProxy) -> Vec<u8> {
+        match wanted {
+            SendProxy::None => Vec::new(),
+            SendProxy::V1 => self.to_string().into_bytes(),
+            SendProxy::V2 => binary::bytes(self),
         }
     }
 }

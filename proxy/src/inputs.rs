@@ -5,6 +5,7 @@
 //! leaves in force what it said before. Each trouble is told once, and once when it is over. This
 //! module must not know what the files are used for, or when to read them.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -189,6 +190,12 @@ impl Inputs {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn with(mut self, endpoints: Endpoints) -> Self {
+        self.endpoints.value = Some(endpoints);
+        self
+    }
+
     /// Looks at all files.
     pub(crate) fn refresh(&mut self, paths: &Paths, report: &Reporter) {
         self.routers.refresh(&paths.hosts, report);
@@ -227,10 +234,23 @@ impl Inputs {
             .map_or(&[], |mappings| &mappings.0)
     }
 
-    /// Where the pods of this host are inside.
+    /// What is said of the pods of this host that are ready.
     pub(crate) fn endpoints(&self) -> &[Endpoint] {
         let endpoints = self.endpoints.value.as_ref();
         endpoints.map_or(&[], |endpoints| &endpoints.0)
+    }
+
+    /// All slots of this host. A mapping counts for a cluster port of which no line of endpoints.conf speaks: somebody
+    /// else has written it.
+    pub(crate) fn slots(&self) -> Vec<Endpoint> {
+        let described = self.endpoints();
+        let known: BTreeSet<ClusterPort> = described.iter().map(|slot| slot.cluster_port).collect();
+        let foreign = self
+            .mappings()
+            .iter()
+            .filter(|mapping| !known.contains(&mapping.cluster_port));
+        let foreign = foreign.copied().map(Endpoint::from);
+        described.iter().cloned().chain(foreign).collect()
     }
 
     /// The cluster ports of the whole cluster, if somebody says which there are.
@@ -252,5 +272,21 @@ mod tests {
         assert_eq!(ports.to_text(), "61000\n61001\n");
         let error = ClusterPorts::parse("61000\n80\n").unwrap_err();
         assert_eq!((error.line, error.found.as_str()), (Some(2), "80"));
+    }
+
+    #[test]
+    fn mappings_count_where_endpoints_say_nothing() {
+        let mappings = "61000:30000:1:true 61000:30001:1:true 61001:30002:7:true";
+        let inputs = Inputs::of(
+            Routers::default(),
+            PortMappings::parse(mappings).unwrap(),
+            None,
+        );
+        let shown = |inputs: &Inputs| Endpoints(inputs.slots()).to_text();
+        assert_eq!(shown(&inputs).lines().count(), 3);
+        let line = "cluster=61000 target=80 pid=1 start=1 max=1 in=absent out=v2\n";
+        let inputs = inputs.with(Endpoints::parse(line).unwrap());
+        let foreign = "cluster=61001 host=30002 max=7 in=optional out=v1\n";
+        assert_eq!(shown(&inputs), format!("{line}{foreign}"));
     }
 }

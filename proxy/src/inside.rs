@@ -7,9 +7,10 @@
 //!                    └──────sockets────────┘
 //! ```
 //!
-//! A pool belongs to one process. Whatever goes wrong on the way in, the host port is dialled instead; it must
-//! never keep a client waiting.
+//! A pool belongs to one process. Whatever goes wrong on the way in, the host port is dialled instead, where there is
+//! one; it must never keep a client waiting that could go another way.
 
+use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use simplenetes_reach::{Door, Family, Process, ReachError, SOCKETS_MAX, Way};
 
 /// How many sockets a pool has at first; a pool that was emptied has twice as many the next time.
@@ -32,7 +34,7 @@ const SHUT: Duration = Duration::from_secs(10);
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 /// Where a pod is inside its own network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Place {
     /// The process whose network it is.
     pub(crate) process: Process,
@@ -59,12 +61,36 @@ struct Stock {
     /// Until then the host port is the only way.
     shut_until: Option<Instant>,
     /// Nobody may go in, ever.
-    closed: bool,
+    closed: Option<Closed>,
+}
+
+/// Why nobody may go in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closed {
+    /// The process is in the network of the host.
+    Here,
+    /// Only others may.
+    Foreign,
+    /// The process has ended.
+    Ended,
+    /// There is no program to do it.
+    NoHelper,
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Here => "it has no network of its own",
+            Self::Foreign => "its network can only be entered by its own user and by root",
+            Self::Ended => "its process has ended",
+            Self::NoHelper => "this proxy enters no networks",
+        })
+    }
 }
 
 impl Stock {
     fn is_shut(&self) -> bool {
-        self.closed || self.shut_until.is_some_and(|until| Instant::now() < until)
+        self.closed.is_some() || self.shut_until.is_some_and(|until| Instant::now() < until)
     }
 }
 
@@ -96,9 +122,14 @@ impl Pool {
         stock.sockets.clear();
     }
 
-    fn close(&self) {
+    /// Why nobody may go in, if that is so.
+    pub(crate) fn closed(&self) -> Option<Closed> {
+        self.stock().closed
+    }
+
+    fn close(&self, why: Closed) {
         let mut stock = self.stock();
-        stock.closed = true;
+        stock.closed = Some(why);
         stock.sockets.clear();
     }
 
@@ -108,8 +139,10 @@ impl Pool {
 
     fn ask(self: &Arc<Self>) {
         if !self.asked.swap(true, Ordering::Relaxed) {
-            // Nobody refills when the proxy ends.
-            let _ = self.refiller.send(Arc::downgrade(self));
+            // Nobody refills where there is no helper, and when the proxy ends.
+            if self.refiller.send(Arc::downgrade(self)).is_err() {
+                self.close(Closed::NoHelper);
+            }
         }
     }
 }
@@ -213,15 +246,16 @@ impl Filling {
         let Some(pool) = pool.upgrade() else { return };
         let process = pool.place.process;
         match self.sockets(process, pool.size.load(Ordering::Relaxed)) {
-            Ok(Some(mut made)) => {
+            Ok(Ok(mut made)) => {
                 let mut stock = pool.stock();
                 if !stock.is_shut() {
                     stock.sockets.append(&mut made);
                 }
                 pool.asked.store(false, Ordering::Relaxed);
             }
-            // It is in the network of the host, or of somebody else, or has ended: that does not change.
-            Ok(None) | Err(ReachError::Ended { .. }) => pool.close(),
+            // That does not change.
+            Ok(Err(closed)) => pool.close(closed),
+            Err(ReachError::Ended { .. }) => pool.close(Closed::Ended),
             // The kernel or the helper did not do as it should, which may pass.
             Err(_) => {
                 self.doors.retain(|open| open.process != process);
@@ -231,15 +265,16 @@ impl Filling {
         }
     }
 
-    /// None where the process is not in a network of its own that may be entered.
+    /// Sockets, or why there will never be any.
     fn sockets(
         &mut self,
         process: Process,
         count: usize,
-    ) -> Result<Option<Vec<OwnedFd>>, ReachError> {
+    ) -> Result<Result<Vec<OwnedFd>, Closed>, ReachError> {
         if !self.doors.iter().any(|open| open.process == process) {
             let door = match Way::to(process, &self.program, HELPER_MAX)? {
-                Way::Here | Way::Closed => return Ok(None),
+                Way::Here => return Ok(Err(Closed::Here)),
+                Way::Closed => return Ok(Err(Closed::Foreign)),
                 Way::Inside(door) => door,
             };
             self.doors.push(Open {
@@ -249,10 +284,11 @@ impl Filling {
             });
         }
         let Some(open) = self.doors.iter_mut().find(|open| open.process == process) else {
-            return Ok(None);
+            // It was put there just now.
+            return Ok(Err(Closed::Ended));
         };
         open.used = Instant::now();
         let count = u8::try_from(count).unwrap_or(u8::MAX);
-        open.door.sockets(Family::V4, count).map(Some)
+        open.door.sockets(Family::V4, count).map(Ok)
     }
 }

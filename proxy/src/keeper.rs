@@ -211,12 +211,8 @@ impl Keeper {
         self.barred = layout.barred;
         self.teller.catch_up(Instant::now());
         let peers = self.acquaint(&layout.peers);
-        let mut routes = self.table.routes(
-            self.inputs.mappings(),
-            self.inputs.endpoints(),
-            layout.pod_host,
-            peers,
-        );
+        let slots = self.inputs.slots();
+        let mut routes = self.table.routes(&slots, layout.pod_host, peers);
         routes.takes_lines = self.config.legacy;
         routes.queue = self.config.queue;
         routes.pods_elsewhere = layout.pod_host != layout.host;
@@ -283,11 +279,13 @@ impl Keeper {
                 .collect(),
             failed: self.listeners.failed().clone(),
             mappings: self.inputs.mappings().to_vec(),
+            endpoints: self.inputs.endpoints().to_vec(),
             peers,
             config_reads: self.config_reads,
         };
         let old = self.status.borrow().clone();
-        if old.mappings != new.mappings || old.peers != new.peers {
+        let is_same = old.mappings == new.mappings && old.endpoints == new.endpoints;
+        if !is_same || old.peers != new.peers {
             (self.report)(&Event::Routes {
                 ports,
                 peers: new.peers.len(),

@@ -3,7 +3,9 @@
 //!
 //! The asking side sends a PROXY v1 line whose last field is the cluster port (and which, here, tells the real client);
 //! the answer is `SENDPROXY=true`, `SENDPROXY=false` or `BUSY`, or the connection is closed without
-//! one. Neither side waits for more than the line. Pure; this module must not know any backend.
+//! one. The answer can only say that some header is wanted: the asking side then sends one of version 1, and
+//! what its client brings is optional, whatever the backend said about versions and about its clients' headers.
+//! Neither side waits for more than the line. Pure; this module must not know any backend.
 
 use std::fmt;
 use std::time::Duration;

@@ -4,20 +4,28 @@
 
 mod frozen;
 
-use std::io;
 use std::time::Instant;
 
+use names::{AcceptProxy, SendProxy};
+
 pub(crate) use self::frozen::FrozenMouth;
+use crate::flow::Stopped;
 use crate::header::Header;
-use crate::opening::{Heard, Opening, Verdict};
+use crate::opening::{Begun, Heard, Manner, Opening, Verdict};
 use crate::socket::{Received, Socket};
 use crate::tools::Tools;
 
+/// That of most servers, of whose clients nothing is kept before they speak.
+const FRESH: Manner = Manner {
+    accept: AcceptProxy::Optional,
+    send: SendProxy::None,
+};
+
 /// What is known of a client's first bytes.
 pub(crate) enum Mouth {
-    /// Nothing came yet, and the server is owed nothing.
+    /// Nothing came yet, the server is owed nothing, and the client owes nothing.
     Fresh,
-    /// They may be a PROXY header, or the server is owed one.
+    /// They may be a PROXY header, or have to be one, or the server is owed one.
     Opening(Box<Waiting>),
     /// They were passed on.
     Open,
@@ -46,16 +54,29 @@ impl Waiting {
 }
 
 impl Mouth {
-    /// Of a client that connected at `began` and whose server is owed this header, unless it brings its own.
-    pub(crate) fn new(owed: Option<Header>, began: Instant, tools: &Tools) -> Self {
-        match owed {
-            None => Self::Fresh,
-            Some(_) => Self::Opening(Waiting::new(
-                Opening::new(owed, tools.patience),
-                began,
-                tools.now,
-            )),
+    /// Of a client that connected at `began`, and what its server gets before anything was heard. `made` is the header
+    /// that the server gets unless the client brings its own.
+    pub(crate) fn new(
+        manner: Manner,
+        made: Option<Header>,
+        began: Instant,
+        tools: &Tools,
+    ) -> (Self, Vec<u8>) {
+        if manner == FRESH {
+            return (Self::Fresh, Vec::new());
         }
+        match Opening::begin(manner, made, tools.patience) {
+            Begun::Done(bytes) => (Self::Open, bytes),
+            Begun::Listens(opening) => {
+                let waiting = Waiting::new(opening, began, tools.now);
+                (Self::Opening(waiting), Vec::new())
+            }
+        }
+    }
+
+    /// Whether the client hears nothing before it has brought its header.
+    pub(crate) fn keeps_quiet(&self) -> bool {
+        matches!(self, Self::Opening(waiting) if waiting.opening.is_required())
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -76,9 +97,9 @@ impl Mouth {
         client: &mut Socket,
         began: Instant,
         tools: &mut Tools,
-    ) -> io::Result<Option<Vec<u8>>> {
+    ) -> Result<Option<Vec<u8>>, Stopped> {
         let heard = if client.is_readable() {
-            match client.receive(&mut tools.buffer)? {
+            match client.receive(&mut tools.buffer).map_err(Stopped::Talker)? {
                 Received::Nothing => return Ok(Some(Vec::new())),
                 Received::End => Heard::End,
                 Received::Bytes(count) => {
@@ -90,31 +111,38 @@ impl Mouth {
         } else {
             return Ok(None);
         };
-        Ok(Some(self.hear(heard, began, tools)))
+        self.hear(heard, began, tools).map(Some)
     }
 
     /// The same for what was heard before.
-    pub(crate) fn hear(&mut self, heard: Heard<'_>, began: Instant, tools: &Tools) -> Vec<u8> {
+    pub(crate) fn hear(
+        &mut self,
+        heard: Heard<'_>,
+        began: Instant,
+        tools: &Tools,
+    ) -> Result<Vec<u8>, Stopped> {
         let (verdict, fresh) = match self {
-            Self::Open => return Vec::new(),
+            Self::Open => return Ok(Vec::new()),
             Self::Opening(waiting) => (waiting.opening.hear(heard), None),
-            Self::Fresh => {
-                let mut opening = Opening::new(None, tools.patience);
-                (opening.hear(heard), Some(opening))
-            }
+            Self::Fresh => match Opening::begin(FRESH, None, tools.patience) {
+                Begun::Done(bytes) => (Verdict::Done(bytes), None),
+                Begun::Listens(mut opening) => (opening.hear(heard), Some(opening)),
+            },
         };
-        if let Verdict::Done(bytes) = verdict {
-            *self = Self::Open;
-            return bytes;
-        }
+        let now = match verdict {
+            Verdict::Done(bytes) => {
+                *self = Self::Open;
+                return Ok(bytes);
+            }
+            Verdict::Refuse(why) => return Err(Stopped::Refused(why)),
+            Verdict::Send(bytes) => bytes,
+            Verdict::Hold => Vec::new(),
+        };
         match (fresh, &mut *self) {
             (Some(opening), _) => *self = Self::Opening(Waiting::new(opening, began, tools.now)),
             (None, Self::Opening(waiting)) => waiting.wait(began, tools.now),
             (None, _) => {}
         }
-        match verdict {
-            Verdict::Send(bytes) => bytes,
-            Verdict::Hold | Verdict::Done(_) => Vec::new(),
-        }
+        Ok(now)
     }
 }

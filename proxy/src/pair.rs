@@ -19,7 +19,7 @@ pub(crate) use self::frozen::FrozenPair;
 use crate::flow::{Flow, Stopped, TURN_BYTES, Turn};
 use crate::header::Header;
 use crate::mouth::Mouth;
-use crate::opening::Heard;
+use crate::opening::{Heard, Manner, NoHeader};
 use crate::socket::{Received, Socket};
 use crate::table::Lease;
 use crate::tools::Tools;
@@ -36,6 +36,8 @@ pub(crate) struct Pair {
     up_runs: bool,
     down_runs: bool,
     mouth: Mouth,
+    /// What the client had said before there was a server, and nobody has looked at.
+    said: Vec<u8>,
     phase: Phase,
     /// Given back when the connection is over.
     lease: Option<Lease>,
@@ -66,18 +68,25 @@ pub(crate) enum Step {
     Over,
     /// One broke off.
     Broken(io::Error),
+    /// The client brought no header where it has to.
+    Refused(NoHeader),
 }
 
 impl Pair {
-    /// A client whose server is owed this PROXY header, if any; unless it brings its own.
+    /// A client whose server treats PROXY headers so, and gets this one, if it wants any, unless the client brings
+    /// its own.
     pub(crate) fn of_client(
         server: Socket,
-        owed: Option<Header>,
+        manner: Manner,
+        made: Option<Header>,
         lease: Option<Lease>,
         began: Instant,
         tools: &Tools,
     ) -> Self {
-        Self::new(server, Mouth::new(owed, began, tools), lease)
+        let (mouth, first) = Mouth::new(manner, made, began, tools);
+        let mut pair = Self::new(server, mouth, lease);
+        pair.owe_server(&first);
+        pair
     }
 
     /// A client of another proxy, which has seen to its first bytes.
@@ -93,6 +102,7 @@ impl Pair {
             up_runs: true,
             down_runs: true,
             mouth,
+            said: Vec::new(),
             phase: Phase::Both,
             lease,
         }
@@ -108,11 +118,17 @@ impl Pair {
         self.down.owe(bytes);
     }
 
+    /// The server has heard so many bytes of the client already.
+    pub(crate) fn credit_client(&mut self, bytes: usize) {
+        self.up.credit(bytes);
+    }
+
     /// The client has said this already.
-    pub(crate) fn hear_first(&mut self, said: &[u8], began: Instant, tools: &Tools) {
-        if !said.is_empty() {
-            let bytes = self.mouth.hear(Heard::Bytes(said), began, tools);
-            self.up.owe(&bytes);
+    pub(crate) fn hear_first(&mut self, said: &[u8]) {
+        if self.mouth.is_open() {
+            self.up.owe(said);
+        } else {
+            self.said = said.to_vec();
         }
     }
 
@@ -157,6 +173,7 @@ impl Pair {
             match self.run_up(client, began, tools) {
                 Ok(turn) => again |= turn == Turn::Again,
                 Err(Stopped::Talker(error)) => return Some(Step::Broken(error)),
+                Err(Stopped::Refused(why)) => return Some(Step::Refused(why)),
                 Err(Stopped::Listener(error)) => {
                     return self.server_left(error, tools);
                 }
@@ -170,6 +187,7 @@ impl Pair {
             {
                 Ok(turn) => again |= turn == Turn::Again,
                 Err(Stopped::Talker(error)) => return Some(Step::Broken(error)),
+                Err(Stopped::Refused(why)) => return Some(Step::Refused(why)),
                 Err(Stopped::Listener(why)) if self.up_runs => {
                     let until = tools.now + GOODBYE_MAX;
                     self.phase = Phase::ClientLeft { why, until };
@@ -245,6 +263,11 @@ impl Pair {
     }
 
     fn run_down(&mut self, client: &mut Socket, tools: &mut Tools) -> Result<Turn, Stopped> {
+        // Nobody hears a word of a server who may not be served, but another proxy hears that it is asked.
+        if self.mouth.keeps_quiet() {
+            self.down.flush(client, &mut tools.pipes)?;
+            return Ok(Turn::Waits);
+        }
         self.down.run(
             &mut self.server,
             client,
@@ -335,10 +358,14 @@ impl Pair {
         began: Instant,
         tools: &mut Tools,
     ) -> Result<bool, Stopped> {
+        if !self.said.is_empty() {
+            let said = std::mem::take(&mut self.said);
+            let bytes = self.mouth.hear(Heard::Bytes(&said), began, tools)?;
+            self.up.owe(&bytes);
+        }
         while !self.mouth.is_open() {
             self.up.flush(&mut self.server, &mut tools.pipes)?;
-            let heard = self.mouth.listen(client, began, tools);
-            match heard.map_err(Stopped::Talker)? {
+            match self.mouth.listen(client, began, tools)? {
                 None => return Ok(false),
                 Some(bytes) => self.up.owe(&bytes),
             }

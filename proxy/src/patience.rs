@@ -14,6 +14,8 @@ pub struct Patience {
     pub silence_max: Duration,
     /// How long first bytes that look like the beginning of a header are held back; by default 1 s.
     pub partial_max: Duration,
+    /// How long a client that has to send a header may take for it, counted from its connecting; by default 10 s.
+    pub header_max: Duration,
     /// How long until the files are looked at without anybody having said that they changed; by default
     /// 5 s.
     pub look_every: Duration,
@@ -26,6 +28,7 @@ impl Default for Patience {
         Self {
             silence_max: Duration::from_millis(250),
             partial_max: Duration::from_secs(1),
+            header_max: Duration::from_secs(10),
             look_every: Duration::from_secs(5),
             ten_warnings_in: Duration::from_secs(1),
         }

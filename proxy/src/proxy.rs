@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hostfiles::PortMapping;
+use hostfiles::{Endpoint, PortMapping};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -83,8 +83,10 @@ pub struct Status {
     pub cluster_ports: BTreeSet<SocketAddr>,
     /// The ports that cannot be opened, and why.
     pub failed: BTreeMap<SocketAddr, String>,
-    /// The mappings that are routed by.
+    /// The mappings that were read.
     pub mappings: Vec<PortMapping>,
+    /// What endpoints.conf says, of whose cluster ports no mapping is routed by.
+    pub endpoints: Vec<Endpoint>,
     /// The proxies of the other hosts.
     pub peers: Vec<SocketAddr>,
     /// How many times proxy.conf was read, with or without success.

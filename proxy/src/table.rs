@@ -4,34 +4,62 @@
 //! connections every backend has, so that `maxConn` holds across any number of reloads. Neither knows
 //! where a mapping was written down.
 
-use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, SocketAddr};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use hostfiles::{Endpoint, PortMapping};
+use hostfiles::Endpoint;
+use names::HostPort;
+use serde::{Deserialize, Serialize};
 use simplenetes_reach::Process;
+
+pub use names::{AcceptProxy as Accept, SendProxy as Send};
 
 use crate::health::Health;
 use crate::inside::{Inside, Place, Pool};
+use crate::opening::Manner;
 use crate::peers::link::Link;
 use crate::route::Load;
 
-/// A backend is the same one as long as it keeps its cluster port and its address.
-type Key = (u16, SocketAddr);
+/// A backend is the same one as long as it keeps its cluster port and its address; one that has none, as long as it is
+/// the same process.
+type Key = (u16, At);
+
+/// Where a backend is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum At {
+    Host(SocketAddr),
+    Inside(Place),
+}
+
+impl At {
+    /// The address by which others know it: inside, that of its own loopback.
+    fn name(self) -> SocketAddr {
+        match self {
+            Self::Host(target) => target,
+            Self::Inside(place) => SocketAddr::from((Ipv4Addr::LOCALHOST, place.port)),
+        }
+    }
+}
 
 /// One backend of a cluster port on this host.
 #[derive(Debug, Clone)]
 pub struct Slot {
     /// The cluster port.
     pub port: u16,
-    /// Where to dial.
-    pub target: SocketAddr,
+    at: At,
+    /// Where to dial; none where it is reached inside only.
+    pub target: Option<SocketAddr>,
     /// How many connections it may have at most.
     pub max_conn: u32,
-    /// Whether it wants a PROXY header.
-    pub send_proxy: bool,
+    /// What its clients bring.
+    pub accept: Accept,
+    /// Which PROXY header it wants.
+    pub send: Send,
+    /// Whose it is, as far as somebody has said.
+    pub pod: Option<Arc<str>>,
     state: Arc<State>,
     /// The way in, where there may be one.
     inside: Option<Arc<Pool>>,
@@ -57,8 +85,8 @@ impl Lease {
         &self.state.health
     }
 
-    /// The cluster port and the address of the backend.
-    pub(crate) fn place(&self) -> (u16, SocketAddr) {
+    /// The cluster port, and where the backend is.
+    pub(crate) fn place(&self) -> (u16, At) {
         self.place
     }
 }
@@ -77,12 +105,21 @@ impl Slot {
 
     /// The address by which others know it.
     pub(crate) fn name(&self) -> SocketAddr {
-        self.target
+        self.at.name()
     }
 
     /// Whether a place is one of its own.
     pub(crate) fn gave(&self, lease: &Lease) -> bool {
         Arc::ptr_eq(&self.state, &lease.state)
+    }
+
+    /// What it says about headers.
+    #[must_use]
+    pub fn manner(&self) -> Manner {
+        Manner {
+            accept: self.accept,
+            send: self.send,
+        }
     }
 
     /// The way into its own network, where there may be one.
@@ -100,7 +137,7 @@ impl Slot {
             .ok()?;
         Some(Lease {
             state: Arc::clone(&self.state),
-            place: (self.port, self.target),
+            place: (self.port, self.at),
         })
     }
 }
@@ -181,36 +218,40 @@ impl Table {
     }
 
     /// The next picture. `pod_host` is the address of the host ports; without one there is nothing to
-    /// dial on this host. A mapping that stands twice in the file counts once: the first one.
+    /// dial on this host. A slot that stands twice in the files counts once: the first one.
     pub fn routes(
         &mut self,
-        mappings: &[PortMapping],
-        endpoints: &[Endpoint],
+        described: &[Endpoint],
         pod_host: Option<IpAddr>,
         peers: Vec<Peer>,
     ) -> Routes {
         let mut slots: BTreeMap<u16, Vec<Slot>> = BTreeMap::new();
-        for mapping in mappings.iter().filter(|_| pod_host.is_some()) {
-            let Some(ip) = pod_host else { continue };
-            let target = SocketAddr::new(ip, mapping.host_port.get());
-            let port = mapping.cluster_port.get();
-            let backends = slots.entry(port).or_default();
-            if backends.iter().all(|slot| slot.target != target) {
-                let state = self.state((port, target));
-                let endpoint = endpoints.iter().find(|endpoint| {
-                    endpoint.cluster_port == mapping.cluster_port
-                        && endpoint.host_port == mapping.host_port
-                });
-                let inside = endpoint.and_then(|endpoint| self.pool((port, target), endpoint));
-                let (max_conn, send_proxy) = (mapping.max_conn, mapping.send_proxy);
-                backends.push(Slot {
+        let mut seen = HashSet::new();
+        for endpoint in described {
+            let port = endpoint.cluster_port.get();
+            let host_port = endpoint.host_port.map(HostPort::get);
+            let target = pod_host
+                .zip(host_port)
+                .map(|(ip, port)| SocketAddr::new(ip, port));
+            let place = endpoint.inside.map(place);
+            let at = match (target, place) {
+                (Some(target), _) => At::Host(target),
+                (None, Some(place)) if host_port.is_none() => At::Inside(place),
+                _ => continue,
+            };
+            if seen.insert((port, at)) {
+                let slot = Slot {
                     port,
+                    at,
                     target,
-                    max_conn,
-                    send_proxy,
-                    state,
-                    inside,
-                });
+                    max_conn: endpoint.max_conn,
+                    accept: endpoint.accept,
+                    send: endpoint.send,
+                    pod: endpoint.pod.as_deref().map(Arc::from),
+                    state: self.state((port, at)),
+                    inside: place.and_then(|place| self.pool((port, at), place)),
+                };
+                slots.entry(port).or_default().push(slot);
             }
         }
         self.states.retain(|_, state| state.strong_count() > 0);
@@ -226,22 +267,14 @@ impl Table {
     }
 
     /// A place that a connection has already, whatever the limit is now.
-    pub(crate) fn hold(&mut self, port: u16, target: SocketAddr) -> Lease {
-        let place = (port, target);
+    pub(crate) fn hold(&mut self, place: (u16, At)) -> Lease {
         let state = self.state(place);
         state.active.fetch_add(1, Ordering::AcqRel);
         Lease { state, place }
     }
 
     /// A pool is the same one as long as it leads to the same place.
-    fn pool(&mut self, key: Key, endpoint: &Endpoint) -> Option<Arc<Pool>> {
-        let place = Place {
-            process: Process {
-                pid: endpoint.pid,
-                start_time: endpoint.start_time,
-            },
-            port: endpoint.target_port,
-        };
+    fn pool(&mut self, key: Key, place: Place) -> Option<Arc<Pool>> {
         let known = self.pools.get(&key).and_then(Weak::upgrade);
         if let Some(pool) = known.filter(|pool| pool.place == place) {
             return Some(pool);
@@ -262,21 +295,32 @@ impl Table {
     }
 }
 
+fn place(inside: hostfiles::Inside) -> Place {
+    Place {
+        process: Process {
+            pid: inside.pid,
+            start_time: inside.start_time,
+        },
+        port: inside.target_port,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn mapping(cluster_port: u16, host_port: u16, max_conn: u32) -> PortMapping {
-        PortMapping {
-            cluster_port: names::ClusterPort::new(cluster_port).unwrap(),
-            host_port: names::HostPort::new(host_port).unwrap(),
-            max_conn,
-            send_proxy: false,
-        }
+    fn mapping(cluster_port: u16, host_port: u16, max_conn: u32) -> Endpoint {
+        described(&format!(
+            "cluster={cluster_port} host={host_port} max={max_conn}"
+        ))
     }
 
-    fn routes(table: &mut Table, mappings: &[PortMapping]) -> Routes {
-        table.routes(mappings, &[], Some(IpAddr::from([10, 0, 0, 1])), Vec::new())
+    fn described(line: &str) -> Endpoint {
+        line.parse().unwrap()
+    }
+
+    fn routes(table: &mut Table, described: &[Endpoint]) -> Routes {
+        table.routes(described, Some(IpAddr::from([10, 0, 0, 1])), Vec::new())
     }
 
     #[test]
@@ -326,12 +370,35 @@ mod tests {
             mapping(61000, 30001, 1),
         ];
         assert_eq!(routes(&mut table, &mappings).slots(61000).len(), 2);
-        assert_eq!(
-            table
-                .routes(&mappings, &[], None, Vec::new())
-                .ports()
-                .count(),
-            0
-        );
+        assert_eq!(table.routes(&mappings, None, Vec::new()).ports().count(), 0);
+    }
+
+    #[test]
+    fn a_slot_is_what_its_line_says() {
+        let mut table = Table::with_ways(Inside::start(None));
+        let line = "cluster=61000 target=80 pid=7 start=1 max=5 in=required out=v2 pod=web-1.0.0";
+        let routes_of = |table: &mut Table, line: &str| routes(table, &[described(line)]);
+        let found = routes_of(&mut table, line);
+        let slot = &found.slots(61000)[0];
+        assert_eq!((slot.target, slot.max_conn), (None, 5));
+        assert_eq!((slot.accept, slot.send), (Accept::Required, Send::V2));
+        assert_eq!(slot.pod.as_deref(), Some("web-1.0.0"));
+        assert!(slot.inside().is_some());
+        // Connections of one process are not counted for the next one: they ended with it.
+        let lease = slot.lease();
+        let same = routes_of(&mut table, &line.replace("max=5", "max=1"));
+        assert!(same.slots(61000)[0].lease().is_none());
+        let next = routes_of(&mut table, &line.replace("start=1", "start=2"));
+        assert_eq!(next.slots(61000)[0].load(0).active, 0);
+        drop(lease);
+        // A host port stays the same door, whoever is behind it.
+        let with = line.replace("target", "host=30000 target");
+        let found = routes_of(&mut table, &with);
+        let target = found.slots(61000)[0].target;
+        assert_eq!(target, Some(SocketAddr::from(([10, 0, 0, 1], 30000))));
+        let lease = found.slots(61000)[0].lease();
+        let next = routes_of(&mut table, &with.replace("start=1", "start=2"));
+        assert_eq!(next.slots(61000)[0].load(0).active, 1);
+        drop(lease);
     }
 }

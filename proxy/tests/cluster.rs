@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hostfiles::{Format, Peer, PeerKey, Peers, PortMappings, replace};
+use hostfiles::{Endpoints, Format, Peer, PeerKey, Peers, PortMappings, replace};
 use proxykeys::ProxyKeys;
 use sns_proxy::{Frozen, Patience, Proxy, Reporter, Status};
 use tempfile::TempDir;
@@ -28,6 +28,7 @@ pub(crate) const RELAY: u16 = 32767;
 pub(crate) const UNHURRIED: Patience = Patience {
     silence_max: Duration::from_secs(3600),
     partial_max: Duration::from_secs(3600),
+    header_max: Duration::from_secs(3600),
     look_every: Duration::from_secs(3600),
     ten_warnings_in: Duration::ZERO,
 };
@@ -125,6 +126,11 @@ impl Host {
 
     /// A host whose proxy waits for other times.
     pub(crate) async fn with(patience: Patience) -> Self {
+        Self::with_helper(patience, helper()).await
+    }
+
+    /// A host whose proxy has another program enter the networks of pods.
+    pub(crate) async fn with_helper(patience: Patience, helper: PathBuf) -> Self {
         let (ip, folder) = (address(), TempDir::new().unwrap());
         let keys = ProxyKeys::generate().unwrap();
         let text = keys.to_text("of a test");
@@ -136,7 +142,7 @@ impl Host {
             .insert(SocketAddr::new(ip, RELAY), own);
         let conf = configure(&folder, ip, "");
         let (told, events) = mpsc::unbounded_channel();
-        let proxy = Proxy::start(&conf, Some(helper()), patience, reporter(&told)).unwrap();
+        let proxy = Proxy::start(&conf, Some(helper), patience, reporter(&told)).unwrap();
         let host = Self {
             ip,
             folder,
@@ -210,6 +216,24 @@ impl Host {
         let wanted = PortMappings::parse(&mappings.join("\n")).unwrap();
         self.write("portmappings.conf", &wanted.to_text());
         self.until(|status| status.mappings == wanted.0).await;
+    }
+
+    /// Gives the host these lines of endpoints.conf, and waits until they are routed by.
+    pub(crate) async fn describe(&self, lines: &[String]) {
+        let wanted = Endpoints::parse(&lines.join("\n")).unwrap();
+        self.write("endpoints.conf", &wanted.to_text());
+        if self.proxy.status().borrow().config_reads == 1 {
+            self.configure("ENDPOINTSCONF endpoints.conf");
+            self.proxy.reload().await;
+        }
+        self.until(|status| status.endpoints == wanted.0).await;
+    }
+
+    /// A backend of [`PORT`] that says this about headers, as in `in=required out=v2`.
+    pub(crate) async fn described(&self, headers: &str) -> Backend {
+        let backend = self.backend().await;
+        self.describe(&[backend.endpoint(headers)]).await;
+        backend
     }
 
     /// Tells the host of the others, and waits until it knows.
@@ -286,6 +310,12 @@ impl Backend {
             "{PORT}:{}:{max_conn}:{send_proxy}",
             self.0.local_addr().unwrap().port()
         )
+    }
+
+    /// Its line in endpoints.conf.
+    pub(crate) fn endpoint(&self, headers: &str) -> String {
+        let port = self.0.local_addr().unwrap().port();
+        format!("cluster={PORT} host={port} max=100 {headers} pod=web-1.0.0")
     }
 
     pub(crate) async fn accept(&self) -> TcpStream {

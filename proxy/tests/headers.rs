@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use sns_proxy::Patience;
-use tokio::io::AsyncWriteExt as _;
+use sns_proxy::header::Header;
+use sns_proxy::table::Send;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use crate::cluster::{
-    Hops, Host, PORT, UNHURRIED, address, break_off, hear, open_with, reached, rest, say, within,
+    Hops, Host, PORT, UNHURRIED, address, break_off, breaks, hear, open_everywhere, open_with,
+    reached, rest, say, within,
 };
 use crate::play::Act::{Ends, Hears, HearsAtLast, Says};
 use crate::play::Who::{Client, Server};
@@ -113,6 +117,165 @@ async fn what_only_looks_like_a_header_arrives() {
         &[(Client, Says("PROXY")), (Server, Hears("PROXY"))],
     )
     .await;
+}
+
+const OWN_2: &[u8] =
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xcb\0\x71\x07\xc6\x33\x64\x02\xc3\x50\x01\xbb";
+/// The same with a field behind the addresses.
+const OWN_MORE: &[u8] =
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x10\xcb\0\x71\x07\xc6\x33\x64\x02\xc3\x50\x01\xbb\x02\0\x01a";
+const LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+
+/// The header of version 2 that a proxy has to make for a client.
+fn made_2(client: &TcpStream) -> Vec<u8> {
+    let (from, to) = (client.local_addr().unwrap(), client.peer_addr().unwrap());
+    Header::of(from, to).bytes(Send::V2)
+}
+
+async fn hear_bytes(stream: &mut TcpStream, expected: &[u8]) {
+    let mut bytes = vec![0; expected.len()];
+    within(stream.read_exact(&mut bytes)).await.unwrap();
+    assert_eq!(bytes, expected);
+}
+
+/// A client and its server, which says this about headers.
+async fn joined(host: &Host, headers: &str) -> (TcpStream, TcpStream) {
+    let backend = host.described(headers).await;
+    tokio::join!(host.connect(PORT), backend.accept())
+}
+
+#[tokio::test]
+async fn a_target_that_wants_version_2_gets_it() {
+    let host = Host::start().await;
+    for (said, expected) in [
+        (OWN.as_bytes(), OWN_2),
+        (OWN_MORE, OWN_MORE),
+        (b"PROXY UNKNOWN\r\n", LOCAL),
+    ] {
+        for accept in ["optional", "required"] {
+            let (mut client, mut server) = joined(&host, &format!("in={accept} out=v2")).await;
+            within(client.write_all(said)).await.unwrap();
+            say(&mut client, "hello").await;
+            hear_bytes(&mut server, expected).await;
+            hear(&mut server, "hello").await;
+        }
+    }
+    let (mut client, mut server) = joined(&host, "in=optional out=v2").await;
+    say(&mut client, "hello").await;
+    hear_bytes(&mut server, &made_2(&client)).await;
+    hear(&mut server, "hello").await;
+    let hurried = Host::with(HURRIED).await;
+    let (client, mut server) = joined(&hurried, "in=optional out=v2").await;
+    hear_bytes(&mut server, &made_2(&client)).await;
+}
+
+#[tokio::test]
+async fn where_clients_bring_no_header_one_is_made_at_once() {
+    // Nobody waits an hour.
+    let host = Host::start().await;
+    let (mut client, mut server) = joined(&host, "in=absent out=v1").await;
+    hear(&mut server, &made(&client)).await;
+    // What looks like a header is what the client has to say.
+    say(&mut client, OWN).await;
+    hear(&mut server, OWN).await;
+    let (client, mut server) = joined(&host, "in=absent out=v2").await;
+    hear_bytes(&mut server, &made_2(&client)).await;
+    let (mut client, mut server) = joined(&host, "in=absent out=none").await;
+    say(&mut client, "PROXY").await;
+    hear(&mut server, "PROXY").await;
+}
+
+#[tokio::test]
+async fn a_required_header_is_removed_and_the_server_is_heard_after_it() {
+    let host = Host::start().await;
+    let (mut client, mut server) = joined(&host, "in=required out=none").await;
+    say(&mut server, "220 ready\r\n").await;
+    let mut byte = [0];
+    assert!(
+        timeout(Duration::from_millis(200), client.peek(&mut byte))
+            .await
+            .is_err(),
+        "nobody hears a word who may not be served"
+    );
+    say(&mut client, &format!("{OWN}hello")).await;
+    hear(&mut server, "hello").await;
+    hear(&mut client, "220 ready\r\n").await;
+}
+
+#[tokio::test]
+async fn a_client_without_a_required_header_is_reset_and_told() {
+    let mut host = Host::start().await;
+    for (said, ends, why) in [
+        ("GET / HTTP/1.1\r\n\r\n", false, "began with something else"),
+        ("PROXY TCP", true, "ended without one"),
+        ("", true, "ended without one"),
+    ] {
+        let (mut client, mut server) = joined(&host, "in=required out=v1").await;
+        say(&mut client, said).await;
+        if ends {
+            client.shutdown().await.unwrap();
+        }
+        let from = client.local_addr().unwrap();
+        breaks(&mut client).await;
+        breaks(&mut server).await;
+        host.said(&format!(
+            "warning: cluster port {PORT}: its clients have to send a PROXY header; reset {from}, which {why}"
+        ))
+        .await;
+    }
+    let mut hurried = Host::with(Patience {
+        header_max: Duration::from_millis(1),
+        ..UNHURRIED
+    })
+    .await;
+    for said in ["", "PROXY TCP"] {
+        let backend = hurried.described("in=required out=none").await;
+        let (mut client, mut server) = tokio::join!(hurried.connect(PORT), backend.accept());
+        // It may have been reset already.
+        let _ = client.write_all(said.as_bytes()).await;
+        breaks(&mut client).await;
+        breaks(&mut server).await;
+        hurried.said("which sent none in time").await;
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_asks_hears_only_that_a_header_is_wanted() {
+    let host = Host::start().await;
+    host.set("ENDPOINTSCONF endpoints.conf\nLEGACY yes").await;
+    for (headers, expected) in [
+        ("in=optional out=v2", "SENDPROXY=true\r\n"),
+        ("in=required out=v1", "SENDPROXY=true\r\n"),
+        ("in=required out=none", "SENDPROXY=false\r\n"),
+    ] {
+        let backend = host.described(headers).await;
+        let mut asker = within(TcpStream::connect(host.relay())).await.unwrap();
+        say(
+            &mut asker,
+            &format!("PROXY TCP4 1.2.3.4 1.2.3.4 123 {PORT}\r\nhello"),
+        )
+        .await;
+        hear(&mut asker, expected).await;
+        hear(&mut backend.accept().await, "hello").await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_port_says_holds_for_clients_of_other_hosts_too() {
+    let (near, far) = (Host::start().await, Host::start().await);
+    let backend = far.described("in=required out=v2").await;
+    open_everywhere(&near, &[far.relay()]).await;
+    let (mut client, mut server) = tokio::join!(near.connect(PORT), backend.accept());
+    say(&mut server, "not yet").await;
+    say(&mut client, OWN).await;
+    let header = OWN.trim_end().to_owned();
+    let mut first = [0; 12];
+    within(server.read_exact(&mut first)).await.unwrap();
+    assert_eq!(&first, b"\r\n\r\n\0\r\nQUIT\n", "{header}");
+    hear(&mut client, "not yet").await;
+    let mut other = near.connect(PORT).await;
+    say(&mut other, "GET / HTTP/1.1").await;
+    breaks(&mut other).await;
 }
 
 /// The proxy of the original, as far as it can be told apart.

@@ -134,7 +134,10 @@ fn check_reads_everything_that_is_there() {
     write("h", "10.0.0.1:32767\n10.0.0.2:32767\n10.0.0.3:40000\n");
     write("p", "61000:30000:1:true\n");
     write("c", "8080\n61000\n61001\n61002\n61005\n");
-    write("e", "61000:30000:80:1234:5\n");
+    write(
+        "e",
+        "cluster=61000 host=30000 target=80 pid=1234 start=5 max=10\n",
+    );
     assert_eq!(
         check(),
         format!(
@@ -148,7 +151,7 @@ fn check_reads_everything_that_is_there() {
     );
     // All files that are wrong are told, endpoints.conf among them.
     write("p", "61000:30000\n");
-    write("e", "61000:30000:80:1234\n");
+    write("e", "cluster=61000\n");
     let found = check();
     let wrong: Vec<&str> = found.lines().collect();
     let [mappings, endpoints] = wrong.as_slice() else {

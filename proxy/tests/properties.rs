@@ -3,8 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 
 use proptest::prelude::*;
+use proptest::sample::select;
 use sns_proxy::header::{Header, LENGTH_BYTES_MAX, Parsed, parse};
-use sns_proxy::opening::{Heard, Opening, Verdict};
+use sns_proxy::opening::{Begun, Heard, Manner, Opening, Verdict};
+use sns_proxy::table::{Accept, Send};
 use sns_proxy::{Config, Patience};
 
 /// How often to try: as often as `SOAK` says, else `usually`; at least 10 times.
@@ -57,6 +59,18 @@ proptest! {
     }
 
     #[test]
+    fn a_binary_header_is_read_back(from in address(), to in address(), tail in any::<Vec<u8>>()) {
+        for header in [Header::of(from, to), Header::Unknown] {
+            let bytes = header.bytes(Send::V2);
+            let stream = [&bytes[..], &tail].concat();
+            prop_assert_eq!(parse(&stream), Parsed::Complete { header, length: bytes.len() });
+            for end in 0..bytes.len() {
+                prop_assert_eq!(parse(&stream[..end]), Parsed::Partial);
+            }
+        }
+    }
+
+    #[test]
     fn more_bytes_never_change_an_answer(stream in stream()) {
         let mut known = Parsed::Partial;
         for end in 0..=stream.len() {
@@ -67,25 +81,42 @@ proptest! {
     }
 
     #[test]
-    fn the_pieces_of_a_stream_do_not_matter(stream in stream(), cut in 1_usize..50, wants: bool) {
+    fn the_pieces_of_a_stream_do_not_matter(
+        stream in stream(),
+        cut in 1_usize..50,
+        accept in select(Accept::ALL.to_vec()),
+        send in select(Send::ALL.to_vec()),
+    ) {
         let made = Header::of("1.2.3.4:5".parse().unwrap(), "6.7.8.9:10".parse().unwrap());
         let passed = |pieces: &mut dyn Iterator<Item = &[u8]>| {
-            let (mut opening, mut out, mut over) = (Opening::new(wants.then_some(made), Patience::default()), Vec::new(), false);
+            let begun = Opening::begin(Manner { accept, send }, Some(made), Patience::default());
+            let (mut opening, mut out) = match begun {
+                Begun::Done(bytes) => (None, bytes),
+                Begun::Listens(opening) => (Some(opening), Vec::new()),
+            };
             for piece in pieces {
-                match opening.hear(Heard::Bytes(piece)) {
-                    _ if over => out.extend_from_slice(piece),
-                    Verdict::Hold => {}
-                    Verdict::Send(bytes) => out.extend(bytes),
-                    Verdict::Done(bytes) => { out.extend(bytes); over = true; }
+                match opening.as_mut().map(|opening| opening.hear(Heard::Bytes(piece))) {
+                    None => out.extend_from_slice(piece),
+                    Some(Verdict::Hold) => {}
+                    Some(Verdict::Send(bytes)) => out.extend(bytes),
+                    Some(Verdict::Done(bytes)) => { out.extend(bytes); opening = None; }
+                    Some(Verdict::Refuse(_)) => return None,
                 }
             }
-            if !over && let Verdict::Done(bytes) = opening.hear(Heard::End) {
-                out.extend(bytes);
+            match opening.map(|mut opening| opening.hear(Heard::End)) {
+                Some(Verdict::Done(bytes)) => out.extend(bytes),
+                Some(Verdict::Refuse(_)) => return None,
+                _ => {}
             }
-            out
+            Some(out)
         };
         let whole: &[u8] = &stream;
-        prop_assert_eq!(passed(&mut stream.chunks(cut)), passed(&mut [whole].into_iter().filter(|s| !s.is_empty())));
+        let at_once = passed(&mut [whole].into_iter().filter(|s| !s.is_empty()));
+        prop_assert_eq!(passed(&mut stream.chunks(cut)), at_once.clone());
+        // Whoever has to bring a header brings one, or nothing arrives.
+        if at_once.is_none() {
+            prop_assert_eq!(accept, Accept::Required);
+        }
     }
 
     #[test]

@@ -257,7 +257,9 @@ async fn a_reload_goes_on_as_the_program_that_stands_there_now() {
     let (mut client, mut server) = placed.joined().await;
     let path = placed.folder.path().join("sns-proxy");
     let before = std::fs::metadata(&path).unwrap().ino();
-    replace(&path, &std::fs::read(PROGRAM).unwrap(), 0o755).unwrap();
+    // A program does not mind what follows it.
+    let other = [std::fs::read(PROGRAM).unwrap(), b"another one".to_vec()].concat();
+    replace(&path, &other, 0o755).unwrap();
     placed.running.signal(Signal::HUP);
     placed.running.said("going on as");
     placed.running.said("routing 1 cluster ports");

@@ -3,6 +3,7 @@
 //! Everything is asked while a pidfd is open that was opened first: what `/proc` says about the number is
 //! believed only if the process with that descriptor has not ended meanwhile.
 
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,7 +16,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use crate::ReachError;
 
 /// A process, as it is recorded by whoever watches over it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Process {
     /// Its number.
     pub pid: u32,
@@ -35,6 +36,15 @@ pub(crate) enum Place {
 }
 
 impl Process {
+    /// Whether it is in the network namespace of the caller. Where only others may know, it is taken for one that
+    /// is not.
+    ///
+    /// # Errors
+    /// It has ended, or cannot be looked at.
+    pub fn is_in_our_network(self) -> Result<bool, ReachError> {
+        Ok(matches!(self.place()?, Place::Here))
+    }
+
     pub(crate) fn place(self) -> Result<Place, ReachError> {
         let Self { pid, .. } = self;
         let look = |source| ReachError::Look { pid, source };

@@ -56,6 +56,27 @@ fn the_examples_of_the_manual_compile_without_a_word() {
 }
 
 #[test]
+fn a_cluster_port_without_a_host_port_exists_in_the_cluster_and_has_no_mapping() {
+    let bench = Bench::new().with_plugins();
+    bench.add_host("laptop", "192.168.1.5");
+    let yaml = "api: 1.0.0-beta2\npodVersion: 1.0.0\ncontainers:\n- name: main\n  image: nginx\n  expose:\n  \
+                - {targetPort: 80, clusterPort: 5432, sendProxy: v2}\n  \
+                - {targetPort: 81, hostPort: 30000, clusterPort: 5433, sendProxy: v2}\n";
+    bench.attach("web", "laptop", &[("pod.yaml", yaml)]);
+    bench.commit();
+    let said = bench.show(&["pod", "compile", "web"]);
+    assert!(!said.contains("warning"), "{said}");
+    bench.commit();
+    bench.ok(&["cluster", "sync"]);
+    assert_eq!(
+        bench.read("laptop/pods/web/release/1.0.0/pod.portmappings.conf"),
+        "5433:30000:4096:true\n"
+    );
+    let ports = bench.read_home("laptop", "clusterports.conf");
+    assert_eq!(ports, "5432\n5433\n");
+}
+
+#[test]
 fn a_native_pod_gets_ports_files_and_a_log_line() {
     let bench = Bench::with_native_host();
     bench.attach("web", "laptop", &[("pod.yaml", WEB)]);

@@ -103,14 +103,13 @@ impl<W: World> Driver<W> {
             action: self.hand.status(),
             units: spec.iter().flat_map(|spec| self.units(spec)).collect(),
         };
-        let routes = desired
-            .filter(|_| ready)
-            .map(|desired| desired.mappings)
-            .unwrap_or_default();
+        let routed = desired.filter(|_| ready);
+        let targets = targets(spec.as_deref().filter(|_| routed.is_some()));
+        let routes = routed.map(|desired| desired.mappings).unwrap_or_default();
         Paper {
             status,
             routes,
-            targets: targets(spec.as_deref().filter(|_| ready)),
+            targets,
             hand: self.hand.clone(),
             memory: (!self.is_being_removed()).then(|| self.remember()),
         }
@@ -250,7 +249,7 @@ pub(crate) fn network(unit: &Unit) -> &str {
     named.unwrap_or(if of_host { "host" } else { "" })
 }
 
-/// Where the mappings of a pod lead, inside.
+/// Where the cluster ports of a pod lead, inside.
 fn targets(spec: Option<&CompiledPod>) -> Vec<Target> {
     let units = spec.into_iter().flat_map(|spec| &spec.units);
     let targets = units.flat_map(|unit| {
@@ -259,7 +258,10 @@ fn targets(spec: Option<&CompiledPod>) -> Vec<Target> {
                 unit: unit.name.clone(),
                 target_port: expose.target_port?,
                 cluster_port: expose.cluster_port?,
-                host_port: expose.host_port?,
+                host_port: expose.host_port,
+                max_conn: expose.max_conn,
+                accept: expose.accept_proxy,
+                send: expose.send_proxy,
             })
         })
     });

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use hostfiles::{PodAction, PodStatus, PortMapping};
-use names::{ClusterPort, HostPort, UnitName};
+use names::{AcceptProxy, ClusterPort, HostPort, SendProxy, UnitName};
 use podspec::CompiledPod;
 use tokio::sync::watch;
 
@@ -77,7 +77,7 @@ pub struct Paper {
     pub status: PodStatus,
     /// The cluster ports that lead to it now.
     pub routes: Vec<PortMapping>,
-    /// The target ports that they lead to, by unit.
+    /// What the units that are ready say of their cluster ports, those without a mapping too.
     pub targets: Vec<Target>,
     /// What a person has asked for, which holds until `pod.state` changes.
     pub hand: Hand,
@@ -85,17 +85,23 @@ pub struct Paper {
     pub memory: Option<Memory>,
 }
 
-/// Which port of which unit a mapping leads to.
+/// Which port of which unit a cluster port leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// The unit.
     pub unit: UnitName,
     /// The port that it listens on, inside.
     pub target_port: u16,
-    /// The cluster port of the mapping.
+    /// The cluster port.
     pub cluster_port: ClusterPort,
-    /// The host port of the mapping.
-    pub host_port: HostPort,
+    /// The host port of its mapping; none where it is reached inside only.
+    pub host_port: Option<HostPort>,
+    /// Most connections at a time.
+    pub max_conn: u32,
+    /// What its clients bring.
+    pub accept: AcceptProxy,
+    /// Which header of the PROXY protocol it wants.
+    pub send: SendProxy,
 }
 
 /// A request by hand that lies there.

@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
+use names::SendProxy;
 use podspec::Unit;
 use simplenetes_reach::{Family, Process, ReachError, Way};
 use tokio::net::{TcpSocket, TcpStream};
@@ -23,8 +24,8 @@ const HELPER_MAX: Duration = Duration::from_secs(10);
 pub struct Target {
     /// The address that is connected to.
     pub address: SocketAddr,
-    /// The unit wants the header of the PROXY protocol.
-    pub send_proxy: bool,
+    /// Which header of the PROXY protocol the unit wants.
+    pub send_proxy: SendProxy,
     way: Network,
 }
 
@@ -67,7 +68,7 @@ impl Target {
         };
         Self {
             address: SocketAddr::new(reachable, host_port),
-            send_proxy: exposed.is_some_and(|expose| expose.send_proxy),
+            send_proxy: exposed.map(|expose| expose.send_proxy).unwrap_or_default(),
             way: Network::Own,
         }
     }
@@ -76,7 +77,7 @@ impl Target {
     pub(super) fn of(address: SocketAddr) -> Self {
         Self {
             address,
-            send_proxy: false,
+            send_proxy: SendProxy::None,
             way: Network::Own,
         }
     }

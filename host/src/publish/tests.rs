@@ -57,6 +57,12 @@ async fn nothing_is_written_before_every_release_was_looked_at() {
         std::fs::read_to_string(&path).unwrap(),
         "61000:30000:10:false\n61001:30001:10:true\n"
     );
+    // Whoever says nothing but its mappings is described as well.
+    assert_eq!(
+        std::fs::read_to_string(folder.path().join("endpoints.conf")).unwrap(),
+        "cluster=61000 host=30000 max=10 in=optional out=none pod=a-1.0.0\n\
+         cluster=61001 host=30001 max=10 in=optional out=v1 pod=b-1.0.0\n"
+    );
 }
 
 #[tokio::test]
@@ -186,8 +192,14 @@ fn only_the_ports_of_a_pod_that_still_listens_are_inherited() {
     let found = before.inherited();
     let inherited = &found[&id("web:1.0.0")];
     assert_eq!(
-        inherited.mappings,
+        inherited.ways.mappings,
         ["61000:30000:10:false".parse().unwrap()]
+    );
+    // The daemon before has not described it.
+    let endpoints = Endpoints(inherited.ways.endpoints.clone()).to_text();
+    assert_eq!(
+        endpoints,
+        "cluster=61000 host=30000 max=10 in=optional out=none\n"
     );
     let check = |prepare: &dyn Fn(&Before)| {
         let before = Before::new(EXPOSE);
@@ -263,6 +275,54 @@ async fn what_a_driver_says_counts_more_than_what_was_inherited() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_said_of_ports_is_inherited_with_them() {
+    const HIDDEN: &str = "[{targetPort: 80, hostPort: 30000, clusterPort: 61000, maxConn: 10}, \
+                          {targetPort: 81, clusterPort: 61001, maxConn: 5}]";
+    let own = ProcessId::of(std::process::id()).unwrap();
+    let inside = |start: u64| format!("pid={} start={start}", own.pid);
+    let described = |start: u64| {
+        let inside = inside(start);
+        format!(
+            "cluster=61000 host=30000 target=80 {inside} max=10 in=required out=v2 pod=web-1.0.0\n\
+             cluster=61001 target=81 {inside} max=5 in=absent out=none pod=web-1.0.0\n"
+        )
+    };
+    let other = "cluster=61002 host=30002 max=1 in=optional out=none pod=other-1.0.0\n";
+    let before = Before::new(HIDDEN);
+    let endpoints = before.home.endpoints_conf();
+    before.put(&endpoints, &(described(own.start_time) + other));
+    let (routes, messages) = Routes::channel();
+    let unheard = Unheard {
+        inherited: before.inherited(),
+        ..unheard(&["web:1.0.0"])
+    };
+    let written = files(&before.home.portmappings_conf());
+    let writer = tokio::spawn(run(written, messages, unheard, Log::new(Level::Error)));
+    tokio::time::sleep(FIRST_LOOK_MAX * 2).await;
+    routes.written().await;
+    let read = || std::fs::read_to_string(&endpoints).unwrap();
+    assert_eq!(read(), described(own.start_time));
+    drop(routes);
+    writer.await.unwrap();
+    // Nobody listens any more in the network that another process had.
+    before.put(&endpoints, &described(own.start_time + 1));
+    let found = before.inherited().remove(&id("web:1.0.0")).unwrap();
+    assert_eq!(found.ways.endpoints.len(), 1);
+    // A port without a mapping is enough.
+    before.put(&before.home.portmappings_conf(), "\n");
+    before.put(&endpoints, &described(own.start_time));
+    let found = before.inherited().remove(&id("web:1.0.0")).unwrap();
+    let text = Endpoints(found.ways.endpoints).to_text();
+    assert!(described(own.start_time).ends_with(&text) && text.lines().count() == 1);
+    // As long as its unit has such a port.
+    let another = Before::new(EXPOSE);
+    another.put(&another.home.portmappings_conf(), "\n");
+    another.put(&another.home.endpoints_conf(), &described(own.start_time));
+    let found = another.inherited();
+    assert!(found.is_empty(), "{found:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn endpoints_are_there_before_the_mappings_that_they_belong_to() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("portmappings.conf");
@@ -271,12 +331,22 @@ async fn endpoints_are_there_before_the_mappings_that_they_belong_to() {
     let writer = tokio::spawn(run(files(&path), messages, Unheard::default(), log));
     let ways = Ways {
         mappings: vec!["61000:30000:10:false".parse().unwrap()],
-        endpoints: vec!["61000:30000:8080:1234:567890".parse().unwrap()],
+        endpoints: [
+            "cluster=61000 host=30000 target=8080 pid=1234 start=567890 max=10 in=absent out=v2",
+            "cluster=61001 target=8081 pid=1234 start=567890 max=7",
+        ]
+        .map(|line| line.parse().unwrap())
+        .to_vec(),
     };
     routes.set(id("a:1.0.0"), ways).await;
     routes.written().await;
     let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
-    assert_eq!(read("endpoints.conf"), "61000:30000:8080:1234:567890\n");
+    assert_eq!(
+        read("endpoints.conf"),
+        "cluster=61000 host=30000 target=8080 pid=1234 start=567890 max=10 in=absent out=v2 pod=a-1.0.0\n\
+         cluster=61001 target=8081 pid=1234 start=567890 max=7 in=optional out=none pod=a-1.0.0\n"
+    );
+    assert_eq!(read("portmappings.conf"), "61000:30000:10:false\n");
     let changed = |name: &str| {
         let meta = std::fs::metadata(folder.path().join(name)).unwrap();
         meta.modified().unwrap()

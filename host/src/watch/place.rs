@@ -59,7 +59,7 @@ impl Place {
             ["pods", pod, "release", version, "pod.action"] => {
                 release(pod, version).map_or(Self::Nothing, Self::Action)
             }
-            ["portmappings.conf"] => Self::Routes,
+            ["portmappings.conf" | "endpoints.conf"] => Self::Routes,
             _ => Self::Nothing,
         }
     }
@@ -147,6 +147,7 @@ mod tests {
             (".sync/journal.json", Place::Everything),
             (".sync/stage", Place::Nothing),
             ("portmappings.conf", Place::Routes),
+            ("endpoints.conf", Place::Routes),
             (".portmappings.conf.a1B2c3.tmp", Place::Nothing),
             ("plugins.yaml", Place::Plugins),
             ("plugins/native-0.1.0.wasm", Place::Plugins),

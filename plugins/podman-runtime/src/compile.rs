@@ -313,6 +313,14 @@ impl Ports {
                 });
             };
             if host_network {
+                if host.is_none() && port("clusterPort").is_some() {
+                    note(
+                        true,
+                        "clusterPort",
+                        "nothing leads to it: in the network of the host a cluster port leads to the host port".into(),
+                        "add `hostPort`, the port that the program listens on",
+                    );
+                }
                 if host.is_some() && target.is_some() && host != target {
                     note(
                         true,
@@ -488,6 +496,14 @@ mod tests {
             unit("two", json!("host"), port)
         ]));
         assert!(apart.len() == 1 && apart[0].is_warning, "{apart:?}");
+        let inside = json!([{"targetPort": 80, "clusterPort": 61000}]);
+        let lost = problems(json!([
+            unit("one", json!("host"), inside.clone()),
+            unit("two", json!(null), inside)
+        ]));
+        let paths: Vec<&str> = lost.iter().map(|problem| problem.path.as_str()).collect();
+        assert_eq!(paths, ["units[0].expose[0].clusterPort"]);
+        assert!(lost[0].is_warning, "it was silently so before");
     }
 
     #[test]

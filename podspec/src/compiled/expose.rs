@@ -4,8 +4,10 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use names::{ClusterPort, HostPort};
+use names::{AcceptProxy, ClusterPort, HostPort, SendProxy};
 use serde::{Deserialize, Serialize};
+
+use super::headers;
 
 /// Connections that a port takes at the same time when its pod.yaml names no `maxConn`.
 pub(crate) const MAX_CONN: u32 = 4096;
@@ -18,7 +20,7 @@ pub struct Expose {
     /// only ingress rules that answer by themselves (redirects, error pages).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_port: Option<u16>,
-    /// The port of the host that leads to it.
+    /// The port of the host that leads to it; without one a unit in a network of its own is reached there only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_port: Option<HostPort>,
     /// The address of the host that the port is bound to; none means the host's own choice.
@@ -29,12 +31,19 @@ pub struct Expose {
     pub cluster_port: Option<ClusterPort>,
     /// Connections at the same time, at least 1.
     pub max_conn: u32,
-    /// True when the unit wants the PROXY protocol header.
-    #[serde(default)]
-    pub send_proxy: bool,
+    /// Which header of the PROXY protocol the unit wants.
+    #[serde(default, with = "headers::send")]
+    pub send_proxy: SendProxy,
+    /// What those bring who connect to the cluster port.
+    #[serde(default, with = "headers::accept", skip_serializing_if = "is_optional")]
+    pub accept_proxy: AcceptProxy,
     /// Rules by which the ingress leads here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ingress: Vec<IngressRule>,
+}
+
+fn is_optional(accept: &AcceptProxy) -> bool {
+    *accept == AcceptProxy::Optional
 }
 
 /// One rule of the ingress. All criteria must hold; within one list, one entry must.

@@ -2,21 +2,22 @@
 
 use std::net::IpAddr;
 
-use names::{ClusterPort, HostPort};
+use names::{AcceptProxy, ClusterPort, HostPort, SendProxy};
 
 use super::ingress;
 use super::unit::Pod;
-use crate::compiled::MAX_CONN;
+use crate::compiled::{ACCEPT, MAX_CONN, SEND};
 use crate::reader::{Fields, Problems, Value};
 use crate::{Expose, IngressAction};
 
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 8] = [
     "targetPort",
     "hostPort",
     "hostInterface",
     "clusterPort",
     "maxConn",
     "sendProxy",
+    "acceptProxy",
     "ingress",
 ];
 
@@ -43,12 +44,13 @@ fn read_expose(item: &Value<'_>, pod: &mut Pod<'_>, problems: &mut Problems) -> 
         .and_then(|value| value.parsed(ClusterPort::RULE, problems));
     refuse_missing_ports(&fields, pod, problems);
     let ingress = ingress::rules(&fields, pod, problems);
-    if ingress
+    let leads_here = ingress
         .iter()
-        .any(|rule| rule.action == IngressAction::Server)
-    {
+        .any(|rule| rule.action == IngressAction::Server);
+    if leads_here {
         refuse_unreachable(&fields, cluster_port, problems);
     }
+    let (send_proxy, accept_proxy) = read_headers(&fields, leads_here, pod, problems);
     Some(Expose {
         target_port,
         host_port,
@@ -58,12 +60,54 @@ fn read_expose(item: &Value<'_>, pod: &mut Pod<'_>, problems: &mut Problems) -> 
             .get("maxConn")
             .and_then(|value| value.number(1..=u32::MAX, problems))
             .unwrap_or(MAX_CONN),
-        send_proxy: fields
-            .get("sendProxy")
-            .and_then(|value| value.boolean(problems))
-            .unwrap_or_default(),
+        send_proxy,
+        accept_proxy,
         ingress,
     })
+}
+
+/// What it says about headers of the PROXY protocol.
+fn read_headers(
+    fields: &Fields<'_>,
+    leads_here: bool,
+    pod: &Pod<'_>,
+    problems: &mut Problems,
+) -> (SendProxy, AcceptProxy) {
+    let (send_value, accept_value) = (fields.get("sendProxy"), fields.get("acceptProxy"));
+    let send = send_value
+        .as_ref()
+        .and_then(|value| value.word(&SEND, problems))
+        .unwrap_or_default();
+    let accept = accept_value
+        .as_ref()
+        .and_then(|value| value.word(&ACCEPT, problems))
+        .unwrap_or_default();
+    // The ports of a program reach the proxy through the original's four fields.
+    let is_program = pod.shape.units.is_empty();
+    if let Some(value) = send_value.filter(|_| is_program && send == SendProxy::V2) {
+        let message =
+            "the ports of a program can only say whether they want a header, which is of version 1";
+        let hint = "write `sendProxy: true`".to_owned();
+        problems.push(value.error(message).hinting(Some(hint)));
+    }
+    let Some(value) = accept_value.filter(|_| accept != AcceptProxy::Optional) else {
+        return (send, accept);
+    };
+    if is_program {
+        let message = "the ports of a program cannot say what their clients bring";
+        let hint = "leave the line out: a header is optional".to_owned();
+        problems.push(value.error(message).hinting(Some(hint)));
+    } else if fields.get("clusterPort").is_none() {
+        let message = "`acceptProxy` has no effect without `clusterPort`";
+        let problem = fields.key_error("acceptProxy", message);
+        problems.push(problem.expecting("a `clusterPort` beside it"));
+    } else if leads_here && accept == AcceptProxy::Absent {
+        let message = "the ingress begins every connection with a header, which will reach the unit as if its client \
+                       had said it";
+        let hint = "write `acceptProxy: required`, or leave the line out".to_owned();
+        problems.push(value.warning(message).hinting(Some(hint)));
+    }
+    (send, accept)
 }
 
 fn read_host_port(

@@ -1,19 +1,22 @@
 //! One backend, or the proxy of another host, being dialled.
 
+mod begin;
+
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Instant;
+
+use names::{AcceptProxy, SendProxy};
 
 use super::{DIAL_MAX, Missed, Target};
 use crate::event::Event;
-use crate::header::Header;
 use crate::lines::{Answer, LINE_MAX, Line, READ_BYTES, parse_answer};
 use crate::metrics;
-use crate::peers::link::Way;
-use crate::request::{Reply, Request};
+use crate::opening::Manner;
+use crate::request::Reply;
 use crate::route::Verdict;
 use crate::socket::{Received, Socket};
-use crate::table::{Lease, Peer, Slot};
+use crate::table::Lease;
 use crate::tools::{Key, Side, Tools};
 
 /// What is dialled.
@@ -42,7 +45,7 @@ impl Choice {
 #[derive(Debug)]
 enum Talk {
     /// Nothing: it is a backend.
-    Backend { send_proxy: bool },
+    Backend { manner: Manner, is_inside: bool },
     /// This line, to a proxy that speaks the original's protocol.
     Line(Vec<u8>),
     /// This request, and what the client says behind it: so much was sent of that.
@@ -74,7 +77,7 @@ pub(super) struct Attempt {
 /// How far an attempt has come.
 pub(super) enum Progress {
     Waits,
-    Reached { send_proxy: bool, first: Vec<u8> },
+    Reached { manner: Manner, first: Vec<u8> },
     Refused(Missed),
     Failed(io::Error),
 }
@@ -98,83 +101,15 @@ impl Attempt {
         }
     }
 
-    /// Begins to dial a backend of this host. `elsewhere` is one that can vanish without a word.
-    pub(super) fn slot(
-        choice: Choice,
-        slot: &Slot,
-        lease: Lease,
-        elsewhere: bool,
-        tools: &Tools,
-    ) -> Result<Self, (SocketAddr, io::Error)> {
-        let way = match choice {
-            Choice::Slot(_) => slot.inside(),
-            Choice::Outside(_) | Choice::Peer(_) | Choice::Anew(_) => None,
-        };
-        let inside = way.and_then(|pool| Some((pool.place.port, pool.take()?)));
-        let has_other_way = inside.is_some();
-        let (address, socket) = match inside {
-            Some((port, socket)) => {
-                let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-                (address, Socket::dial_from(socket, address))
+    /// Whether it goes into the network of a pod.
+    pub(super) fn is_inside(&self) -> bool {
+        matches!(
+            self.talk,
+            Talk::Backend {
+                is_inside: true,
+                ..
             }
-            None => (slot.target, Socket::dial(slot.target, elsewhere)),
-        };
-        let socket = socket.map_err(|error| (address, error))?;
-        let send_proxy = slot.send_proxy;
-        let talk = Talk::Backend { send_proxy };
-        Ok(Self {
-            backend: slot.name(),
-            lease: Some(lease),
-            has_other_way,
-            ..Self::new(choice, address, socket, talk, tools.now)
-        })
-    }
-
-    /// Begins to ask the proxy of another host; none when there will be a way to it soon.
-    pub(super) fn peer(
-        choice: Choice,
-        peer: &Peer,
-        port: u16,
-        who: impl Fn() -> io::Result<(SocketAddr, SocketAddr)>,
-        tools: &Tools,
-    ) -> io::Result<Option<Self>> {
-        let (client, destination) = who()?;
-        let begin = |socket, talk| Self::new(choice, peer.address, socket, talk, tools.now);
-        let Some(link) = &peer.link else {
-            // Only the last field counts: the cluster port.
-            let destination = SocketAddr::new(destination.ip(), port);
-            let line = Header::of(client, destination).to_string();
-            let socket = Socket::dial(peer.address, true)?;
-            return Ok(Some(begin(socket, Talk::Line(line.into_bytes()))));
-        };
-        let request = Request {
-            port,
-            client,
-            destination,
-        };
-        let request = request.to_bytes();
-        let is_lively = link.is_lively(tools.now);
-        let begin = |socket, talk| Self {
-            is_lively,
-            ..begin(socket, talk)
-        };
-        match link.way(matches!(choice, Choice::Peer(_))) {
-            Way::Ready(spare) => {
-                let socket = Socket::connected(spare.socket, spare.records);
-                Ok(Some(Self {
-                    has_other_way: true,
-                    is_connected: true,
-                    ..begin(socket, Talk::Request(request.to_vec(), 0))
-                }))
-            }
-            Way::New(ticket) => {
-                let socket = Socket::dial(peer.address, true)?;
-                let opening = [ticket.as_slice(), &request].concat();
-                Ok(Some(begin(socket, Talk::Request(opening, 0))))
-            }
-            Way::Later => Ok(None),
-            Way::None => Err(io::ErrorKind::NotConnected.into()),
-        }
+        )
     }
 
     /// Whether another one may be tried beside it, when it takes long: not while a proxy of the original looks for
@@ -222,9 +157,9 @@ impl Attempt {
             self.is_connected = true;
         }
         match &mut self.talk {
-            Talk::Backend { send_proxy } => {
+            Talk::Backend { manner, .. } => {
                 return Ok(Progress::Reached {
-                    send_proxy: *send_proxy,
+                    manner: *manner,
                     first: Vec::new(),
                 });
             }
@@ -277,7 +212,7 @@ impl Attempt {
     fn way(&self) -> metrics::Way {
         match self.choice {
             Choice::Peer(_) | Choice::Anew(_) => metrics::Way::Proxy,
-            Choice::Slot(_) if self.has_other_way => metrics::Way::Inside,
+            Choice::Slot(_) if self.is_inside() => metrics::Way::Inside,
             Choice::Slot(_) | Choice::Outside(_) => metrics::Way::HostPort,
         }
     }
@@ -292,8 +227,9 @@ impl Attempt {
             return match Reply::parse(*byte) {
                 Some(Reply::Served) => {
                     let first = heard.split_off(1);
-                    let send_proxy = false;
-                    Ok(Some(Progress::Reached { send_proxy, first }))
+                    // The other side has seen to it.
+                    let manner = Manner::default();
+                    Ok(Some(Progress::Reached { manner, first }))
                 }
                 Some(Reply::Busy) => Ok(Some(Progress::Refused(Missed::Busy))),
                 Some(Reply::Nothing) => Ok(Some(Progress::Refused(Missed::Nothing))),
@@ -303,7 +239,14 @@ impl Attempt {
         match parse_answer(heard) {
             Line::Whole(Answer::Accepted { send_proxy }, length) => {
                 let first = heard.split_off(length);
-                Ok(Some(Progress::Reached { send_proxy, first }))
+                let send = if send_proxy {
+                    SendProxy::V1
+                } else {
+                    SendProxy::None
+                };
+                let accept = AcceptProxy::Optional;
+                let manner = Manner { accept, send };
+                Ok(Some(Progress::Reached { manner, first }))
             }
             Line::Whole(Answer::Busy, _) => Ok(Some(Progress::Refused(Missed::Busy))),
             Line::Foreign => Err(io::ErrorKind::InvalidData.into()),
@@ -323,7 +266,7 @@ impl Attempt {
     pub(super) fn reached(
         self,
         key: Key,
-        send_proxy: bool,
+        manner: Manner,
         first: Vec<u8>,
         tools: &Tools,
     ) -> io::Result<Target> {
@@ -336,7 +279,7 @@ impl Attempt {
         };
         Ok(Target {
             socket: self.socket,
-            send_proxy,
+            manner,
             first,
             lease: self.lease,
             forwarded,

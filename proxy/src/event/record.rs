@@ -92,6 +92,7 @@ impl Event {
                 json!({ "cluster_port": port, "proxy": proxy, "error": why.to_string() }),
             ),
             Self::NotServed { .. }
+            | Self::NoHeader { .. }
             | Self::BadRequest(_)
             | Self::NoRequest(_)
             | Self::LeftOut(..)
@@ -108,6 +109,10 @@ impl Event {
             Self::NotServed { port, client, busy } => (
                 "not_served",
                 json!({ "cluster_port": port, "client": client, "busy": busy }),
+            ),
+            Self::NoHeader { port, client, why } => (
+                "no_header",
+                json!({ "cluster_port": port, "client": client, "error": why.to_string() }),
             ),
             Self::BadRequest(client) => ("bad_request", json!({ "client": client })),
             Self::NoRequest(client) => ("no_request", json!({ "client": client })),
@@ -138,6 +143,7 @@ impl Warning {
             Self::Backend => "backend_failed",
             Self::Peer => "proxy_failed",
             Self::NotServed => "not_served",
+            Self::NoHeader => "no_header",
             Self::BadRequest => "bad_request",
             Self::Stranger => "stranger",
             Self::CannotAccept => "cannot_accept",

@@ -82,6 +82,10 @@ impl Event {
                 "not asking {}: peers.conf has no key of theirs, and LEGACY is not set",
                 joined(peers)
             ),
+            Self::NoHeader { port, client, why } => write!(
+                f,
+                "cluster port {port}: its clients have to send a PROXY header; reset {client}, which {why}"
+            ),
             Self::BadRequest(peer) => write!(f, "{peer} did not ask for a cluster port"),
             Self::LeftOut(kind, count) => write!(f, "left out {count} more warnings of {kind}"),
             Self::NoRequest(peer) => write!(f, "{peer} asked for nothing"),

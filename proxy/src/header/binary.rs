@@ -64,6 +64,50 @@ pub(super) fn parse(bytes: &[u8]) -> Parsed {
     }
 }
 
+/// The header in binary form. A sender that speaks for itself has no addresses there.
+pub(super) fn bytes(header: &Header) -> Vec<u8> {
+    let (command, family, addresses) = match header {
+        Header::Unknown => (LOCAL, 0, Vec::new()),
+        Header::Tcp {
+            source,
+            destination,
+        } => addressed(*source, *destination),
+    };
+    // 36 at most.
+    let length = u16::try_from(addresses.len()).unwrap_or_default();
+    [
+        SIGNATURE,
+        &[command, family],
+        &length.to_be_bytes(),
+        &addresses,
+    ]
+    .concat()
+}
+
+fn addressed(source: SocketAddr, destination: SocketAddr) -> (u8, u8, Vec<u8>) {
+    let mut addresses = Vec::with_capacity(addresses_bytes(TCP6));
+    let family = match (source.ip(), destination.ip()) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => {
+            addresses.extend(from.octets().into_iter().chain(to.octets()));
+            TCP4
+        }
+        (from, to) => {
+            addresses.extend(wide(from).into_iter().chain(wide(to)));
+            TCP6
+        }
+    };
+    addresses.extend(source.port().to_be_bytes());
+    addresses.extend(destination.port().to_be_bytes());
+    (PROXY, family, addresses)
+}
+
+fn wide(ip: IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+        IpAddr::V6(ip) => ip.octets(),
+    }
+}
+
 fn addresses_in(family: u8, bytes: &[u8]) -> Option<Header> {
     let (from, rest): (IpAddr, &[u8]) = match family {
         TCP4 => {
@@ -151,6 +195,25 @@ mod tests {
         check(&header(PROXY, 0, &[]), unknown);
         check(&header(PROXY, 0x12, &[0; 12]), unknown);
         check(&header(PROXY, 0x31, &[0; 216]), unknown);
+    }
+
+    #[test]
+    fn headers_are_written() {
+        let of = |from: &str, to: &str| Header::of(from.parse().unwrap(), to.parse().unwrap());
+        let v4 = bytes(&of("1.2.3.4:9", "5.6.7.8:256"));
+        assert_eq!(
+            v4,
+            header(PROXY, TCP4, &[1, 2, 3, 4, 5, 6, 7, 8, 0, 9, 1, 0])
+        );
+        let v6 = bytes(&of("[::1]:3", "[::2]:4"));
+        let mut addresses = [0; 36];
+        (addresses[15], addresses[31], addresses[33], addresses[35]) = (1, 2, 3, 4);
+        assert_eq!(v6, header(PROXY, TCP6, &addresses));
+        check(
+            &bytes(&of("1.2.3.4:9", "[::2]:4")),
+            Some("PROXY TCP6 ::ffff:1.2.3.4 ::2 9 4\r\n"),
+        );
+        assert_eq!(bytes(&Header::Unknown), header(LOCAL, 0, &[]));
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl Part {
     }
 }
 
-/// The pod behind a backend, where that is known. The files do not name it yet.
-pub(crate) fn pod_of(_slot: &Slot) -> Option<Arc<str>> {
-    None
+/// The pod behind a backend, where that is known.
+pub(crate) fn pod_of(slot: &Slot) -> Option<Arc<str>> {
+    slot.pod.clone()
 }

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::{Mouth, Waiting};
 use crate::frozen::Thaw;
 use crate::header::Header;
-use crate::opening::Opening;
+use crate::opening::{Manner, Opening};
 
 /// What is known of a client's first bytes, at rest.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum FrozenMouth {
     Fresh,
-    Opening(Option<Header>, Vec<u8>),
+    Opening(Manner, Option<Header>, Vec<u8>),
     Open,
 }
 
@@ -22,8 +22,8 @@ impl Mouth {
         match self {
             Self::Fresh => FrozenMouth::Fresh,
             Self::Opening(waiting) => {
-                let (owed, held) = waiting.opening.into_parts();
-                FrozenMouth::Opening(owed, held)
+                let (manner, owed, held) = waiting.opening.into_parts();
+                FrozenMouth::Opening(manner, owed, held)
             }
             Self::Open => FrozenMouth::Open,
         }
@@ -33,8 +33,8 @@ impl Mouth {
         match frozen {
             FrozenMouth::Fresh => Self::Fresh,
             FrozenMouth::Open => Self::Open,
-            FrozenMouth::Opening(owed, held) => {
-                let opening = Opening::of_parts(owed, held, thaw.patience);
+            FrozenMouth::Opening(manner, owed, held) => {
+                let opening = Opening::of_parts(manner, owed, held, thaw.patience);
                 Self::Opening(Waiting::new(opening, began, thaw.now))
             }
         }

@@ -1,7 +1,6 @@
 //! A client and its server at rest.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +10,7 @@ use crate::flow::{Flow, FrozenFlow};
 use crate::frozen::{Descriptors, Thaw};
 use crate::mouth::{FrozenMouth, Mouth};
 use crate::socket::{FrozenSocket, Socket};
+use crate::table::At;
 
 /// A pair at rest.
 #[derive(Debug, Serialize, Deserialize)]
@@ -21,9 +21,10 @@ pub(crate) struct FrozenPair {
     up_runs: bool,
     down_runs: bool,
     mouth: FrozenMouth,
+    said: Vec<u8>,
     phase: FrozenPhase,
     /// The cluster port and the address of the backend that counts it.
-    place: Option<(u16, SocketAddr)>,
+    place: Option<(u16, At)>,
 }
 
 /// The end of a pair at rest: the numbers of the errors, and what is left of the time.
@@ -50,6 +51,7 @@ impl Pair {
             up_runs: self.up_runs,
             down_runs: self.down_runs,
             mouth: self.mouth.freeze(),
+            said: self.said,
             phase: self.phase.freeze(now),
             place: self.lease.map(|lease| lease.place()),
         }
@@ -67,10 +69,9 @@ impl Pair {
             up_runs: frozen.up_runs,
             down_runs: frozen.down_runs,
             mouth: Mouth::thaw(frozen.mouth, began, thaw),
+            said: frozen.said,
             phase: Phase::thaw(&frozen.phase, thaw.now),
-            lease: frozen
-                .place
-                .map(|(port, target)| thaw.table.hold(port, target)),
+            lease: frozen.place.map(|place| thaw.table.hold(place)),
         })
     }
 }

@@ -75,14 +75,14 @@ fn write_pod(files: &ReleaseDir, pod: &CompiledPod) -> Result<(), CommandError> 
     Ok(())
 }
 
-/// One line for every port that the cluster can reach.
+/// One line for every port that the cluster can reach through a port of the host.
 fn port_mappings(exposed: &[&Expose]) -> PortMappings {
     let mappings = exposed.iter().filter_map(|expose| {
         Some(PortMapping {
             cluster_port: expose.cluster_port?,
             host_port: expose.host_port?,
             max_conn: expose.max_conn,
-            send_proxy: expose.send_proxy,
+            send_proxy: expose.send_proxy.is_wanted(),
         })
     });
     PortMappings(mappings.collect())

@@ -95,11 +95,16 @@ fn two_containers_with_one_target_port_are_a_mistake_that_names_both() {
     );
 }
 
+/// With a port of the host.
+const PUBLISHED: &str =
+    "expose:\n- {targetPort: 8080, hostPort: '${HOSTPORTAUTO1}', clusterPort: 61500}";
+/// With none.
+const HIDDEN: &str = "expose:\n- {targetPort: 8080, clusterPort: 61500}";
+
 /// A page on a cluster port, and a pod that asks the proxy for it.
-fn pages_through_the_proxy(host: &Host) {
+fn pages_through_the_proxy(host: &Host, expose: &str) {
     let server =
         "mkdir /www; echo found by its cluster port > /www/page; exec httpd -f -v -p 8080 -h /www";
-    let expose = "expose:\n- {targetPort: 8080, hostPort: '${HOSTPORTAUTO1}', clusterPort: 61500}";
     let client = "until wget -qO- http://proxy:61500/page; do sleep 0.2; done; exec sleep 600";
     let pod = |text: String| yaml("1.0.0", &format!("containers:\n{text}"));
     host.pod("web", &[("pod.yaml", &pod(shell("client", client, "")))]);
@@ -125,14 +130,34 @@ fn pages_through_the_proxy(host: &Host) {
 #[test]
 fn a_pod_reaches_another_at_its_cluster_port() {
     let network = Network::new(1).unwrap();
-    let work = || pages_through_the_proxy(&Host::at(Network::address(0)));
+    let work = || pages_through_the_proxy(&Host::at(Network::address(0)), PUBLISHED);
+    network.at(0, work).unwrap();
+}
+
+#[test]
+fn a_cluster_port_needs_no_host_port() {
+    let network = Network::new(1).unwrap();
+    let work = || {
+        let host = Host::at(Network::address(0));
+        pages_through_the_proxy(&host, HIDDEN);
+        let status = host.wait("pages:1.0.0", "it to run", |now| now.readiness);
+        assert_eq!(unit(&status, "server").ports, "");
+        assert_eq!(status.host_ports, []);
+    };
     network.at(0, work).unwrap();
 }
 
 #[test]
 fn so_does_a_pod_of_an_ordinary_user() {
     let network = Network::new(1).unwrap();
-    let work = || pages_through_the_proxy(&Host::of_a_user_at(Network::address(0)));
+    let work = || pages_through_the_proxy(&Host::of_a_user_at(Network::address(0)), PUBLISHED);
+    network.at(0, work).unwrap();
+}
+
+#[test]
+fn nor_does_that_of_a_pod_of_an_ordinary_user() {
+    let network = Network::new(1).unwrap();
+    let work = || pages_through_the_proxy(&Host::of_a_user_at(Network::address(0)), HIDDEN);
     network.at(0, work).unwrap();
 }
 
