@@ -143,6 +143,8 @@ fn whoever_comes_too_late_to_drive_leaves_by_itself() {
     for last in ["stop", "rm"] {
         done(begin(&host, &["run"]));
         done(begin(&host, &[last]));
+        let gone = || Ok(keeps(&host).is_empty().then_some(()));
+        wait_until("the one before to be gone", LIMIT, gone).unwrap();
         // As one that has waited while another did all that was asked.
         done(begin(&host, &["keep"]));
     }

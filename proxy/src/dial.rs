@@ -373,6 +373,9 @@ impl Dialling {
             Ok(attempt) => self.attempts.push(attempt),
             // Not the backend's fault: the system has no port or no descriptor left.
             Err((address, error)) => {
+                if order::is_scarce(&error) {
+                    self.miss(Missed::Soon);
+                }
                 (tools.report)(&choice.failure(self.port, address, error));
             }
         }

@@ -7,10 +7,12 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod chaos;
 mod cluster;
 
 mod early;
 mod ends;
+mod fuzz;
 mod headers;
 mod hosts;
 mod inside;
@@ -23,7 +25,9 @@ mod play;
 mod program;
 mod properties;
 mod queue;
+mod random;
 mod silent;
+mod simulation;
 mod stream;
 mod upgrade;
 mod wire;

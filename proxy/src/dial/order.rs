@@ -1,6 +1,9 @@
 //! Who is tried next, and what is said in the end when nobody serves.
 
+use std::io;
 use std::sync::Arc;
+
+use rustix::io::Errno;
 
 use super::attempt::Choice;
 use super::{Dialling, Missed};
@@ -61,4 +64,13 @@ impl Dialling {
             self.missed = missed;
         }
     }
+}
+
+/// Whether the system has no room for one more socket: that passes, when others end.
+pub(super) fn is_scarce(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(
+        errno,
+        Some(Errno::MFILE | Errno::NFILE | Errno::ADDRNOTAVAIL)
+    )
 }

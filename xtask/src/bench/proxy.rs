@@ -26,6 +26,10 @@ const QUESTION_BYTES: usize = 64;
 /// So many clients connect and do nothing.
 const IDLE_CLIENTS: usize = 2000;
 
+/// Two proxies of two hosts; the same over TLS.
+const TWO_HOSTS: &str = "two hosts";
+const ENCRYPTED: &str = "with TLS";
+
 /// What is measured in every round.
 const LOADS: [(&str, Load); 5] = [
     ("one client asks", load(Kind::Ask, 1)),
@@ -77,6 +81,8 @@ pub(super) fn measure(programs: &Path) -> Result<Vec<Row>> {
         Rival::haproxy(servers)?,
         Rival::nginx(servers)?,
         Rival::ours(programs, servers)?,
+        Rival::two_hosts(TWO_HOSTS, programs, servers, "")?,
+        Rival::two_hosts(ENCRYPTED, programs, servers, "ENCRYPT yes")?,
     ];
     let mut all: Vec<Measured> = rivals
         .iter()
@@ -214,7 +220,48 @@ fn compared(all: &[Measured]) -> Result<Vec<Row>> {
             },
         });
     }
+    rows.extend(between_hosts(&of)?);
     Ok(rows)
+}
+
+/// What another host costs, beside a pod of the same one.
+fn between_hosts<'a>(of: &impl Fn(&str) -> Result<&'a Measured>) -> Result<Vec<Row>> {
+    let (one, two) = (of("sns-proxy")?, of(TWO_HOSTS)?);
+    let row = |what, original, target, ratio, peer| Row {
+        what,
+        original,
+        figure: Figure::Ratio {
+            target,
+            ratio,
+            better: Better::Less,
+            peer,
+        },
+    };
+    let cost = |measured: &Measured, load| measured.median(load, COST);
+    let (alone, plain) = (cost(one, NEW)?, cost(two, NEW)?);
+    Ok(vec![
+        row(
+            "proxy: processor time for a connection, two hosts",
+            "one host",
+            1.7,
+            plain / alone,
+            shown(alone, "s"),
+        ),
+        row(
+            "proxy: the same with TLS",
+            "without",
+            10.0,
+            cost(of(ENCRYPTED)?, NEW)? / plain,
+            shown(plain, "s"),
+        ),
+        row(
+            "proxy: processor time for a byte with TLS",
+            "without",
+            5.0,
+            cost(of(ENCRYPTED)?, STREAMS)? / cost(two, STREAMS)?,
+            shown(cost(two, STREAMS)?, "s"),
+        ),
+    ])
 }
 
 /// A proxy with nothing to do, and one with many clients that do nothing.

@@ -1,12 +1,15 @@
 //! Proxies in front of the same two servers: ours, and the peers with the settings that suit them best.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use proxykeys::ProxyKeys;
 use tempfile::TempDir;
 use testkit::{free_port, wait_until};
 
@@ -28,6 +31,8 @@ pub(super) struct Rival {
     /// None for the servers themselves.
     process: Option<Child>,
     _folder: Option<TempDir>,
+    /// The proxy of another host behind it.
+    behind: Option<Box<Self>>,
 }
 
 impl Rival {
@@ -38,6 +43,7 @@ impl Rival {
             ports: servers,
             process: None,
             _folder: None,
+            behind: None,
         }
     }
 
@@ -59,6 +65,70 @@ impl Rival {
             )?;
             Ok((program, vec![conf]))
         })
+    }
+
+    /// Two cluster proxies of two hosts, of which the first one has no pods.
+    pub(super) fn two_hosts(
+        name: &'static str,
+        programs: &Path,
+        servers: Servers,
+        settings: &str,
+    ) -> Result<Self> {
+        let hosts = [Ipv4Addr::new(127, 0, 0, 1), Ipv4Addr::new(127, 0, 0, 2)];
+        let relay = free_port()?;
+        let keys = [ProxyKeys::generate()?, ProxyKeys::generate()?];
+        let peer = |(host, keys): (&Ipv4Addr, &ProxyKeys)| {
+            let public: String = keys.public().map(|key| format!(" {key}")).collect();
+            format!("{host}:{relay}{public}\n")
+        };
+        let peers: String = hosts.iter().zip(&keys).map(peer).collect();
+        let program = programs.join("sns-proxy");
+        let [near, far] = hosts;
+        let prepare = |folder: &Path, ports: Servers, own: Ipv4Addr, keys: &ProxyKeys| {
+            let other = if own == near { far } else { near };
+            let hosts = format!("{own}:{relay}\n{other}:{relay}\n");
+            put(folder, "hosts.conf", &hosts)?;
+            put(folder, "peers.conf", &peers)?;
+            let key = put(folder, "key.txt", &keys.to_text("of a bench"))?;
+            fs::set_permissions(key, fs::Permissions::from_mode(0o600))?;
+            let exist = format!("{}\n{}\n", ports.echo.port(), ports.blast.port());
+            put(folder, "exist.conf", &exist)?;
+            let mapping = |from: SocketAddr, to: SocketAddr| {
+                format!("{}:{}:60000:false\n", from.port(), to.port())
+            };
+            let mappings = match own == far {
+                true => mapping(ports.echo, servers.echo) + &mapping(ports.blast, servers.blast),
+                false => "\n".to_owned(),
+            };
+            put(folder, "ports.conf", &mappings)?;
+            let conf = put(
+                folder,
+                "proxy.conf",
+                &format!(
+                    "HOSTSCONF hosts.conf\nPORTSCONF ports.conf\nCLUSTERPORTSCONF exist.conf\nPEERSCONF peers.conf\n\
+                     PEERKEY key.txt\nPODHOST 127.0.0.1\nCLUSTERPORTS 1024-65535\n{settings}\n"
+                ),
+            )?;
+            Ok((program.clone(), vec![conf]))
+        };
+        let [near_keys, far_keys] = &keys;
+        let ports = new_ports(near)?;
+        let there = |address: SocketAddr| SocketAddr::from((far, address.port()));
+        let far_ports = Servers {
+            echo: there(ports.echo),
+            blast: there(ports.blast),
+        };
+        let behind = Self::start_at(name, far_ports, |folder, ports| {
+            prepare(folder, ports, far, far_keys)
+        })?;
+        let mut rival = Self::start_at(name, ports, |folder, ports| {
+            prepare(folder, ports, near, near_keys)
+        })?;
+        rival.behind = Some(Box::new(behind));
+        // The two have to know each other first.
+        let served = || Ok(echoes(ports.echo).then_some(()));
+        wait_until("two proxies to know each other", START_MAX, served)?;
+        Ok(rival)
     }
 
     /// HAProxy in TCP mode, with two threads and splicing.
@@ -109,12 +179,15 @@ impl Rival {
         name: &'static str,
         prepare: impl FnOnce(&Path, Servers) -> Result<(PathBuf, Vec<String>)>,
     ) -> Result<Self> {
+        Self::start_at(name, new_ports(Ipv4Addr::LOCALHOST)?, prepare)
+    }
+
+    fn start_at(
+        name: &'static str,
+        ports: Servers,
+        prepare: impl FnOnce(&Path, Servers) -> Result<(PathBuf, Vec<String>)>,
+    ) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let port = || Ok::<_, anyhow::Error>(SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?)));
-        let ports = Servers {
-            echo: port()?,
-            blast: port()?,
-        };
         let (program, arguments) = prepare(folder.path(), ports)?;
         #[expect(
             clippy::disallowed_methods,
@@ -130,6 +203,7 @@ impl Rival {
             ports,
             process: Some(process),
             _folder: Some(folder),
+            behind: None,
         };
         for port in [ports.echo, ports.blast] {
             let connected = || Ok(TcpStream::connect(port).ok().map(drop));
@@ -177,7 +251,8 @@ impl Rival {
         let children = children
             .split(' ')
             .filter_map(|child| child.trim().parse().ok());
-        std::iter::once(id).chain(children).collect()
+        let behind = self.behind.iter().flat_map(|behind| behind.processes());
+        std::iter::once(id).chain(children).chain(behind).collect()
     }
 }
 
@@ -197,6 +272,23 @@ impl Drop for Rival {
             }
         }
     }
+}
+
+fn new_ports(host: Ipv4Addr) -> Result<Servers> {
+    let port = || Ok::<_, anyhow::Error>(SocketAddr::from((host, free_port()?)));
+    Ok(Servers {
+        echo: port()?,
+        blast: port()?,
+    })
+}
+
+/// Whether a word comes back.
+fn echoes(at: SocketAddr) -> bool {
+    let Ok(mut client) = TcpStream::connect(at) else {
+        return false;
+    };
+    let mut answer = [0];
+    client.write_all(b"?").is_ok() && client.read_exact(&mut answer).is_ok()
 }
 
 fn put(folder: &Path, name: &str, text: &str) -> Result<String> {
