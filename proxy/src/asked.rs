@@ -12,6 +12,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use hostfiles::PeerKey;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
@@ -28,8 +29,8 @@ const TLS: u8 = 0x16;
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Asked {
     heard: Vec<u8>,
-    /// A ticket was good: he may take as long as he likes.
-    is_admitted: bool,
+    /// Of one whose ticket was good: he may take as long as he likes, while his key is believed.
+    key: Option<[u8; 32]>,
 }
 
 /// How the one who asks talks, and is answered.
@@ -63,7 +64,7 @@ enum Found {
 impl Asked {
     /// Whether it is a connection that stands ready.
     pub(crate) fn is_ready(&self) -> bool {
-        self.is_admitted && self.heard.is_empty()
+        self.key.is_some() && self.heard.is_empty()
     }
 
     /// Listens to one who connected at `began`.
@@ -85,7 +86,7 @@ impl Asked {
                 Found::More => {}
             }
             if !socket.is_readable() {
-                return Ok(if self.is_admitted {
+                return Ok(if self.key.is_some() {
                     Heard::Waits(None)
                 } else if now < until {
                     Heard::Waits(Some(until))
@@ -95,7 +96,7 @@ impl Asked {
                     Heard::Refused(Event::BadRequest(from))
                 });
             }
-            let is_first = self.heard.is_empty() && !self.is_admitted && socket.is_plain();
+            let is_first = self.heard.is_empty() && self.key.is_none() && socket.is_plain();
             if is_first && socket.peek()? == Some(TLS) {
                 return Ok(Heard::Tls);
             }
@@ -115,28 +116,36 @@ impl Asked {
     }
 
     fn find(&mut self, reception: &Reception, takes_lines: bool, from: SocketAddr) -> Found {
-        if !self.is_admitted {
-            let signature = self.heard.get(..SIGNATURE.len()).unwrap_or(&self.heard);
-            if !SIGNATURE.starts_with(signature) {
-                return match takes_lines {
-                    true => line(&self.heard, from),
-                    false => Found::Foreign,
-                };
-            }
-            match self.heard.first_chunk::<TICKET_BYTES>() {
-                None => return Found::More,
-                Some(ticket) if !reception.admits(ticket) => return Found::Foreign,
-                Some(_) => {}
-            }
-            self.is_admitted = true;
-            self.heard.drain(..TICKET_BYTES);
-        }
+        let Some(key) = self.key else {
+            return self.find_who(reception, takes_lines, from);
+        };
         match self.heard.first_chunk::<REQUEST_BYTES>() {
             None => Found::More,
+            Some(_) if !reception.believes(&PeerKey::new(key)) => Found::Foreign,
             Some(request) => Request::parse(request).map_or(Found::Foreign, |request| {
                 Found::Request(request, Speech::Requests, REQUEST_BYTES)
             }),
         }
+    }
+
+    /// The same for one who has not shown who he is.
+    fn find_who(&mut self, reception: &Reception, takes_lines: bool, from: SocketAddr) -> Found {
+        let signature = self.heard.get(..SIGNATURE.len()).unwrap_or(&self.heard);
+        if !SIGNATURE.starts_with(signature) {
+            return match takes_lines {
+                true => line(&self.heard, from),
+                false => Found::Foreign,
+            };
+        }
+        let Some(ticket) = self.heard.first_chunk::<TICKET_BYTES>() else {
+            return Found::More;
+        };
+        let Some(key) = reception.admits(ticket) else {
+            return Found::Foreign;
+        };
+        self.key = Some(*key.bytes());
+        self.heard.drain(..TICKET_BYTES);
+        self.find(reception, takes_lines, from)
     }
 }
 

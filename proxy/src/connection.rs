@@ -10,10 +10,10 @@
 mod frozen;
 mod search;
 mod seen;
+mod strangers;
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -55,8 +55,8 @@ enum Stage {
     /// What somebody at the port for proxies has said so far.
     Asked(Asked),
     Dialling(Box<Search>),
-    /// Waits for a place until then, or for a way to another host.
-    Queued(Instant, Missed),
+    /// Waits for a place until then, or for a way to another host; what its client has said so far.
+    Queued(Instant, Missed, Vec<u8>),
     Joined(Box<Pair>),
 }
 
@@ -100,28 +100,6 @@ impl Connection {
         }
     }
 
-    /// One that another proxy has opened over TLS, after it has proved itself.
-    pub(crate) fn sealed(client: Socket, from: SocketAddr, now: Instant) -> Self {
-        Self {
-            port: 0,
-            from,
-            destination: None,
-            began: now,
-            client,
-            stage: Stage::Asked(Asked::default()),
-        }
-    }
-
-    /// The client's socket and where it comes from, for somebody else.
-    pub(crate) fn into_stranger(self) -> (OwnedFd, SocketAddr) {
-        (self.client.into_fd(), self.from)
-    }
-
-    /// Whether nothing was asked on it yet, by one who may.
-    pub(crate) fn is_ready(&self) -> bool {
-        matches!(&self.stage, Stage::Asked(asked) if asked.is_ready())
-    }
-
     /// The socket of that side, if it has one now.
     pub(crate) fn socket(&mut self, side: Side) -> Option<&mut Socket> {
         match (side, &mut self.stage) {
@@ -146,7 +124,7 @@ impl Connection {
 
     /// Whether what it waits for is on its way: nobody has to leave for it.
     pub(crate) fn waits_for_way(&self) -> bool {
-        matches!(self.stage, Stage::Queued(_, Missed::Soon))
+        matches!(self.stage, Stage::Queued(_, Missed::Soon, _))
     }
 
     /// Whether it has a place at a backend of this host.
@@ -165,8 +143,9 @@ impl Connection {
 
     /// Looks once more for a place, for a client that waits for one.
     pub(crate) fn retry(&mut self, tools: &mut Tools) {
-        if let Stage::Queued(..) = self.stage {
-            self.stage = Stage::dialling(self.port, None, Vec::new(), tools);
+        if let Stage::Queued(_, _, said) = &mut self.stage {
+            let said = std::mem::take(said);
+            self.stage = Stage::dialling(self.port, None, said, tools);
         }
     }
 
@@ -220,7 +199,7 @@ impl Connection {
         {
             return Ok(next);
         }
-        if let Stage::Queued(until, _) = self.stage {
+        if let Stage::Queued(until, ..) = self.stage {
             return self.wait(until, tools);
         }
         let Stage::Joined(pair) = &mut self.stage else {
@@ -279,6 +258,7 @@ impl Connection {
 
     /// Looks for a backend; none when one was found.
     fn dial(&mut self, key: Key, tools: &mut Tools) -> io::Result<Option<Next>> {
+        let until = self.until(tools);
         let Stage::Dialling(search) = &mut self.stage else {
             return Ok(None);
         };
@@ -296,11 +276,12 @@ impl Connection {
             Dialled::Missed(missed) => {
                 let asker = search.asker;
                 let waits = match missed {
-                    Missed::Busy | Missed::Soon => tools.now < self.until(tools),
+                    Missed::Busy | Missed::Soon => tools.now < until,
                     Missed::Nothing => false,
                 };
                 if asker.is_none() && waits {
-                    self.stage = Stage::Queued(self.until(tools), missed);
+                    let said = std::mem::take(&mut search.said);
+                    self.stage = Stage::Queued(until, missed, said);
                     return Ok(Some(Next::Full));
                 }
                 self.refuse(missed, asker, tools)?;

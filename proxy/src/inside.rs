@@ -51,7 +51,7 @@ pub(crate) struct Pool {
     size: AtomicUsize,
     /// The refiller knows that it is low.
     asked: AtomicBool,
-    refiller: Sender<Weak<Self>>,
+    refiller: Sender<Task>,
 }
 
 /// The sockets, and whether they may be used.
@@ -140,17 +140,30 @@ impl Pool {
     fn ask(self: &Arc<Self>) {
         if !self.asked.swap(true, Ordering::Relaxed) {
             // Nobody refills where there is no helper, and when the proxy ends.
-            if self.refiller.send(Arc::downgrade(self)).is_err() {
+            if self
+                .refiller
+                .send(Task::Fill(Arc::downgrade(self)))
+                .is_err()
+            {
                 self.close(Closed::NoHelper);
             }
         }
     }
 }
 
+/// What that thread is told.
+#[derive(Debug)]
+enum Task {
+    /// This pool is low.
+    Fill(Weak<Pool>),
+    /// There is nothing more to do.
+    End,
+}
+
 /// The thread that fills pools.
 #[derive(Debug, Clone)]
 pub(crate) struct Inside {
-    refiller: Sender<Weak<Pool>>,
+    refiller: Sender<Task>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -177,9 +190,10 @@ impl Inside {
         Self { refiller, thread }
     }
 
-    /// Waits until the helpers are gone; all pools have to be gone before.
+    /// Waits until the helpers are gone. Nothing is refilled any more.
     pub(crate) fn end(self) {
-        drop(self.refiller);
+        // Without the thread there is nobody to wait for.
+        let _ = self.refiller.send(Task::End);
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(thread) = thread.take() {
             // An error is a panic, which was told where it happened.
@@ -216,7 +230,7 @@ struct Filling {
 }
 
 impl Filling {
-    fn run(mut self, pools: &Receiver<Weak<Pool>>) {
+    fn run(mut self, pools: &Receiver<Task>) {
         loop {
             let next = if self.doors.is_empty() && self.later.is_empty() {
                 pools.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -224,7 +238,8 @@ impl Filling {
                 pools.recv_timeout(TRY_AGAIN)
             };
             match next {
-                Ok(pool) => self.fill(&pool),
+                Ok(Task::Fill(pool)) => self.fill(&pool),
+                Ok(Task::End) => return,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }

@@ -133,8 +133,8 @@ impl Keeper {
     pub(crate) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
         loop {
             self.look().await;
-            for connection in self.thawed.drain(..) {
-                self.workers.carry(connection);
+            for (place, connection) in self.thawed.drain(..).enumerate() {
+                self.workers.carry(place, connection);
             }
             if self.workers.is_incomplete() {
                 return (self.report)(&Event::WorkerLost);
@@ -318,6 +318,9 @@ impl Keeper {
     /// Puts everything to rest, and ends all that was started.
     async fn freeze(self) -> io::Result<Frozen> {
         let mut descriptors = Descriptors::default();
+        // Whoever is greeted now would be lost.
+        self.reception.close();
+        drop(self.peers);
         let connections = self.workers.freeze().await;
         let doors = self.listeners.freeze(&mut descriptors)?;
         let guests = self.reception.freeze();

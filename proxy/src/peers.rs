@@ -62,6 +62,7 @@ pub(crate) struct Peers {
     known: Arc<Known>,
     credentials: watch::Sender<Credentials>,
     offers: watch::Sender<Arc<Offers>>,
+    reception: Arc<Reception>,
     porter: JoinHandle<()>,
     report: Reporter,
     wake: Arc<dyn Fn() + Send + Sync>,
@@ -79,7 +80,7 @@ impl Peers {
         let (credentials, credentials_seen) = watch::channel(Credentials::default());
         let (offers, offers_seen) = watch::channel(Arc::default());
         let porter = Porter {
-            reception,
+            reception: Arc::clone(&reception),
             credentials: credentials_seen,
             offers: offers_seen,
             carry,
@@ -91,6 +92,7 @@ impl Peers {
             known: Arc::default(),
             credentials,
             offers,
+            reception,
             porter: tokio::spawn(porter.run(arrived)),
             report,
             wake,
@@ -122,6 +124,7 @@ impl Peers {
                 *address,
                 wanted.sealed,
                 before.map(|(_, link, _)| link.as_ref()),
+                theirs,
             ));
             if let Some((_, _, task)) = before {
                 task.abort();
@@ -162,6 +165,7 @@ impl Peers {
         }
         let identity = wanted.keys.as_ref().map(Identity::new).transpose()?;
         self.known = Arc::new(known);
+        self.reception.believe_only(&self.known);
         let server = identity
             .as_ref()
             .map(|identity| identity.server(Arc::clone(&self.known)))

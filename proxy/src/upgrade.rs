@@ -7,17 +7,18 @@
 //!
 //! Signals that arrive between the two programs wait, instead of ending the process.
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::fs::{File, Metadata};
 use std::io;
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::execve;
 use sns_proxy::{FORMAT, Frozen};
 use tokio::time::timeout;
 
@@ -120,17 +121,37 @@ pub(crate) fn exec(program: &Path, frozen: &Frozen) -> io::Error {
     }
     // Nothing can be wrong with a set of signals.
     let _ = signals().thread_block();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the process goes on as another program"
-    )]
-    let error = Command::new(program)
-        .args(std::env::args_os().skip(1))
-        .env(RESUME, "1")
-        .exec();
+    let error = execute(program);
     hear_signals();
     close_stdin();
     error
+}
+
+/// The library's own way to do this changes what signals mean, also when it fails.
+fn execute(program: &Path) -> io::Error {
+    let text = |text: OsString| CString::new(text.into_vec());
+    let own = |(name, value): (OsString, OsString)| {
+        let is_own = name != RESUME;
+        is_own.then(|| [name, value].join("=".as_ref()))
+    };
+    let prepare = || -> Result<_, std::ffi::NulError> {
+        let arguments = std::iter::once(program.as_os_str().to_owned())
+            .chain(std::env::args_os().skip(1))
+            .map(text)
+            .collect::<Result<Vec<_>, _>>()?;
+        let resume = OsString::from(format!("{RESUME}=1"));
+        let variables = std::env::vars_os().filter_map(own);
+        let variables = variables.chain([resume]).map(text);
+        let path = text(program.as_os_str().to_owned())?;
+        Ok((path, arguments, variables.collect::<Result<Vec<_>, _>>()?))
+    };
+    match prepare() {
+        Ok((path, arguments, variables)) => {
+            let Err(errno) = execve(&path, &arguments, &variables);
+            errno.into()
+        }
+        Err(error) => error.into(),
+    }
 }
 
 /// What the program before this one has carried, if there was one.

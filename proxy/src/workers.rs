@@ -191,9 +191,15 @@ impl Workers {
         connections
     }
 
-    /// Has one of those that accept carry a connection that was at rest.
-    pub(crate) fn carry(&self, connection: Connection) {
-        if let Some(worker) = self.all.first() {
+    /// Has workers carry connections that were at rest, each its share: long streams all of them, the others those
+    /// that accept clients.
+    pub(crate) fn carry(&self, place: usize, connection: Connection) {
+        let workers = if connection.is_long() {
+            self.all.len()
+        } else {
+            self.accepting
+        };
+        if let Some(worker) = self.all.get(place % workers.max(1)) {
             self.counts.open.fetch_add(1, Ordering::Relaxed);
             worker.tell(Order::Carry(Box::new(connection)));
         }

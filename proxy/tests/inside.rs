@@ -258,3 +258,14 @@ async fn a_mapping_counts_where_no_endpoint_has_its_cluster_port() {
     }
     assert_eq!(rest(&mut host.connect(61001).await).await, "mapped");
 }
+
+#[tokio::test]
+async fn a_new_binary_goes_into_pods_as_well() {
+    let pod = Pod::new(true);
+    let host = host_with(pod.endpoint(Some(NOBODY))).await;
+    reached(&host).await;
+    let held = host.connect(PORT).await;
+    let host = host.upgrade().await;
+    reached(&host).await;
+    drop(held);
+}

@@ -282,3 +282,30 @@ async fn a_host_that_has_much_to_do_is_helped() {
     }
     panic!("the host took all of them");
 }
+
+#[tokio::test]
+async fn whoever_is_taken_out_can_use_nothing_that_he_was_given() {
+    let (near, far, wire) = wired("").await;
+    far.mapped(10, false).await.answering("far");
+    assert_eq!(rest(&mut near.connect(PORT).await).await, "far");
+    // Connections that were let in before stand ready on the wire.
+    sleep(Duration::from_millis(200)).await;
+    assert!(wire.sent.lock().unwrap().len() > 2);
+    let path = far.folder.path().join("peers.conf");
+    let read: Option<Peers> = hostfiles::read_if_present(&path).unwrap();
+    let others = read
+        .unwrap()
+        .0
+        .into_iter()
+        .filter(|peer| peer.address != near.relay());
+    replace(&path, Peers(others.collect()).to_text().as_bytes(), 0o644).unwrap();
+    within(async {
+        while !is_reset(&near).await {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    for _ in 0..10 {
+        assert!(is_reset(&near).await);
+    }
+}

@@ -3,7 +3,7 @@
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
-use crate::cluster::{Backend, Host, PORT, hear, say, within};
+use crate::cluster::{Backend, Host, PORT, hear, rest, say, within};
 
 /// A host whose only backend takes one connection, and clients wait as `settings` say.
 async fn full(settings: &str) -> (Host, Backend, TcpStream, TcpStream) {
@@ -87,4 +87,36 @@ async fn a_higher_limit_serves_those_who_wait() {
     say(&mut waits, "me").await;
     host.map(&[backend.mapping(2, false)]).await;
     hear(&mut backend.accept().await, "me").await;
+}
+
+#[tokio::test]
+async fn what_a_client_has_said_before_it_waited_is_not_lost() {
+    let (near, far) = (Host::start().await, Host::start().await);
+    far.mapped(0, false).await.answering("far");
+    near.set("QUEUE 10\nQUEUEWAIT 60").await;
+    let own = near.mapped(1, false).await;
+    near.meet(&[far.relay()]).await;
+    let held = tokio::join!(near.connect(PORT), own.accept());
+    // Often enough for the other host to have been asked while there was something to pass on.
+    let mut waiting = Vec::new();
+    for _ in 0..5 {
+        let mut client = near.connect(PORT).await;
+        say(&mut client, "first words").await;
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        waiting.push(client);
+    }
+    drop(held);
+    // A place is free again when both sides have ended.
+    let over: Vec<_> = waiting
+        .into_iter()
+        .map(|mut client| tokio::spawn(async move { rest(&mut client).await }))
+        .collect();
+    // One that asks the other host meanwhile may be overtaken.
+    for _ in 0..over.len() {
+        let mut server = own.accept().await;
+        hear(&mut server, "first words").await;
+    }
+    for heard in over {
+        assert_eq!(heard.await.unwrap(), "");
+    }
 }

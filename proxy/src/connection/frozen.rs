@@ -43,7 +43,7 @@ impl Connection {
     ) -> Option<FrozenConnection> {
         let stage = match self.stage {
             Stage::Asked(asked) => FrozenStage::Asked(asked),
-            Stage::Queued(..) => FrozenStage::Looks(None, Vec::new()),
+            Stage::Queued(_, _, said) => FrozenStage::Looks(None, said),
             Stage::Dialling(search) if search.dialling.has_forwarded() => return None,
             Stage::Dialling(search) => FrozenStage::Looks(search.asker, search.said),
             Stage::Joined(pair) => FrozenStage::Joined(Box::new(pair.freeze(descriptors, now))),

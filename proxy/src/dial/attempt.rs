@@ -173,6 +173,16 @@ impl Attempt {
             }
             Talk::Line(_) | Talk::Request(..) => {}
         }
+        // An answer that has come counts also when nothing more can be sent.
+        let forwarded = self.forward(said);
+        match (self.listen(now), forwarded) {
+            (Ok(Progress::Waits), Err(error)) => Err(error),
+            (heard, _) => heard,
+        }
+    }
+
+    /// Passes on what the client has said since.
+    fn forward(&mut self, said: &[u8]) -> io::Result<()> {
         if let Talk::Request(_, sent) = &mut self.talk {
             self.socket.flush()?;
             while let Some(rest) = said.get(*sent..).filter(|rest| !rest.is_empty())
@@ -181,7 +191,7 @@ impl Attempt {
                 *sent += self.socket.send(rest)?;
             }
         }
-        self.listen(now)
+        Ok(())
     }
 
     /// Hears what the other proxy answers.

@@ -15,7 +15,7 @@ use tokio::time::{interval, sleep, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::identity::{Identity, Purpose, server_name};
+use super::identity::{Identity, Purpose, key_of, server_name};
 use super::lines::{GREETING, Lines, SECRET_LABEL, session_named};
 use super::link::{Link, Spare};
 use super::message::Message;
@@ -89,7 +89,7 @@ impl Caller {
             sleep_until(at.into()).await;
             if self.link.look(Instant::now()) {
                 self.tell(PeerNews::Silent);
-                hung.notify_one();
+                hung.notify_waiters();
             }
         }
     }
@@ -119,7 +119,11 @@ impl Caller {
         let (_, tls) = lines.stream().get_ref();
         tls.export_keying_material(&mut secret, SECRET_LABEL, Some(&id))
             .map_err(io::Error::other)?;
-        self.link.begin(Session::new(id, &secret));
+        let shown = tls
+            .peer_certificates()
+            .and_then(|shown| key_of(shown.first()?))
+            .ok_or(io::ErrorKind::PermissionDenied)?;
+        self.link.begin(Session::new(id, &secret), shown);
         Ok(lines)
     }
 
@@ -149,10 +153,18 @@ impl Caller {
     /// Hears lines, and says that this side lives; why that ended.
     async fn listen(&self, lines: &mut Lines<TlsStream<TcpStream>>) -> io::Error {
         let mut beat = interval(BEAT_EVERY);
+        let mut heard = tokio::time::Instant::now();
         loop {
             let done = tokio::select! {
-                line = lines.next() => line.and_then(|line| self.hear(&line)),
-                _ = beat.tick() => lines.say(&Message::Beat.to_string()).await,
+                line = lines.next() => {
+                    heard = tokio::time::Instant::now();
+                    line.and_then(|line| self.hear(&line))
+                }
+                _ = beat.tick() => {
+                    let said = timeout(SILENCE_MAX, lines.say(&Message::Beat.to_string())).await;
+                    said.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+                }
+                () = sleep_until(heard + SILENCE_MAX) => Err(io::ErrorKind::TimedOut.into()),
             };
             if let Err(error) = done {
                 return error;

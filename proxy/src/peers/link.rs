@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use hostfiles::PeerKey;
 use tokio::sync::Notify;
 
 use super::message::Message;
@@ -36,8 +37,6 @@ pub(crate) enum Way {
     New([u8; TICKET_BYTES]),
     /// When there is one: it is being made.
     Later,
-    /// Not at all now.
-    None,
 }
 
 /// The other proxy.
@@ -55,6 +54,8 @@ pub(crate) struct Link {
 struct State {
     view: View,
     session: Option<Arc<Session>>,
+    /// The key by which the other side has proved who it is.
+    shown: Option<PeerKey>,
     spares: Vec<Spare>,
     /// How many there should be.
     size: usize,
@@ -63,23 +64,33 @@ struct State {
 }
 
 impl Link {
-    /// One of which nothing is known, or what was known `before`.
-    pub(super) fn new(address: SocketAddr, sealed: bool, before: Option<&Self>) -> Self {
+    /// One of which nothing is known, or what was known `before`. If the key that it has shown is still one of `theirs`,
+    /// what was opened to it is used on.
+    pub(super) fn new(
+        address: SocketAddr,
+        sealed: bool,
+        before: Option<&Self>,
+        theirs: &[PeerKey],
+    ) -> Self {
         let known = before.map(|before| {
             let mut state = before.state();
-            let spares = match before.sealed == sealed {
+            let is_same = state.shown.is_some_and(|shown| theirs.contains(&shown));
+            let shown = state.shown.filter(|_| is_same);
+            let spares = match is_same && before.sealed == sealed {
                 true => std::mem::take(&mut state.spares),
                 false => Vec::new(),
             };
-            (state.view.clone(), state.session.clone(), spares)
+            let session = state.session.clone().filter(|_| is_same);
+            (state.view.clone(), session, spares, shown)
         });
-        let (view, session, spares) = known.unwrap_or_default();
+        let (view, session, spares, shown) = known.unwrap_or_default();
         Self {
             address,
             sealed,
             state: Mutex::new(State {
                 view,
                 session,
+                shown,
                 spares,
                 size: SPARES_FIRST,
                 missing: 0,
@@ -108,20 +119,24 @@ impl Link {
             return Way::Ready(spare);
         }
         let Some(session) = state.session.clone() else {
-            return Way::None;
+            return Way::Later;
         };
-        let most = if self.sealed {
-            SEALED_SPARES_MAX
-        } else {
-            SPARES_MAX
-        };
-        state.size = (state.size * 2).min(most);
+        state.size = (state.size * 2).min(self.most());
         self.low.notify_one();
         if self.sealed {
-            state.missing = state.missing.saturating_add(1);
+            state.missing = (state.missing + 1).min(self.most());
             return Way::Later;
         }
         Way::New(session.ticket())
+    }
+
+    /// How many connections may stand ready.
+    fn most(&self) -> usize {
+        if self.sealed {
+            SEALED_SPARES_MAX
+        } else {
+            SPARES_MAX
+        }
     }
 
     pub(super) fn is_sealed(&self) -> bool {
@@ -129,8 +144,9 @@ impl Link {
     }
 
     /// A conversation begins.
-    pub(super) fn begin(&self, session: Session) {
+    pub(super) fn begin(&self, session: Session, shown: PeerKey) {
         let mut state = self.state();
+        state.shown = Some(shown);
         state.session = Some(Arc::new(session));
         state.view.begin();
         self.low.notify_one();

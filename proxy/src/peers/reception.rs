@@ -10,7 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use hostfiles::PeerKey;
@@ -36,6 +36,8 @@ use crate::records::Records;
 const GREETING_MAX: Duration = Duration::from_secs(3);
 /// How many may be greeted at the same time; others are turned away.
 const GREETED_MAX: usize = 256;
+/// How many of them may come from where no proxy of the cluster is: they must not keep those out who belong to it.
+const FOREIGN_MAX: usize = 32;
 /// How long tickets of a conversation that is over are good: the other side notices later.
 const AFTERWARDS: Duration = Duration::from_secs(10);
 
@@ -47,6 +49,8 @@ pub(crate) type Stranger = (OwnedFd, SocketAddr);
 pub(crate) struct Reception {
     strangers: mpsc::Sender<Stranger>,
     sessions: Mutex<HashMap<SessionId, Guest>>,
+    /// Whose keys are believed now; none before that was said for the first time.
+    known: RwLock<Option<Arc<Known>>>,
     /// Everything was given to another program: nobody is believed any more.
     is_closed: AtomicBool,
 }
@@ -67,6 +71,7 @@ impl Reception {
         let reception = Arc::new(Self {
             strangers,
             sessions: Mutex::default(),
+            known: RwLock::default(),
             is_closed: AtomicBool::new(false),
         });
         (reception, arrived)
@@ -74,23 +79,42 @@ impl Reception {
 
     /// Somebody speaks TLS; false when there is no room for him.
     pub(crate) fn greet(&self, stranger: Stranger) -> bool {
-        self.strangers.try_send(stranger).is_ok()
+        !self.is_closed() && self.strangers.try_send(stranger).is_ok()
     }
 
-    /// Whether a ticket is good.
-    pub(crate) fn admits(&self, ticket: &[u8; TICKET_BYTES]) -> bool {
-        let Some(id) = session_of(ticket) else {
-            return false;
-        };
+    /// Whose ticket it is, if it is good.
+    pub(crate) fn admits(&self, ticket: &[u8; TICKET_BYTES]) -> Option<PeerKey> {
+        let id = session_of(ticket)?;
         let mut sessions = self.sessions();
-        let guest = sessions.get_mut(&id);
-        guest.is_some_and(|guest| guest.admission.admit(ticket))
+        let guest = sessions.get_mut(&id)?;
+        let is_late = guest.until.is_some_and(|until| until <= Instant::now());
+        let key = guest.key;
+        (!is_late && guest.admission.admit(ticket) && self.believes(&key)).then_some(key)
+    }
+
+    /// Whether whoever has that key may ask for something.
+    pub(crate) fn believes(&self, key: &PeerKey) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.as_ref().is_none_or(|known| known.0.contains_key(key))
+    }
+
+    /// Nobody is greeted any more: another program goes on.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
     }
 
     fn begin(&self, id: SessionId, key: PeerKey, secret: &Secret) -> io::Result<()> {
         let mut sessions = self.sessions();
-        if self.is_closed.load(Ordering::Relaxed) {
+        if self.is_closed() {
             return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        // Much may have changed since he was greeted.
+        if !self.believes(&key) {
+            return Err(io::ErrorKind::PermissionDenied.into());
         }
         let now = Instant::now();
         sessions.retain(|_, guest| guest.until.is_none_or(|until| until > now));
@@ -113,8 +137,11 @@ impl Reception {
         }
     }
 
-    /// Nobody else is believed any more.
-    fn believe_only(&self, known: &Known) {
+    /// Nobody else is believed from now on, whatever he was given before.
+    pub(super) fn believe_only(&self, known: &Arc<Known>) {
+        let mut believed = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        *believed = Some(Arc::clone(known));
+        drop(believed);
         self.sessions()
             .retain(|_, guest| known.0.contains_key(&guest.key));
     }
@@ -147,22 +174,17 @@ pub(super) struct Porter {
 impl Porter {
     /// Greets whoever comes, for ever.
     pub(super) async fn run(self, mut arrived: mpsc::Receiver<Stranger>) {
-        let room = Arc::new(Semaphore::new(GREETED_MAX));
-        let mut credentials = self.credentials.clone();
-        loop {
-            let stranger = tokio::select! {
-                stranger = arrived.recv() => stranger,
-                Ok(()) = credentials.changed() => {
-                    let known = Arc::clone(&credentials.borrow_and_update().known);
-                    self.reception.believe_only(&known);
-                    continue;
-                }
-            };
-            let Some((socket, from)) = stranger else {
-                return;
-            };
+        let rooms = [
+            Arc::new(Semaphore::new(GREETED_MAX)),
+            Arc::new(Semaphore::new(FOREIGN_MAX)),
+        ];
+        let [own, foreign] = &rooms;
+        while let Some((socket, from)) = arrived.recv().await {
+            let known = Arc::clone(&self.credentials.borrow().known);
+            let is_near = known.0.values().any(|peer| peer.ip() == from.ip());
+            let room = if is_near { own } else { foreign };
             // Whoever finds no room is dropped, and calls again.
-            if let Ok(place) = Arc::clone(&room).try_acquire_owned() {
+            if let Ok(place) = Arc::clone(room).try_acquire_owned() {
                 let porter = self.clone();
                 tokio::spawn(async move {
                     let greeted = timeout(GREETING_MAX, porter.greet(socket, from)).await;
@@ -218,6 +240,9 @@ impl Porter {
         let (mut stream, tls) = stream.into_inner();
         let secrets = tls.dangerous_extract_secrets().map_err(io::Error::other)?;
         let mut records = Records::of(&secrets).ok_or(io::ErrorKind::Unsupported)?;
+        if self.reception.is_closed() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
         // The other side has waited for a word, lest the library had read on.
         records.say(b"\n")?;
         stream.write_all(records.going()).await?;
@@ -242,7 +267,7 @@ impl Porter {
             let now = Arc::clone(&self.offers.borrow_and_update());
             let news: String = now.news(&told).iter().map(ToString::to_string).collect();
             if !news.is_empty() || !first.is_empty() {
-                guest.lines.say(&format!("{news}{first}")).await?;
+                said(&mut guest.lines, &format!("{news}{first}")).await?;
             }
             (told, first) = (now, "");
             tokio::select! {
@@ -261,11 +286,17 @@ impl Porter {
                     if heard.elapsed() > SILENCE_MAX * 2 {
                         return Err(io::ErrorKind::TimedOut.into());
                     }
-                    guest.lines.say("beat\n").await?;
+                    said(&mut guest.lines, "beat\n").await?;
                 }
             }
         }
     }
+}
+
+/// Says something to one who listens; not for ever, if he does not.
+async fn said(lines: &mut Lines<TlsStream<TcpStream>>, text: &str) -> io::Result<()> {
+    let said = timeout(SILENCE_MAX * 2, lines.say(text)).await;
+    said.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Whoever says the wrong thing is a stranger; one who breaks off may be anybody.

@@ -50,6 +50,8 @@ pub struct View {
     /// What is being said from the beginning.
     coming: Option<HashMap<u16, Offer>>,
     draining: bool,
+    /// The same, of what is being said from the beginning.
+    coming_draining: bool,
     /// When it was heard last; none before it has said everything for the first time.
     heard: Option<Instant>,
     silent: bool,
@@ -59,6 +61,7 @@ impl View {
     /// A conversation begins: everything will be said once more.
     pub fn begin(&mut self) {
         self.coming = Some(HashMap::new());
+        self.coming_draining = false;
     }
 
     /// A line was heard.
@@ -97,10 +100,11 @@ impl View {
             Message::Complete => {
                 if let Some(coming) = self.coming.take() {
                     self.offers = coming;
-                    self.draining = false;
+                    self.draining = self.coming_draining;
                     return Change::More;
                 }
             }
+            Message::Draining if self.coming.is_some() => self.coming_draining = true,
             Message::Draining => self.draining = true,
             Message::Beat | Message::Unknown => {}
         }

@@ -88,7 +88,6 @@ impl Attempt {
                 Ok(Some(begin(socket, Talk::Request(opening, 0))))
             }
             Way::Later => Ok(None),
-            Way::None => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Those who were believed, at rest: so the tickets that they hold are good for the next program too.
 
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use hostfiles::PeerKey;
@@ -29,7 +28,7 @@ impl Reception {
     /// Gives all away: whoever is believed from now on is believed by the next program.
     pub(crate) fn freeze(&self) -> Vec<FrozenGuest> {
         let sessions = self.sessions();
-        self.is_closed.store(true, Ordering::Relaxed);
+        self.close();
         let frozen = sessions.iter().map(|(id, guest)| {
             let (secret, next, taken) = guest.admission.to_parts();
             FrozenGuest {
