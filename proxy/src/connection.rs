@@ -45,7 +45,7 @@ pub(crate) struct Connection {
     port: u16,
     from: SocketAddr,
     /// Where a client of another host is connected to; none for one of this host.
-    destination: Option<SocketAddr>,
+    destination: Option<Box<SocketAddr>>,
     began: Instant,
     client: Socket,
     stage: Stage,
@@ -53,11 +53,19 @@ pub(crate) struct Connection {
 
 enum Stage {
     /// What somebody at the port for proxies has said so far.
-    Asked(Asked),
+    Asked(Box<Asked>),
     Dialling(Box<Search>),
-    /// Waits for a place until then, or for a way to another host; what its client has said so far.
-    Queued(Instant, Missed, Vec<u8>),
+    /// Waits for a place, or for a way to another host.
+    Queued(Box<Waiting>),
     Joined(Box<Pair>),
+}
+
+/// A client that waits for a place.
+struct Waiting {
+    until: Instant,
+    missed: Missed,
+    /// What it has said so far.
+    said: Vec<u8>,
 }
 
 /// When to look at a connection again.
@@ -84,7 +92,7 @@ impl Connection {
         tools: &mut Tools,
     ) -> Self {
         let (port, stage) = match entrance {
-            Entrance::Relay => (0, Stage::Asked(Asked::default())),
+            Entrance::Relay => (0, Stage::Asked(Box::default())),
             Entrance::Cluster(port) => {
                 (tools.report)(&Event::Opened(port, from));
                 (port, Stage::dialling(port, None, Vec::new(), tools))
@@ -124,7 +132,7 @@ impl Connection {
 
     /// Whether what it waits for is on its way: nobody has to leave for it.
     pub(crate) fn waits_for_way(&self) -> bool {
-        matches!(self.stage, Stage::Queued(_, Missed::Soon, _))
+        matches!(&self.stage, Stage::Queued(waiting) if waiting.missed == Missed::Soon)
     }
 
     /// Whether it has a place at a backend of this host.
@@ -143,8 +151,8 @@ impl Connection {
 
     /// Looks once more for a place, for a client that waits for one.
     pub(crate) fn retry(&mut self, tools: &mut Tools) {
-        if let Stage::Queued(_, _, said) = &mut self.stage {
-            let said = std::mem::take(said);
+        if let Stage::Queued(waiting) = &mut self.stage {
+            let said = std::mem::take(&mut waiting.said);
             self.stage = Stage::dialling(self.port, None, said, tools);
         }
     }
@@ -199,8 +207,8 @@ impl Connection {
         {
             return Ok(next);
         }
-        if let Stage::Queued(until, ..) = self.stage {
-            return self.wait(until, tools);
+        if let Stage::Queued(waiting) = &self.stage {
+            return self.wait(waiting.until, tools);
         }
         let Stage::Joined(pair) = &mut self.stage else {
             return Ok(Next::Wait(None));
@@ -241,7 +249,8 @@ impl Connection {
                 tools.board.relay_accepts.count();
                 self.port = request.port;
                 self.from = request.client;
-                self.destination = (speech == Speech::Requests).then_some(request.destination);
+                let is_told = speech == Speech::Requests;
+                self.destination = is_told.then(|| Box::new(request.destination));
                 self.began = tools.now;
                 (tools.report)(&Event::Opened(self.port, self.from));
                 self.stage = Stage::dialling(self.port, Some(speech), said, tools);
@@ -252,8 +261,10 @@ impl Connection {
 
     /// Where the client is connected to.
     fn destination(&self) -> io::Result<SocketAddr> {
-        self.destination
-            .map_or_else(|| self.client.own_address(), Ok)
+        match &self.destination {
+            Some(destination) => Ok(**destination),
+            None => self.client.own_address(),
+        }
     }
 
     /// Looks for a backend; none when one was found.
@@ -281,7 +292,11 @@ impl Connection {
                 };
                 if asker.is_none() && waits {
                     let said = std::mem::take(&mut search.said);
-                    self.stage = Stage::Queued(until, missed, said);
+                    self.stage = Stage::Queued(Box::new(Waiting {
+                        until,
+                        missed,
+                        said,
+                    }));
                     return Ok(Some(Next::Full));
                 }
                 self.refuse(missed, asker, tools)?;

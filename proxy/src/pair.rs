@@ -37,7 +37,7 @@ pub(crate) struct Pair {
     down_runs: bool,
     mouth: Mouth,
     /// What the client had said before there was a server, and nobody has looked at.
-    said: Vec<u8>,
+    said: Option<Box<[u8]>>,
     phase: Phase,
     /// Given back when the connection is over.
     lease: Option<Lease>,
@@ -102,7 +102,7 @@ impl Pair {
             up_runs: true,
             down_runs: true,
             mouth,
-            said: Vec::new(),
+            said: None,
             phase: Phase::Both,
             lease,
         }
@@ -128,7 +128,7 @@ impl Pair {
         if self.mouth.is_open() {
             self.up.owe(said);
         } else {
-            self.said = said.to_vec();
+            self.said = (!said.is_empty()).then(|| said.into());
         }
     }
 
@@ -358,8 +358,7 @@ impl Pair {
         began: Instant,
         tools: &mut Tools,
     ) -> Result<bool, Stopped> {
-        if !self.said.is_empty() {
-            let said = std::mem::take(&mut self.said);
+        if let Some(said) = self.said.take() {
             let bytes = self.mouth.hear(Heard::Bytes(&said), began, tools)?;
             self.up.owe(&bytes);
         }

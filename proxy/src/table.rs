@@ -49,7 +49,6 @@ impl At {
 pub struct Slot {
     /// The cluster port.
     pub port: u16,
-    at: At,
     /// Where to dial; none where it is reached inside only.
     pub target: Option<SocketAddr>,
     /// How many connections it may have at most.
@@ -66,28 +65,26 @@ pub struct Slot {
 }
 
 /// What is known of a backend as long as a picture or a connection holds it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    place: Key,
     active: AtomicU32,
     health: Health,
 }
 
 /// The right to hold one connection to a backend; given back when dropped.
 #[derive(Debug)]
-pub struct Lease {
-    state: Arc<State>,
-    place: Key,
-}
+pub struct Lease(Arc<State>);
 
 impl Lease {
     /// Whether the backend answers.
     pub(crate) fn health(&self) -> &Health {
-        &self.state.health
+        &self.0.health
     }
 
     /// The cluster port, and where the backend is.
     pub(crate) fn place(&self) -> (u16, At) {
-        self.place
+        self.0.place
     }
 }
 
@@ -105,12 +102,13 @@ impl Slot {
 
     /// The address by which others know it.
     pub(crate) fn name(&self) -> SocketAddr {
-        self.at.name()
+        let (_, at) = self.state.place;
+        at.name()
     }
 
     /// Whether a place is one of its own.
     pub(crate) fn gave(&self, lease: &Lease) -> bool {
-        Arc::ptr_eq(&self.state, &lease.state)
+        Arc::ptr_eq(&self.state, &lease.0)
     }
 
     /// What it says about headers.
@@ -135,16 +133,13 @@ impl Slot {
             .active
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, below)
             .ok()?;
-        Some(Lease {
-            state: Arc::clone(&self.state),
-            place: (self.port, self.at),
-        })
+        Some(Lease(Arc::clone(&self.state)))
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.state.active.fetch_sub(1, Ordering::AcqRel);
+        self.0.active.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -242,7 +237,6 @@ impl Table {
             if seen.insert((port, at)) {
                 let slot = Slot {
                     port,
-                    at,
                     target,
                     max_conn: endpoint.max_conn,
                     accept: endpoint.accept,
@@ -270,7 +264,7 @@ impl Table {
     pub(crate) fn hold(&mut self, place: (u16, At)) -> Lease {
         let state = self.state(place);
         state.active.fetch_add(1, Ordering::AcqRel);
-        Lease { state, place }
+        Lease(state)
     }
 
     /// A pool is the same one as long as it leads to the same place.
@@ -289,7 +283,11 @@ impl Table {
         if let Some(state) = self.states.get(&key).and_then(Weak::upgrade) {
             return state;
         }
-        let state = Arc::new(State::default());
+        let state = Arc::new(State {
+            place: key,
+            active: AtomicU32::new(0),
+            health: Health::default(),
+        });
         self.states.insert(key, Arc::downgrade(&state));
         state
     }

@@ -19,7 +19,7 @@ use crate::socket::{FrozenSocket, Socket};
 pub(crate) struct FrozenConnection {
     port: u16,
     from: SocketAddr,
-    destination: Option<SocketAddr>,
+    destination: Option<Box<SocketAddr>>,
     age: Duration,
     client: FrozenSocket,
     stage: FrozenStage,
@@ -27,7 +27,7 @@ pub(crate) struct FrozenConnection {
 
 #[derive(Debug, Serialize, Deserialize)]
 enum FrozenStage {
-    Asked(Asked),
+    Asked(Box<Asked>),
     /// Looks for a backend, or waits for a place at one.
     Looks(Option<Speech>, Vec<u8>),
     Joined(Box<FrozenPair>),
@@ -43,7 +43,7 @@ impl Connection {
     ) -> Option<FrozenConnection> {
         let stage = match self.stage {
             Stage::Asked(asked) => FrozenStage::Asked(asked),
-            Stage::Queued(_, _, said) => FrozenStage::Looks(None, said),
+            Stage::Queued(waiting) => FrozenStage::Looks(None, waiting.said),
             Stage::Dialling(search) if search.dialling.has_forwarded() => return None,
             Stage::Dialling(search) => FrozenStage::Looks(search.asker, search.said),
             Stage::Joined(pair) => FrozenStage::Joined(Box::new(pair.freeze(descriptors, now))),

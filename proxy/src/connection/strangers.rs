@@ -5,7 +5,6 @@ use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use super::{Connection, Stage};
-use crate::asked::Asked;
 use crate::socket::Socket;
 
 impl Connection {
@@ -17,7 +16,7 @@ impl Connection {
             destination: None,
             began: now,
             client,
-            stage: Stage::Asked(Asked::default()),
+            stage: Stage::Asked(Box::default()),
         }
     }
 

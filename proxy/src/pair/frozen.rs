@@ -21,7 +21,7 @@ pub(crate) struct FrozenPair {
     up_runs: bool,
     down_runs: bool,
     mouth: FrozenMouth,
-    said: Vec<u8>,
+    said: Option<Box<[u8]>>,
     phase: FrozenPhase,
     /// The cluster port and the address of the backend that counts it.
     place: Option<(u16, At)>,
