@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use hostfiles::replace;
-use rustix::process::Signal;
+use rustix::process::{Resource, Signal, getrlimit, setrlimit};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use testkit::soak::count;
@@ -298,6 +298,10 @@ async fn a_program_that_cannot_go_on_is_not_let() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn thousands_go_on() {
+    // Both ends of all connections are in this process.
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
     let mut placed = Placed::start().await;
     replace(
         &placed.folder.path().join("ports.conf"),
