@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 use crate::cluster::{
-    Host, PORT, UNHURRIED, hear, introduce, open_everywhere, open_with, rest, say, within,
+    Backend, Host, PORT, UNHURRIED, hear, introduce, open_everywhere, open_with, rest, say, within,
 };
 use crate::wire::Wire;
 
@@ -24,9 +24,11 @@ async fn two() -> (Host, Host) {
     (near, far)
 }
 
-/// A host behind a wire, and one whose clients get there.
-async fn wired(settings: &str) -> (Host, Host, Wire) {
+/// A host with a pod behind a wire, and one whose clients get there.
+async fn wired(settings: &str) -> (Host, Host, Backend, Wire) {
     let (near, far) = (Host::start().await, Host::start().await);
+    // Before the two know each other: a client may come before a word about a pod.
+    let backend = far.mapped(10, false).await;
     introduce(near.relay(), &[far.relay()]);
     let wire = Wire::to(far.relay()).await;
     near.write("clusterports.conf", &format!("{PORT}\n"));
@@ -49,7 +51,7 @@ async fn wired(settings: &str) -> (Host, Host, Wire) {
         &format!("{}\n{}\n", near.relay(), wire.address),
     );
     near.until(|status| status.peers == [wire.address]).await;
-    (near, far, wire)
+    (near, far, backend, wire)
 }
 
 async fn is_reset(host: &Host) -> bool {
@@ -127,8 +129,7 @@ async fn what_a_host_has_is_told_as_it_changes() {
 
 #[tokio::test]
 async fn what_the_client_says_is_not_held_back_until_the_other_proxy_has_answered() {
-    let (near, far, wire) = wired("").await;
-    let backend = far.mapped(10, false).await;
+    let (near, _far, backend, wire) = wired("").await;
     // Once, so that the two know each other and a connection stands ready.
     let (mut client, mut server) = tokio::join!(near.connect(PORT), backend.accept());
     say(&mut client, "first").await;
@@ -146,8 +147,8 @@ async fn what_the_client_says_is_not_held_back_until_the_other_proxy_has_answere
 
 #[tokio::test]
 async fn what_was_seen_on_the_wire_cannot_be_said_again() {
-    let (near, far, wire) = wired("").await;
-    far.mapped(10, false).await.answering("secret");
+    let (near, far, backend, wire) = wired("").await;
+    backend.answering("secret");
     assert_eq!(rest(&mut near.connect(PORT).await).await, "secret");
     let sent = wire.sent.lock().unwrap().clone();
     let mut tickets = 0;
@@ -167,8 +168,7 @@ async fn what_was_seen_on_the_wire_cannot_be_said_again() {
 #[tokio::test]
 async fn encrypted_clients_are_not_seen_on_the_wire() {
     for (settings, seen) in [("", true), ("ENCRYPT yes", false)] {
-        let (near, far, wire) = wired(settings).await;
-        let backend = far.mapped(10, false).await;
+        let (near, _far, backend, wire) = wired(settings).await;
         let (mut client, mut server) = tokio::join!(near.connect(PORT), backend.accept());
         say(&mut client, "nobody should know this").await;
         hear(&mut server, "nobody should know this").await;
@@ -285,8 +285,8 @@ async fn a_host_that_has_much_to_do_is_helped() {
 
 #[tokio::test]
 async fn whoever_is_taken_out_can_use_nothing_that_he_was_given() {
-    let (near, far, wire) = wired("").await;
-    far.mapped(10, false).await.answering("far");
+    let (near, far, backend, wire) = wired("").await;
+    backend.answering("far");
     assert_eq!(rest(&mut near.connect(PORT).await).await, "far");
     // Connections that were let in before stand ready on the wire.
     sleep(Duration::from_millis(200)).await;
