@@ -36,7 +36,7 @@ impl PeerKey {
 
 /// A text that is no key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a public key of a proxy has 44 characters of base64, and stands for 32 bytes")]
+#[error("a public key of a proxy: 44 characters of base64, which stand for 32 bytes")]
 pub struct NotAPeerKey;
 
 impl FromStr for PeerKey {

@@ -192,8 +192,8 @@ Exit status: 0 shown, 1 FILE cannot be used or nobody answers, 2 wrong arguments
 
 const UPGRADE_HELP: &str = "\
 The process stays, and so do its listening ports and its connections, streams that are under way too:
-it is the program that changes. The new one is tried before; when it cannot read FILE, or what the
-running one carries, nothing happens.
+it is the program that changes. The new one is tried before; when it cannot use FILE and the files
+that it names (see `check`), or what the running one carries, nothing happens.
 
 SIGHUP does the same when another program stands where the running one was started from.
 
