@@ -64,6 +64,12 @@ impl HostEnv {
         self.get("USER")
     }
 
+    /// FLAGS: options for the `ssh` program of the original, separated by spaces.
+    #[must_use]
+    pub fn flags(&self) -> &str {
+        self.get("FLAGS").unwrap_or_default()
+    }
+
     /// KEYFILE: the private key, relative to the host's directory in the project.
     #[must_use]
     pub fn key_file(&self) -> Option<&str> {

@@ -29,6 +29,7 @@ mod project;
 mod release_dir;
 mod replace;
 mod routers;
+mod ssh_host_keys;
 
 pub use cluster_id::ClusterId;
 pub use cluster_ports::ClusterPorts;
@@ -55,3 +56,4 @@ pub use project::{HostDir, NotInProject, Project};
 pub use release_dir::ReleaseDir;
 pub use replace::{ReplaceError, ReplaceStep, remove_leftovers, replace};
 pub use routers::Routers;
+pub use ssh_host_keys::{NotAnSshHostKey, SSH_HOST_KEYS_MAX, SshHostKey, SshHostKeys};

@@ -144,6 +144,12 @@ impl HostDir {
         self.0.join("plugins.yaml")
     }
 
+    /// By which keys the host's SSH server proves who it is: [`crate::SshHostKeys`].
+    #[must_use]
+    pub fn ssh_host_keys(&self) -> PathBuf {
+        self.0.join("host-key.txt")
+    }
+
     /// The public keys of the host's proxy: [`crate::PublicKeys`].
     #[must_use]
     pub fn proxy_keys(&self) -> PathBuf {

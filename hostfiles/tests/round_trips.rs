@@ -6,10 +6,10 @@ use hostfiles::{
     ActionStatus, ClusterId, ClusterPorts, ClusterVars, CommitChain, ConfigChecksum, Endpoint,
     Endpoints, Format, HostEnv, HostState, IngressAction, IngressBlock, IngressConf,
     IngressProtocol, Inside, PluginEntry, PluginsYaml, PodAction, PodPhase, PodStatus, PodVerb,
-    PortMapping, PortMappings, Routers, UnitStatus,
+    PortMapping, PortMappings, Routers, SshHostKey, SshHostKeys, UnitStatus,
 };
 use names::{AcceptProxy, ClusterPort, HostPort, PodState, SendProxy};
-use proptest::collection::vec;
+use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -273,6 +273,7 @@ proptest! {
         endpoints in vec(endpoint(), 0..10),
         units in vec("[a-z][a-z0-9_]{0,8}", 0..4),
         token in option::of("[a-z0-9_-]{1,64}"),
+        server_keys in btree_set(vec(any::<u8>(), 1..64), 0..16),
     ) {
         same(&ClusterPorts::merged(mappings.iter().map(|mapping| mapping.cluster_port)));
         same(&PortMappings(mappings));
@@ -281,6 +282,11 @@ proptest! {
         same(&CommitChain::new(hashes).unwrap());
         same(&id.parse::<ClusterId>().unwrap());
         same(&checksum.parse::<ConfigChecksum>().unwrap());
+        let key = |bytes: &Vec<u8>| {
+            let blob = [&[0, 0, 0, 11], b"ssh-ed25519".as_slice(), bytes].concat();
+            SshHostKey::new(blob).unwrap()
+        };
+        same(&SshHostKeys(server_keys.iter().map(key).collect()));
         same(&PodAction { verb: PodVerb::Rerun, words: units, id: token });
     }
 
@@ -328,6 +334,7 @@ proptest! {
         settles::<PodState>(&text);
         settles::<HostState>(&text);
         settles::<HostEnv>(&text);
+        settles::<SshHostKeys>(&text);
         settles::<ClusterVars>(&text);
     }
 
