@@ -1,5 +1,5 @@
 //! What the tests of several crates need: a Cluster Project in a temporary folder, our own programs, a
-//! daemon, a podman, a registry, a user and a network of hosts that never outlive their test, golden files,
+//! daemon, a podman, a registry, an SSH server, a user and a network of hosts that never outlive their test, golden files,
 //! redaction, soak counts and seeds.
 //!
 //! For tests and `xtask` only; no shipped crate depends on it. It knows the programs from outside and
@@ -17,6 +17,7 @@ mod program;
 mod redact;
 mod registry;
 pub mod soak;
+mod sshd;
 mod user;
 mod wait;
 
@@ -31,5 +32,6 @@ pub use podman::Podman;
 pub use program::program;
 pub use redact::Redactor;
 pub use registry::Registry;
+pub use sshd::{SshAgent, Sshd, login_name, make_ssh_key, ssh_fingerprint};
 pub use user::User;
 pub use wait::wait_until;

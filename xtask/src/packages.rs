@@ -46,7 +46,7 @@ pub(crate) const RUN: [Package; 2] = [
 ];
 
 /// What the tests of container pods and of several hosts run, for root and for an ordinary user.
-pub(crate) const CONTAINERS: [Package; 11] = [
+pub(crate) const CONTAINERS: [Package; 12] = [
     Package {
         name: "podman",
         witness: "podman",
@@ -101,6 +101,11 @@ pub(crate) const CONTAINERS: [Package; 11] = [
         name: "iproute2",
         witness: "ip",
         reason: "makes the network namespaces that are the hosts of tests",
+    },
+    Package {
+        name: "openssh-server",
+        witness: "/usr/sbin/sshd",
+        reason: "remote hosts are tested with the real server",
     },
 ];
 
