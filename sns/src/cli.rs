@@ -46,6 +46,7 @@ Exit codes:
    5  a safety check said no before anything was changed
    6  a sync did not give every host what the project wants
    7  a file or directory could not be read or written
+   8  a host could not be reached, or the connection to it was lost
   70  a mistake in sns or in a plugin"
 )]
 pub(crate) struct Cli {

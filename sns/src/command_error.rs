@@ -7,6 +7,8 @@ use std::fmt;
 use simplenetes_sync::far::{FarError, InitError, LockError, ReachError};
 use simplenetes_sync::near::NearError;
 
+use crate::remote::RemoteError;
+
 /// What sort of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -24,14 +26,18 @@ pub(crate) enum Kind {
     Incomplete,
     /// A file could not be read or written.
     Files,
+    /// A host could not be reached, or the connection to it was lost.
+    Unreachable,
     /// A mistake in sns itself, or in a plugin.
     Internal,
+    /// A command that was run for the operator ended so; it has said why itself.
+    Theirs(u8),
 }
 
 impl Kind {
     /// Every kind, in the order of the exit codes.
     #[cfg(test)]
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::No,
         Self::CommandLine,
         Self::Mistake,
@@ -39,6 +45,7 @@ impl Kind {
         Self::Refused,
         Self::Incomplete,
         Self::Files,
+        Self::Unreachable,
         Self::Internal,
     ];
 
@@ -52,7 +59,9 @@ impl Kind {
             Self::Refused => 5,
             Self::Incomplete => 6,
             Self::Files => 7,
+            Self::Unreachable => 8,
             Self::Internal => 70,
+            Self::Theirs(code) => code,
         }
     }
 
@@ -77,7 +86,11 @@ impl Kind {
                 "A sync did not give every host what the project wants. The output says which: `failed` is entirely as before, `unfinished` was changed in part and takes nothing new until the next sync or its daemon has finished it, and a compiled pod that changed under the version that a host runs was not sent."
             }
             Self::Files => "A file or directory could not be read or written.",
+            Self::Unreachable => {
+                "A host could not be reached, did not let the user in, or the connection to it was lost."
+            }
             Self::Internal => "A mistake in sns or in a plugin. Please report it.",
+            Self::Theirs(_) => "The exit status of the command that was run.",
         }
     }
 }
@@ -125,6 +138,11 @@ impl CommandError {
     /// The answer is no, and nothing needs saying.
     pub(crate) fn no() -> Self {
         Self::new(Kind::No, String::new())
+    }
+
+    /// A command that was run for the operator ended with this code, and nothing needs saying.
+    pub(crate) fn theirs(code: u8) -> Self {
+        Self::new(Kind::Theirs(code), String::new())
     }
 
     /// Adds the cause, whose text the message does not repeat.
@@ -253,6 +271,15 @@ impl From<hostfiles::ReplaceError> for CommandError {
             format!("could not change {}", error.path.display()),
             error.source,
         )
+    }
+}
+
+impl From<RemoteError> for CommandError {
+    fn from(error: RemoteError) -> Self {
+        let (kind, details, hint) = (error.kind(), error.details(), error.hint());
+        let failure = Self::new(kind, error.to_string());
+        // Its own text is the message, and the chain says nothing twice.
+        failure.listing(details).hint_if(hint).caused_by(error)
     }
 }
 

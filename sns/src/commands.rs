@@ -16,6 +16,7 @@ use clap::Subcommand;
 use crate::command_error::CommandError;
 use crate::environment::Environment;
 use crate::project::{Cluster, ProjectLock};
+use crate::remote::Remotes;
 use crate::ui::Ui;
 
 /// What every verb works with.
@@ -67,6 +68,12 @@ impl<'a> Context<'a> {
     /// Opens the Cluster Project.
     pub(crate) fn open(&self) -> Result<Cluster<'a>, CommandError> {
         Cluster::open(self.environment, self.project)
+    }
+
+    /// Says what was noticed while hosts were connected.
+    pub(crate) fn tell_warnings(&self, remotes: &Remotes) {
+        let warnings = remotes.take_warnings();
+        warnings.iter().for_each(|text| self.ui.warning(text));
     }
 
     /// Makes sure that nobody else changes the project meanwhile; nothing for a verb that only looks.

@@ -32,6 +32,10 @@ pub(crate) struct Environment {
     pub(crate) age_key_file: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`, in memory as a rule.
     pub(crate) runtime_dir: Option<PathBuf>,
+    /// `SSH_AUTH_SOCK`, the socket of an ssh-agent.
+    pub(crate) ssh_agent: Option<PathBuf>,
+    /// `TERM`, what sort of terminal this is.
+    pub(crate) term: String,
     /// `VISUAL` or `EDITOR`.
     pub(crate) editor: Option<String>,
     /// `XDG_CACHE_HOME`, where translated plugins are kept.
@@ -83,6 +87,11 @@ impl Environment {
             plugins: path("SIMPLENETES_PLUGINS"),
             age_key_file: path("SNS_AGE_KEY_FILE"),
             runtime_dir: path("XDG_RUNTIME_DIR"),
+            ssh_agent: path("SSH_AUTH_SOCK"),
+            term: variable("TERM").map_or_else(
+                || "dumb".to_owned(),
+                |term| term.to_string_lossy().into_owned(),
+            ),
             editor: variable("VISUAL")
                 .or_else(|| variable("EDITOR"))
                 .map(|editor| editor.to_string_lossy().into_owned()),

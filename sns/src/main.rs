@@ -20,6 +20,11 @@ mod pod_sources;
 mod ports;
 mod project;
 mod proxy_keys;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the sync over SSH is built on it")
+)]
+mod remote;
 mod secrets;
 mod special_pods;
 mod status;

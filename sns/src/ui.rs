@@ -89,7 +89,7 @@ impl Ui {
 
     /// Why the command failed.
     pub(crate) fn failure(&self, error: &CommandError) {
-        if error.kind() == Kind::No {
+        if matches!(error.kind(), Kind::No | Kind::Theirs(_)) {
             return;
         }
         let chain = error.chain();

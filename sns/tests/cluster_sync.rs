@@ -223,7 +223,7 @@ fn hosts_that_are_not_ready_belong_to_others_or_are_far_away() {
     | hint: prepare it with `sns host init laptop`
     [exit 3]
     ");
-    bench.ok(&["host", "register", "worker1", "-a", "10.0.0.5"]);
+    bench.ok(&["host", "register", "worker1", "-a", "10.0.0.5", "--no-scan"]);
     bench.commit();
     assert_snapshot!(show(&bench, &["cluster", "sync"]), @r"
     $ sns cluster sync

@@ -20,6 +20,8 @@ const COMMANDS: &[&[&str]] = &[
     &["host", "attach"],
     &["host", "detach"],
     &["host", "state"],
+    &["host", "trust"],
+    &["host", "shell"],
     &["pod"],
     &["pod", "compile"],
     &["pod", "ls"],

@@ -86,9 +86,10 @@ fn a_remote_host_can_be_registered_and_nothing_more() {
         "10.0.0.5",
         "-s",
         "snssuper",
+        "--no-scan",
     ];
     assert_snapshot!(bench.show(&register), @r"
-    $ sns host register worker1 -a 10.0.0.5:2222 -e 80 443 -r 10.0.0.5 -s snssuper
+    $ sns host register worker1 -a 10.0.0.5:2222 -e 80 443 -r 10.0.0.5 -s snssuper --no-scan
     | ok: host worker1 registered at [PROJECT]/worker1
     | warning: this version syncs to local hosts only
     [exit 0]
@@ -131,6 +132,7 @@ fn a_jump_host_keeps_the_port_of_ssh_private() {
         "10.0.0.5",
         "-j",
         "../backdoor",
+        "--no-scan",
     ]);
     let env = bench.read("worker1/host.env");
     assert!(

@@ -277,7 +277,7 @@ fn logs_are_merged_and_filtered() {
 #[test]
 fn a_remote_host_is_shown_and_not_asked() {
     let bench = compiled();
-    bench.ok(&["host", "register", "worker1", "-a", "10.0.0.5"]);
+    bench.ok(&["host", "register", "worker1", "-a", "10.0.0.5", "--no-scan"]);
     bench.attach("web", "worker1", &[]);
     bench.ok(&["pod", "compile", "web"]);
     assert_snapshot!(bench.show(&["cluster", "ps"]), @r"

@@ -6,7 +6,9 @@ mod init;
 mod ls;
 mod register;
 mod rekey;
+mod shell;
 mod state;
+mod trust;
 
 use clap::Subcommand;
 
@@ -16,13 +18,15 @@ use crate::command_error::CommandError;
 /// The verbs of hosts.
 #[derive(Debug, Subcommand)]
 pub(crate) enum HostCommand {
-    Register(register::RegisterArgs),
+    Register(Box<register::RegisterArgs>),
     Init(init::InitArgs),
     Rekey(rekey::RekeyArgs),
     Ls(ls::LsArgs),
     Attach(attach::AttachArgs),
     Detach(detach::DetachArgs),
     State(state::StateArgs),
+    Trust(trust::TrustArgs),
+    Shell(shell::ShellArgs),
 }
 
 /// Runs one of them.
@@ -36,17 +40,20 @@ pub(crate) fn run(context: &Context<'_>, command: &HostCommand) -> Result<(), Co
         HostCommand::Attach(args) => attach::run(context, args),
         HostCommand::Detach(args) => detach::run(context, args),
         HostCommand::State(args) => state::run(context, args),
+        HostCommand::Trust(args) => trust::run(context, args),
+        HostCommand::Shell(args) => shell::run(context, args),
     }
 }
 
 fn changes_project(command: &HostCommand) -> bool {
     match command {
-        HostCommand::Ls(_) => false,
+        HostCommand::Ls(_) | HostCommand::Shell(_) => false,
         HostCommand::State(args) => args.changes_project(),
         HostCommand::Register(_)
         | HostCommand::Init(_)
         | HostCommand::Rekey(_)
         | HostCommand::Attach(_)
+        | HostCommand::Trust(_)
         | HostCommand::Detach(_) => true,
     }
 }

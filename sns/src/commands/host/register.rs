@@ -7,14 +7,16 @@ use clap::Args;
 use hostfiles::{Format as _, HostEnv, HostState};
 use names::HostName;
 
+use super::trust;
 use crate::command_error::{CommandError, Kind};
 use crate::commands::Context;
 use crate::directories::Staged;
 use crate::project::{Cluster, home_path};
 
-/// Add a host to the project; nothing is contacted
+/// Add a host to the project, and ask it for the key by which it will be known
 ///
-/// Writes HOST/host.env and sets the host active. In this version only hosts on this machine
+/// Writes HOST/host.env and sets the host active. A remote host is asked for the key of its SSH server, through its jump
+/// hosts; nobody logs in there. A host that cannot be reached is registered all the same, see `sns host trust`. In this version only hosts on this machine
 /// (--address=local) can be initialised and synced; others can be registered already.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -71,6 +73,14 @@ pub(crate) struct RegisterArgs {
     /// unless given
     #[arg(short, long, value_name = "IP[:PORT]", value_parser = router_address)]
     router_address: Option<SocketAddr>,
+
+    /// Trust this key of its SSH server only; as OpenSSH prints it
+    #[arg(long, value_name = "SHA256:…", value_parser = trust::fingerprint_word)]
+    fingerprint: Option<String>,
+
+    /// Do not contact the host
+    #[arg(long, conflicts_with = "fingerprint")]
+    no_scan: bool,
 }
 
 /// The port of the proxies.
@@ -119,10 +129,36 @@ pub(crate) fn run(context: &Context<'_>, args: &RegisterArgs) -> Result<(), Comm
             "prepare its home with `sns host init {}`",
             args.host
         ));
-    } else {
-        context.ui.warning("this version syncs to local hosts only");
+        return Ok(());
     }
-    Ok(())
+    context.ui.warning("this version syncs to local hosts only");
+    if args.no_scan {
+        return Ok(());
+    }
+    meet(context, &cluster, args)
+}
+
+/// Asks the new host for its key. One that is not there yet is no failure; one that is another is.
+fn meet(
+    context: &Context<'_>,
+    cluster: &Cluster<'_>,
+    args: &RegisterArgs,
+) -> Result<(), CommandError> {
+    let host = cluster.host(&args.host)?;
+    let expected = args.fingerprint.as_deref();
+    match trust::scan(context, &host) {
+        Ok(key) => trust::pin(context, cluster, &host, &key, expected, false),
+        Err(error) => {
+            context
+                .ui
+                .warning(&format!("its key is not known yet: {error}"));
+            context.ui.hint(&format!(
+                "once it can be reached: `sns host trust {}`",
+                host.name
+            ));
+            Ok(())
+        }
+    }
 }
 
 /// The settings of a host on this machine: no SSH, no super user.
@@ -130,6 +166,7 @@ fn local(args: &RegisterArgs) -> Result<HostEnv, CommandError> {
     let for_remote_only = [
         ("--jump-host", args.jump_host.is_some()),
         ("--super-user-name", args.super_user_name.is_some()),
+        ("--fingerprint", args.fingerprint.is_some()),
     ];
     if let Some((option, _)) = for_remote_only.iter().find(|(_, given)| *given) {
         return Err(CommandError::new(
