@@ -112,6 +112,20 @@ pub(crate) enum Command {
         #[arg(num_args = 0..)]
         limits: Vec<u64>,
     },
+    /// Serves one sync on standard input and output; started by `sns`, over SSH or on the same machine
+    #[command(hide = true)]
+    Receive {
+        /// The host home, below the home directory of the user unless it is absolute
+        #[arg(value_name = "HOSTHOME")]
+        home: PathBuf,
+    },
+    /// Waits for the confirmation of a sync; started by `receive` only
+    #[command(hide = true)]
+    Settle {
+        /// The host home
+        #[arg(value_name = "HOSTHOME")]
+        home: PathBuf,
+    },
     /// The process that becomes the worker of a host home; started by root's daemon only
     #[command(hide = true)]
     WorkerGate(GateArgs),

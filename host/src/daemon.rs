@@ -218,7 +218,12 @@ impl Daemon {
                 self.log.warn("an interrupted sync was undone");
                 true
             }
-            // Before its point of no return a sync changes nothing that is read here.
+            Ok(Ok(Recovered::Reverted)) => {
+                self.log.warn("a sync that nobody confirmed was taken back");
+                true
+            }
+            // Before its point of no return a sync changes nothing that is read here; one that waits to be
+            // confirmed is done.
             Ok(Ok(Recovered::Busy(_))) => !simplenetes_sync::journal_open(&self.home),
             Ok(Err(error)) => {
                 self.log.error(one_line(&error));

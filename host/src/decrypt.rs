@@ -25,6 +25,7 @@ use crate::log::one_line;
 use crate::ramdisk::Ramdisks;
 use content::Content;
 pub use key::KeyFile;
+pub(crate) use key::{KeyFileError, private_text};
 
 /// The memory of one config, in MiB: the largest that is allowed, twice, because the next one is written
 /// beside it.

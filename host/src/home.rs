@@ -12,6 +12,9 @@ use rustix::process::geteuid;
 
 use crate::lock;
 
+/// What the daemon of a home keeps locked for as long as it runs.
+pub(crate) const LOCK: &str = ".daemon.lock";
+
 /// Why a host home cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
@@ -74,7 +77,7 @@ impl Home {
                 me,
             });
         }
-        let lock_path = path.join(".daemon.lock");
+        let lock_path = path.join(LOCK);
         let lock =
             lock::open(&lock_path).map_err(|error| HomeError::Lock(lock_path.clone(), error))?;
         match take(&lock) {

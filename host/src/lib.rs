@@ -36,6 +36,7 @@ pub mod probe;
 pub mod process;
 pub mod publish;
 pub mod ramdisk;
+pub mod receive;
 pub mod root;
 pub mod runtime;
 pub mod scan;

@@ -17,7 +17,7 @@ use simplenetesd::daemon::Settings;
 use simplenetesd::foreign::{become_program, is_program};
 use simplenetesd::log::{Level, Log};
 use simplenetesd::pod::{PodFile, logs::LogsArgs};
-use simplenetesd::{attach, gate, keep, owner, shim, step, system, systemd};
+use simplenetesd::{attach, gate, keep, owner, receive, shim, step, system, systemd};
 
 const FAILURE: u8 = 1;
 /// Between two looks at logs that are followed.
@@ -85,6 +85,8 @@ fn run(command: Command, log: Log) -> Result<u8> {
         Command::Gate { parent, .. } => Ok(gate::run(parent)),
         Command::Reach => Ok(simplenetes_reach::serve().map(|()| 0)?),
         Command::Translate { limits } => Ok(translate(&limits)),
+        Command::Receive { home } => serve_sync(&home).map(|()| 0),
+        Command::Settle { home } => Ok(receive::settle(&HostHome::new(home)).map(|_| 0)?),
         Command::WorkerGate(args) => machine::enter(args).map(|()| 0),
         Command::SystemdUnit { user } => print_unit(user.as_deref()).map(|()| 0),
         Command::Completions { shell } => complete(shell).map(|()| 0),
@@ -129,6 +131,14 @@ fn run_verb(file: PathBuf, verb: &Verb, timeout: Option<u64>, log: Log) -> Resul
     let (text, succeeded) = cli::run_verb(file, verb, system::since_epoch().as_secs())?;
     print(&text)?;
     Ok(if succeeded { 0 } else { FAILURE })
+}
+
+/// Speaks with `sns` about one host home.
+fn serve_sync(home: &Path) -> Result<()> {
+    let settings = Settings::from_environment()?;
+    let below = std::env::var_os("HOME").map_or_else(PathBuf::new, PathBuf::from);
+    let home = HostHome::new(std::path::absolute(below.join(home))?);
+    Ok(receive::receive(home, settings.cache)?)
 }
 
 /// What is wrong goes to standard error bare: the daemon puts it into its own message.

@@ -44,9 +44,11 @@ Exit codes:
    3  it cannot be done as the project stands: an unknown host or pod, a port clash
    4  a file that people write has mistakes
    5  a safety check said no before anything was changed
-   6  a sync did not give every host what the project wants
+   6  a sync did not give every host what the project wants; each is as before or as wanted
    7  a file or directory could not be read or written
    8  a host could not be reached, or the connection to it was lost
+   9  a host is neither as before nor as the project wants: sync again
+  10  --exit-code: there was something to do
   70  a mistake in sns or in a plugin"
 )]
 pub(crate) struct Cli {

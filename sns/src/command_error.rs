@@ -4,7 +4,6 @@
 use std::error::Error;
 use std::fmt;
 
-use simplenetes_sync::far::{FarError, InitError, LockError, ReachError};
 use simplenetes_sync::near::NearError;
 
 use crate::remote::RemoteError;
@@ -28,6 +27,10 @@ pub(crate) enum Kind {
     Files,
     /// A host could not be reached, or the connection to it was lost.
     Unreachable,
+    /// Some host is between what it was and what the project wants, or nobody knows.
+    Mixed,
+    /// The answer to `--exit-code`: there was something to do.
+    Changes,
     /// A mistake in sns itself, or in a plugin.
     Internal,
     /// A command that was run for the operator ended so; it has said why itself.
@@ -37,7 +40,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// Every kind, in the order of the exit codes.
     #[cfg(test)]
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::No,
         Self::CommandLine,
         Self::Mistake,
@@ -46,6 +49,8 @@ impl Kind {
         Self::Incomplete,
         Self::Files,
         Self::Unreachable,
+        Self::Mixed,
+        Self::Changes,
         Self::Internal,
     ];
 
@@ -60,6 +65,8 @@ impl Kind {
             Self::Incomplete => 6,
             Self::Files => 7,
             Self::Unreachable => 8,
+            Self::Mixed => 9,
+            Self::Changes => 10,
             Self::Internal => 70,
             Self::Theirs(code) => code,
         }
@@ -83,11 +90,17 @@ impl Kind {
                 "A safety check said no before anything was changed: uncommitted changes, a project that is behind or has branched, another cluster's host, a held lock. The message names the way out."
             }
             Self::Incomplete => {
-                "A sync did not give every host what the project wants. The output says which: `failed` is entirely as before, `unfinished` was changed in part and takes nothing new until the next sync or its daemon has finished it, and a compiled pod that changed under the version that a host runs was not sent."
+                "A sync did not give every host what the project wants. The output says which: `failed` is entirely as before, `went back` was changed and is as before again, and a compiled pod that changed under the version that a host runs was not sent."
             }
             Self::Files => "A file or directory could not be read or written.",
             Self::Unreachable => {
                 "A host could not be reached, did not let the user in, or the connection to it was lost."
+            }
+            Self::Mixed => {
+                "A host is neither as before nor as the project wants: the output says `unfinished` (it was changed in part, and takes nothing new until the next sync or its daemon has finished it) or `unknown` (the connection was lost while it changed; unless it was confirmed it goes back by itself)."
+            }
+            Self::Changes => {
+                "The answer to `--exit-code`: `sns cluster sync` changed something, or `sns cluster diff` found something to change."
             }
             Self::Internal => "A mistake in sns or in a plugin. Please report it.",
             Self::Theirs(_) => "The exit status of the command that was run.",
@@ -138,6 +151,11 @@ impl CommandError {
     /// The answer is no, and nothing needs saying.
     pub(crate) fn no() -> Self {
         Self::new(Kind::No, String::new())
+    }
+
+    /// There was something to do, and somebody wants to know by the exit code.
+    pub(crate) fn changes() -> Self {
+        Self::new(Kind::Changes, String::new())
     }
 
     /// A command that was run for the operator ended with this code, and nothing needs saying.
@@ -295,64 +313,6 @@ impl From<NearError> for CommandError {
             }
             NearError::Changed { .. } => Self::refused(error.to_string()),
             _ => Self::mistake(error.to_string()),
-        }
-    }
-}
-
-impl From<FarError> for CommandError {
-    fn from(error: FarError) -> Self {
-        match error {
-            FarError::Content(source) => source.into(),
-            FarError::Read(source) => source.into(),
-            FarError::Lock(LockError::Held { .. })
-            | FarError::OtherCluster { .. }
-            | FarError::Owner(_) => Self::refused(error.to_string()),
-            FarError::Chain(_) => Self::refused(error.to_string()).hint("force it with --force"),
-            FarError::UnknownCommits(source) => {
-                let read = Self::from(source);
-                Self::refused("cannot tell which commits the host was synced from")
-                    .caused_by(read.to_string())
-                    .hint("treat the host as never synced with --force")
-            }
-            FarError::NoHostHome(_) => Self::mistake(error.to_string()),
-            FarError::Unfinished(source) => Self::new(
-                Kind::Incomplete,
-                "changed in part; its daemon takes nothing new until the sync is finished",
-            )
-            .caused_by(source)
-            .hint("correct the cause, then sync again: that finishes it"),
-            FarError::Reach(error) | FarError::Lock(LockError::Reach(error)) => error.into(),
-            error => Self::files("not as the project wants it", error),
-        }
-    }
-}
-
-impl From<ReachError> for CommandError {
-    fn from(error: ReachError) -> Self {
-        let failure = Self::new(Kind::Files, error.to_string());
-        match error.source {
-            Some(source) => failure.caused_by(source),
-            None => failure,
-        }
-    }
-}
-
-impl From<InitError> for CommandError {
-    fn from(error: InitError) -> Self {
-        match error {
-            InitError::OtherCluster { home, found } => {
-                Self::refused(format!("{} belongs to cluster {found}", home.display()))
-                    .hint("choose another HOSTHOME in host.env, or take it over with --force")
-            }
-            InitError::Owner(error) => FarError::from(error).into(),
-            InitError::Lock(error) => FarError::from(error).into(),
-            InitError::Reach(error) => error.into(),
-            InitError::Directory { path, source } => Self::files(
-                format!("could not make the directory {}", path.display()),
-                source,
-            ),
-            InitError::Read(error) => error.into(),
-            InitError::Write(error) => error.into(),
         }
     }
 }

@@ -66,6 +66,11 @@ impl Repository {
         Ok(Self { inner, directory })
     }
 
+    /// True when older commits were left out when it was cloned.
+    pub(crate) fn is_shallow(&self) -> bool {
+        self.inner.is_shallow()
+    }
+
     /// Where the link `origin` leads, if there is one.
     pub(crate) fn origin(&self) -> Option<String> {
         let remote = self.inner.find_remote("origin").ok()?;

@@ -14,15 +14,19 @@ mod diagnostics;
 mod directories;
 mod environment;
 mod git;
+mod host_keys;
 mod logs;
 mod plugins;
 mod pod_sources;
 mod ports;
 mod project;
-mod proxy_keys;
+mod registry;
 #[cfg_attr(
     not(test),
-    expect(dead_code, reason = "the sync over SSH is built on it")
+    expect(
+        dead_code,
+        reason = "the verbs of pods on other machines are built on it"
+    )
 )]
 mod remote;
 mod secrets;

@@ -14,7 +14,7 @@ use crate::command_error::CommandError;
 use crate::project::{Cluster, Host};
 
 pub(crate) use component::{Component, FirstParty};
-pub(crate) use install::{Asked, Installed, grants_of, install};
+pub(crate) use install::{Asked, Installed, install};
 pub(crate) use loader::{LoadedPlugin, PluginLoader};
 
 /// The component of an entry of a host's plugins.yaml: it must be there and be the one that was granted.

@@ -9,10 +9,10 @@ mod identity;
 mod operators;
 mod path;
 
-pub(crate) use audience::audience;
+pub(crate) use audience::{audience, recipient};
 pub(crate) use check::{Finding, State, check, check_for_host};
 pub(crate) use configs::{EncryptedFile, declared, files};
 pub(crate) use encrypt::{Change, encrypt, open, put};
-pub(crate) use identity::{HostKey, OperatorKey, read_private};
+pub(crate) use identity::OperatorKey;
 pub(crate) use operators::Operators;
 pub(crate) use path::SecretPath;

@@ -1,18 +1,17 @@
-//! What has become of a release on its host, as `ps` shows it: the status file of a local host, unless
-//! whoever wrote it is gone.
+//! What has become of releases on their hosts, as `ps` shows it: each host is asked once, all at the same time.
 
-use std::fs::{File, TryLockError};
-use std::io::ErrorKind;
-use std::path::Path;
+use std::collections::BTreeMap;
 
-use hostfiles::{HostHome, PodPhase, PodProblem, PodStatus, ReleaseDir};
+use hostfiles::{Format as _, PodStatus};
+use names::{HostName, ReleaseId};
+use simplenetes_sync::Tree;
+use simplenetes_sync::wire::{Seen, Standing as Told, StandingKind};
 
 use crate::command_error::CommandError;
-use crate::environment::Environment;
-use crate::project::Selected;
-
-/// What the daemon of a home keeps locked for as long as it runs, as `simplenetesd` opens it.
-const DAEMON_LOCK: &str = ".daemon.lock";
+use crate::commands::Context;
+use crate::project::{Cluster, Host, Selected};
+use crate::remote::Remotes;
+use crate::syncing::{Failure, Receiver, at_once};
 
 /// What is known about a release.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,44 +21,125 @@ pub(crate) enum Standing {
     /// It was never run, or the host does not have it yet; and what its daemon says of it, if anything.
     NonExisting(String),
     /// Its status file is old: the process that wrote it is gone.
-    Stale(Box<PodStatus>),
-    /// Its host is not on this machine.
-    Unreachable,
+    Stale,
+    /// Its host cannot be asked, for this reason.
+    Unreachable(String),
     /// Its status cannot be read, for this reason. The other releases can be shown all the same.
     Unreadable(String),
 }
 
-impl Standing {
-    /// Reads it.
-    pub(crate) fn read(release: &Selected, environment: &Environment) -> Self {
-        Self::try_read(release, environment)
-            .unwrap_or_else(|error| Self::Unreadable(error.to_string()))
-    }
+/// What was asked of one host, with the places of the releases in the question.
+struct Question {
+    host: Host,
+    releases: Vec<(usize, ReleaseId)>,
+}
 
-    fn try_read(release: &Selected, environment: &Environment) -> Result<Self, CommandError> {
-        if !release.host.is_local() {
-            return Ok(Self::Unreachable);
-        }
-        let home = release.host.home(environment)?;
-        let files = home.files.release(&release.id);
-        let problem = problem(&home.files, &files)?;
-        let mut status = match hostfiles::read_if_present::<PodStatus>(&files.status()) {
-            Ok(Some(status)) => status,
-            Ok(None) => return Ok(Self::NonExisting(problem)),
-            Err(_) if !problem.is_empty() => return Ok(Self::Unreadable(problem)),
-            Err(error) => return Err(error.into()),
+/// What the hosts said.
+pub(crate) struct Answers {
+    /// What has become of each release, in the order of the question.
+    pub(crate) standings: Vec<Standing>,
+    /// What should be said about hosts.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Asks the hosts of these releases.
+pub(crate) fn ask(
+    context: &Context<'_>,
+    cluster: &Cluster<'_>,
+    releases: &[Selected],
+) -> Result<Answers, CommandError> {
+    let mut questions: BTreeMap<HostName, Question> = BTreeMap::new();
+    for (place, release) in releases.iter().enumerate() {
+        let question = questions
+            .entry(release.host.name.clone())
+            .or_insert_with(|| Question {
+                host: release.host.clone(),
+                releases: Vec::new(),
+            });
+        question.releases.push((place, release.id.clone()));
+    }
+    let remotes = Remotes::new(context.environment)?;
+    let (environment, id) = (context.environment, &cluster.id);
+    let answers = at_once(questions.into_values(), &|question: Question| {
+        let ids: Vec<ReleaseId> = question.releases.iter().map(|(_, id)| id.clone()).collect();
+        let answer = Receiver::open(&remotes, environment, &question.host).and_then(|receiver| {
+            let told = receiver.ask(|link| link.standings(id, &ids))?;
+            // What is wanted does not matter here: nothing is like an empty tree.
+            let seen = receiver.ask(|link| link.look(id, &Tree::default()))?;
+            Ok((told, seen))
+        });
+        (question, answer)
+    });
+    context.tell_warnings(&remotes);
+    Ok(sorted(releases.len(), answers))
+}
+
+/// What each host said about its releases, or why it said nothing.
+type Answer = (Question, Result<(Vec<Told>, Seen), Failure>);
+
+fn sorted(count: usize, answers: Vec<Answer>) -> Answers {
+    let mut standings = vec![Standing::NonExisting(String::new()); count];
+    let mut notes = Vec::new();
+    for (question, answer) in answers {
+        let name = &question.host.name;
+        let told = match answer {
+            Ok((told, seen)) => {
+                notes.extend(about(name, &seen));
+                told.into_iter().map(Standing::of).collect()
+            }
+            Err(failure) => {
+                let error = failure.into_error();
+                notes.extend(
+                    error
+                        .hints()
+                        .iter()
+                        .map(|hint| format!("host {name}: {hint}")),
+                );
+                vec![Standing::Unreachable(error.to_string()); question.releases.len()]
+            }
         };
-        if status.message.is_empty() {
-            status.message = problem;
+        for ((place, _), standing) in question.releases.iter().zip(told) {
+            if let Some(slot) = standings.get_mut(*place) {
+                *slot = standing;
+            }
         }
-        let is_over = matches!(status.status, PodPhase::Exited | PodPhase::Removed);
-        let is_kept = is_over || (is_alive(status.pid) && has_daemon(home.files.path())?);
-        let status = Box::new(status);
-        Ok(if is_kept {
-            Self::Known(status)
-        } else {
-            Self::Stale(status)
-        })
+    }
+    Answers { standings, notes }
+}
+
+/// What of a host is not as it should be.
+fn about(name: &HostName, seen: &Seen) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(reverted) = &seen.reverted {
+        let (commit, why) = (&reverted.commit, &reverted.why);
+        notes.push(format!(
+            "host {name} went back by itself from {commit}: {why}"
+        ));
+    }
+    if seen.unconfirmed.is_some() {
+        notes.push(format!("host {name} has a sync that waits to be confirmed"));
+    }
+    let changes = seen.drift.as_ref().map_or(0, |drift| drift.steps.len());
+    if changes > 0 {
+        notes.push(format!(
+            "host {name} is not as its last sync left it ({changes} differences): `sns cluster diff` shows them"
+        ));
+    }
+    notes
+}
+
+impl Standing {
+    /// As the host told it.
+    fn of(told: Told) -> Self {
+        match told.kind {
+            StandingKind::Known => match PodStatus::parse(&told.text) {
+                Ok(status) => Self::Known(Box::new(status)),
+                Err(error) => Self::Unreadable(error.to_string()),
+            },
+            StandingKind::Stale => Self::Stale,
+            StandingKind::NonExisting => Self::NonExisting(told.text),
+            StandingKind::Unreadable => Self::Unreadable(told.text),
+        }
     }
 
     /// The word of the status.
@@ -67,7 +147,7 @@ impl Standing {
         match self {
             Self::Known(status) => status.status.as_str(),
             Self::NonExisting(_) => "non-existing",
-            Self::Stale(_) | Self::Unreachable | Self::Unreadable(_) => "unknown",
+            Self::Stale | Self::Unreachable(_) | Self::Unreadable(_) => "unknown",
         }
     }
 
@@ -94,9 +174,8 @@ impl Standing {
         match self {
             Self::Known(status) => &status.message,
             Self::NonExisting(problem) => problem,
-            Self::Stale(_) => "no daemon drives it",
-            Self::Unreachable => "not on this machine",
-            Self::Unreadable(reason) => reason,
+            Self::Stale => "no daemon drives it",
+            Self::Unreachable(reason) | Self::Unreadable(reason) => reason,
         }
     }
 
@@ -112,54 +191,5 @@ impl Standing {
             });
         };
         status.to_json()
-    }
-}
-
-/// What the daemon says of a foreign pod, whose status is not its own; nothing when there is no daemon.
-fn problem(home: &HostHome, release: &ReleaseDir) -> Result<String, CommandError> {
-    match hostfiles::read_if_present::<PodProblem>(&release.problem())? {
-        Some(problem) if has_daemon(home.path())? => Ok(problem.0),
-        _ => Ok(String::new()),
-    }
-}
-
-fn is_alive(pid: Option<u32>) -> bool {
-    pid.is_none_or(|pid| Path::new(&format!("/proc/{pid}")).exists())
-}
-
-/// True when a daemon serves a home. Its process may live and be another program by now, so only the lock
-/// counts. Asking takes the lock for a moment, shared, and not at all where no daemon ever was.
-fn has_daemon(home: &Path) -> Result<bool, CommandError> {
-    let path = home.join(DAEMON_LOCK);
-    let failed = |error| {
-        CommandError::files(
-            format!("could not ask for the daemon with {}", path.display()),
-            error,
-        )
-    };
-    let lock = match File::open(&path) {
-        Ok(lock) => lock,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(failed(error)),
-    };
-    match lock.try_lock_shared() {
-        Ok(()) => Ok(false),
-        Err(TryLockError::WouldBlock) => Ok(true),
-        Err(TryLockError::Error(error)) => Err(failed(error)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_home_has_a_daemon_while_its_lock_is_held() {
-        let home = tempfile::tempdir().unwrap();
-        assert!(!has_daemon(home.path()).unwrap(), "there never was one");
-        let lock = File::create(home.path().join(DAEMON_LOCK)).unwrap();
-        assert!(!has_daemon(home.path()).unwrap(), "it has ended");
-        lock.lock().unwrap();
-        assert!(has_daemon(home.path()).unwrap());
     }
 }

@@ -4,35 +4,42 @@
 
 mod checks;
 mod cluster_ports;
+mod effects;
+mod failure;
 mod log;
+mod only;
 mod outcome;
+mod party;
 mod peers;
 mod session;
-mod trial;
 
+use std::fs::File;
+use std::io::Read as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
-use hostfiles::{CommitChain, HostHome, HostState};
+use hostfiles::{CommitChain, HostAddress, HostState};
 use names::HostName;
+use simplenetes_sync::far::Holder;
 use simplenetes_sync::near::{peers, routers};
+use simplenetes_sync::wire::Confirmation;
 use simplenetes_sync::{Near, Wanted};
 
 use crate::command_error::{CommandError, Kind};
 use crate::git::Repository;
-use crate::project::{Cluster, Host};
+use crate::project::{Cluster, Host, home_path};
 
-pub(crate) use checks::{check_clean, check_overwrite, check_ports, missing_plugins};
+pub(crate) use checks::{check_clean, check_overwrite, check_plugins, check_ports};
+pub(crate) use failure::Failure;
 pub(crate) use log::SyncLog;
+pub(crate) use only::{Only, OnlyTarget};
 pub(crate) use outcome::{Became, HostOutcome, change_lines};
-pub(crate) use session::{Request, check_chains, diff, sync};
+pub(crate) use party::Receiver;
+pub(crate) use session::{Request, Session, at_once};
 
 /// One host that a sync works on.
 pub(crate) struct Target {
     /// The host.
     pub(crate) host: Host,
-    /// Its home.
-    home: HostHome,
     /// What it should have.
     wanted: Wanted,
 }
@@ -45,11 +52,22 @@ pub(crate) struct Source {
     commits: Vec<String>,
     /// Those that a host is told.
     pub(crate) chain: CommitChain,
+    /// True when older commits than those are not in this clone.
+    is_shallow: bool,
+    /// Who syncs, and why.
+    holder: Holder,
+    /// What a host waits for after a change; none if it keeps the change at once.
+    confirmation: Option<Confirmation>,
+    /// Which part of the cluster is meant.
+    pub(crate) only: Only,
 }
 
+/// How long a host waits to be confirmed, in seconds.
+const CONFIRM_WITHIN_SECONDS: u32 = 60;
+
 impl Source {
-    /// Reads the project: every active or inactive host, each with all that it should have.
-    pub(crate) fn read(cluster: &Cluster<'_>) -> Result<Self, CommandError> {
+    /// Reads the project: every active or inactive host that is meant, each with all that it should have.
+    pub(crate) fn read(cluster: &Cluster<'_>, only: Only) -> Result<Self, CommandError> {
         let hosts = cluster.hosts()?;
         let addresses: Vec<(HostName, HostState, Option<SocketAddr>)> = hosts
             .iter()
@@ -59,15 +77,15 @@ impl Source {
         let cluster_ports = cluster_ports::read(cluster)?;
         let keys = peers::keys(&hosts)?;
         let mut targets = Vec::new();
-        for host in hosts.iter().filter(|host| !host.is_disabled()) {
-            let home = host.home(cluster.environment)?.files;
+        only.check(&hosts)?;
+        let takes_part = |host: &&Host| !host.is_disabled() && only.has(&host.name);
+        for host in hosts.iter().filter(takes_part) {
             let wanted = near
                 .wanted(&host.name, &routers(&host.name, &addresses))?
                 .with_cluster_ports(&cluster_ports)
                 .with_peers(&peers(&host.name, &addresses, &keys));
             targets.push(Target {
                 host: host.clone(),
-                home,
                 wanted,
             });
         }
@@ -77,25 +95,57 @@ impl Source {
                     .hint("`sns host ls -a` lists all hosts, `sns host register` adds one"),
             );
         }
-        check_homes(&targets)?;
-        let commits = Repository::open(cluster.path())?.history(usize::MAX)?;
+        check_homes(cluster, &targets)?;
+        let repository = Repository::open(cluster.path())?;
+        let commits = repository.history(usize::MAX)?;
+        let chain = chain(&commits)?;
         Ok(Self {
-            chain: chain(&commits)?,
+            holder: holder(cluster, &chain),
+            chain,
+            is_shallow: repository.is_shallow(),
             commits,
             targets,
+            confirmation: None,
+            only,
         })
+    }
+
+    /// The same, with hosts that go back by themselves unless they are confirmed.
+    pub(crate) fn confirmed(mut self) -> Result<Self, CommandError> {
+        let token = token().map_err(|error| {
+            CommandError::new(Kind::Internal, "could not make a random word").caused_by(error)
+        })?;
+        self.confirmation = Some(Confirmation {
+            token,
+            seconds: CONFIRM_WITHIN_SECONDS,
+        });
+        Ok(self)
     }
 }
 
+fn holder(cluster: &Cluster<'_>, chain: &CommitChain) -> Holder {
+    Holder {
+        who: cluster.environment.user.clone(),
+        pid: std::process::id(),
+        since: Some(cluster.environment.now.to_string()),
+        why: format!("sync of {}", chain.head().unwrap_or("no commit")),
+    }
+}
+
+/// 128 random bits, as text.
+fn token() -> std::io::Result<String> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// Refuses two hosts with one home: each would take away what the other brings.
-fn check_homes(targets: &[Target]) -> Result<(), CommandError> {
-    let mut known: Vec<(PathBuf, &HostName)> = Vec::new();
+fn check_homes(cluster: &Cluster<'_>, targets: &[Target]) -> Result<(), CommandError> {
+    let mut known: Vec<(String, &HostName)> = Vec::new();
     for target in targets {
-        let path = target.home.path();
-        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let shown = place(cluster, &target.host)?;
         let name = &target.host.name;
-        if let Some((_, other)) = known.iter().find(|(home, _)| *home == path) {
-            let shown = path.display();
+        if let Some((_, other)) = known.iter().find(|(home, _)| *home == shown) {
             return Err(CommandError::mistake(format!(
                 "hosts {other} and {name} have the same home: {shown}"
             ))
@@ -103,9 +153,25 @@ fn check_homes(targets: &[Target]) -> Result<(), CommandError> {
                 "give one of them another HOSTHOME in {name}/host.env"
             )));
         }
-        known.push((path, name));
+        known.push((shown, name));
     }
     Ok(())
+}
+
+/// Where the home of a host is, as one word for each place.
+fn place(cluster: &Cluster<'_>, host: &Host) -> Result<String, CommandError> {
+    let home = host.env.host_home();
+    match host.env.address() {
+        Some(HostAddress::Remote(address)) => {
+            let user = host.env.user().unwrap_or_default();
+            Ok(format!("{user}@{address}:{}/{home}", host.env.port()))
+        }
+        Some(HostAddress::Local) | None => {
+            let path = home_path(home, cluster.environment)?;
+            let path = path.canonicalize().unwrap_or(path);
+            Ok(path.display().to_string())
+        }
+    }
 }
 
 /// The newest commits.

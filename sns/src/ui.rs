@@ -89,7 +89,7 @@ impl Ui {
 
     /// Why the command failed.
     pub(crate) fn failure(&self, error: &CommandError) {
-        if matches!(error.kind(), Kind::No | Kind::Theirs(_)) {
+        if matches!(error.kind(), Kind::No | Kind::Changes | Kind::Theirs(_)) {
             return;
         }
         let chain = error.chain();

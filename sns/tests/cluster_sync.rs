@@ -214,6 +214,7 @@ fn hosts_that_are_not_ready_belong_to_others_or_are_far_away() {
     assert_snapshot!(show(&bench, &["cluster", "sync"]), @r"
     $ sns cluster sync
     | error: host laptop: [HOSTS]/laptop belongs to cluster other-1, not to [CLUSTER]: correct HOST or HOSTHOME in host.env
+    | hint: `sns host init laptop --force` takes it over
     [exit 5]
     ");
     std::fs::remove_file(bench.cluster.host_home("laptop").join("cluster-id.txt")).unwrap();
@@ -223,14 +224,19 @@ fn hosts_that_are_not_ready_belong_to_others_or_are_far_away() {
     | hint: prepare it with `sns host init laptop`
     [exit 3]
     ");
-    bench.ok(&["host", "register", "worker1", "-a", "10.0.0.5", "--no-scan"]);
+    bench.ok(&[
+        "host",
+        "register",
+        "worker1",
+        "-a",
+        "127.0.0.1:1",
+        "--no-scan",
+    ]);
     bench.commit();
-    assert_snapshot!(show(&bench, &["cluster", "sync"]), @r"
-    $ sns cluster sync
-    | error: host worker1 is not on this machine, and this version works with local hosts only
-    | hint: set it aside with `sns host state worker1 -s disabled`, or register it with --address=local
-    [exit 3]
-    ");
+    let out_of_reach = bench.run(&["cluster", "diff", "--only", "worker1"]);
+    assert_eq!(out_of_reach.code, 6, "{out_of_reach}");
+    let reason = "error: could not reach host worker1\n";
+    assert!(out_of_reach.stderr.contains(reason), "{out_of_reach}");
     for host in ["laptop", "worker1"] {
         bench.ok(&["host", "state", host, "-s", "disabled"]);
     }
@@ -284,6 +290,7 @@ fn a_changed_pod_of_a_delivered_version_waits_for_its_name() {
     $ sns cluster sync -q --pod-to-overwrite=web:1.0.0
     laptop: 1 change made
       ~ web:1.0.0 pod
+      → web:1.0.0 has another compiled pod: what runs stays as it is until `sns pod rerun web:1.0.0@laptop`
     [exit 0]
     ");
 }
@@ -301,10 +308,16 @@ fn what_programs_read() {
         "+ web:1.0.0 running",
     ];
     let expected = |result: &str, changes: &[&str], held_back: &[&str]| {
+        let effects = changes
+            .last()
+            .map(|_| "web:1.0.0 starts: it is new on the host");
         serde_json::json!([{
             "host": "laptop",
             "result": result,
             "changes": changes,
+            "effects": [],
+            "drift": [],
+            "reverted": null,
             "heldBack": held_back,
             "error": null,
         }])
@@ -414,7 +427,7 @@ fn an_interrupted_sync_is_told_and_one_that_cannot_be_finished_is_incomplete() {
     |   because: cannot put into its place [HOSTS]/laptop/missing/file
     |   because: No such file or directory (os error 2)
     | hint: correct the cause, then sync again: that finishes it
-    [exit 6]
+    [exit 9]
     ");
     bench.write_home(
         "laptop",
@@ -471,7 +484,7 @@ fn commits_that_cannot_be_read_have_a_way_out() {
     assert_snapshot!(show(&bench, &["cluster", "sync"]), @r"
     $ sns cluster sync
     | error: host laptop: cannot tell which commits the host was synced from
-    |   because: could not understand [HOSTS]/laptop/commit-chain.txt: commit-chain.txt: found `torn!`, expected hashes of commits, 4 to 64 hexadecimal digits, separated by spaces
+    |   because: cannot understand [HOSTS]/laptop/commit-chain.txt: commit-chain.txt: found `torn!`, expected hashes of commits, 4 to 64 hexadecimal digits, separated by spaces
     | hint: treat the host as never synced with --force
     [exit 5]
     ");
@@ -506,7 +519,7 @@ fn a_plugin_that_does_not_load_stops_the_sync_of_all() {
     bench.commit();
     let outcome = bench.run(&["cluster", "sync"]);
     assert_eq!(outcome.code, 3, "{outcome}");
-    let message = "error: plugin broken-1.0.0.wasm for host laptop does not load\n";
+    let message = "error: host laptop: plugin broken-1.0.0.wasm does not load\n";
     assert!(outcome.stderr.contains(message), "{outcome}");
     let home = bench.cluster.host_home("laptop");
     assert!(!home.join("hosts.conf").exists() && !home.join(".sync/stage").exists());

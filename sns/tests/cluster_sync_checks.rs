@@ -58,16 +58,17 @@ fn a_plugin_that_running_pods_miss_is_named() {
     let bench = Bench::with_native_host();
     bench.attach("web", "laptop", &[("pod.yaml", WEB)]);
     bench.ok(&["pod", "compile", "web"]);
-    let missing = "warning: web:1.0.0@laptop needs plugin native-runtime (runtime native), \
-                   which plugins.yaml of laptop does not have\n";
+    let missing = "web:1.0.0@laptop needs plugin native-runtime (runtime native), \
+                   which plugins.yaml of laptop does not have";
     bench.commit();
     let diff = bench.run(&["cluster", "diff"]);
     assert_eq!((diff.code, diff.stderr.as_str()), (0, ""), "{diff}");
     bench.write("laptop/plugins.yaml", "plugins: []\n");
     bench.commit();
-    for verb in ["diff", "sync"] {
-        let warned = bench.run(&["cluster", verb]);
-        assert!(warned.stderr.contains(missing), "{warned}");
+    for (verb, code) in [("diff", 0), ("sync", 3)] {
+        let told = bench.run(&["cluster", verb]);
+        assert!(told.stderr.contains(missing), "{told}");
+        assert_eq!(told.code, code, "{told}");
     }
     bench.ok(&["pod", "state", "web", "-s", "removed"]);
     bench.commit();

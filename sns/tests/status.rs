@@ -172,14 +172,14 @@ fn a_damaged_status_hides_no_other() {
     host: laptop
     pod: web-1.0.0
     status: unknown
-    message: could not understand [HOSTS]/laptop/pods/web/release/1.0.0/.pod.status: .pod.status: found `dancing`, expected `status:` created, starting, running, exited or removed
+    message: cannot understand [HOSTS]/laptop/pods/web/release/1.0.0/.pod.status: .pod.status: found `dancing`, expected `status:` created, starting, running, exited or removed
     [exit 0]
     ");
     assert_snapshot!(bench.show(&["cluster", "ps"]), @r"
     $ sns cluster ps
     HOST    POD  VERSION  WANTED   STATUS        READY  RESTARTS  MESSAGE
     laptop  db   1.0.0    running  non-existing  no     0
-    laptop  web  1.0.0    running  unknown       no     0         could not understand [HOSTS]/laptop/pods/web/release/1.0.0/.pod.status: .pod.status: found `dancing`, expected `status:` created, starting, running, exited or removed
+    laptop  web  1.0.0    running  unknown       no     0         cannot understand [HOSTS]/laptop/pods/web/release/1.0.0/.pod.status: .pod.status: found `dancing`, expected `status:` created, starting, running, exited or removed
     [exit 0]
     ");
     assert_eq!(bench.run(&["pod", "ps", "web", "-r", "-q"]).code, 1);
@@ -205,7 +205,7 @@ fn a_home_that_cannot_be_read_hides_no_other_host() {
         "{shown}"
     );
     assert!(
-        shown.contains("could not read [HOSTS]/laptop/pods"),
+        shown.contains("cannot read [HOSTS]/laptop/cluster-id.txt"),
         "{shown}"
     );
     assert!(shown.ends_with("[exit 0]"), "{shown}");
@@ -275,18 +275,28 @@ fn logs_are_merged_and_filtered() {
 }
 
 #[test]
-fn a_remote_host_is_shown_and_not_asked() {
+fn a_host_that_is_out_of_reach_is_shown_with_the_reason() {
     let bench = compiled();
-    bench.ok(&["host", "register", "worker1", "-a", "10.0.0.5", "--no-scan"]);
+    bench.ok(&[
+        "host",
+        "register",
+        "worker1",
+        "-a",
+        "127.0.0.1:1",
+        "--no-scan",
+    ]);
     bench.attach("web", "worker1", &[]);
     bench.ok(&["pod", "compile", "web"]);
-    assert_snapshot!(bench.show(&["cluster", "ps"]), @r"
-    $ sns cluster ps
-    HOST     POD  VERSION  WANTED   STATUS        READY  RESTARTS  MESSAGE
-    laptop   web  1.0.0    running  non-existing  no     0
-    worker1  web  1.0.0    running  unknown       no     0         not on this machine
-    [exit 0]
-    ");
+    let shown = bench.ok(&["cluster", "ps"]);
+    let (here, there) = shown
+        .lines()
+        .skip(1)
+        .partition::<Vec<_>, _>(|line| line.starts_with("laptop"));
+    assert!(here[0].contains("non-existing"), "{shown}");
+    assert!(
+        there[0].contains("unknown") && there[0].contains("could not reach host worker1"),
+        "{shown}"
+    );
     assert_snapshot!(bench.show(&["pod", "logs", "web@worker1"]), @r"
     $ sns pod logs web@worker1
     | error: host worker1 is not on this machine, and this version works with local hosts only

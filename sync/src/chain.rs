@@ -84,6 +84,21 @@ pub fn relate(ours: &[String], host: &CommitChain) -> Relation {
     }
 }
 
+/// The commits of a host, followed by those that a project has beyond them: what a host is told by a project whose
+/// own history was cut off. Where they have nothing in common, those of the project.
+#[must_use]
+pub fn extended(host: &[String], ours: &CommitChain) -> CommitChain {
+    let common = ours
+        .hashes()
+        .iter()
+        .position(|commit| host.last().is_some_and(|last| is_same(commit, last)));
+    let Some(at) = common else {
+        return ours.clone();
+    };
+    let beyond = ours.hashes().iter().skip(at + 1);
+    CommitChain::new(host.iter().chain(beyond).cloned()).unwrap_or_else(|_| ours.clone())
+}
+
 fn last_common(ours: &[String], theirs: &[String]) -> Option<String> {
     ours.iter()
         .rev()

@@ -1,6 +1,9 @@
 //! The SHA-256 of a content, by which both ends speak of it.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
 use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
@@ -21,6 +24,13 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// The digest of a file.
+    pub(crate) fn of_file(path: &Path) -> io::Result<Self> {
+        let mut hasher = Sha256::new();
+        io::copy(&mut File::open(path)?, &mut HashWriter(&mut hasher))?;
+        Ok(Self(hasher.finalize().into()))
+    }
+
     /// The 32 bytes.
     #[must_use]
     pub fn bytes(self) -> [u8; 32] {
@@ -31,6 +41,20 @@ impl Digest {
     #[must_use]
     pub fn short(&self) -> String {
         self.to_string().chars().take(12).collect()
+    }
+}
+
+/// Takes the digest of all that is written to it.
+struct HashWriter<'a>(&'a mut Sha256);
+
+impl Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -5,29 +5,39 @@
 //! appears, in one rename, which is the point of no return; then the journal's operations run, each of
 //! which may run twice; then the journal goes. Must not know the project.
 
+mod confirm;
+mod contents;
 mod digests;
 mod effects;
+mod incoming;
 mod init;
 mod journal;
 mod layout;
 mod lock;
 mod owner;
+mod places;
 mod present;
 mod reach;
+mod serve;
+mod settle;
 mod stage;
 mod staged;
+mod undo;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use hostfiles::{ClusterId, CommitChain, HostHome, ReadError, ReplaceError, read_if_present};
+use hostfiles::{
+    ClusterId, CommitChain, HostHome, ReadError, ReplaceError, read_if_present, replace, write,
+};
 use names::ReleaseId;
 
 use crate::chain::{ChainRefusal, Relation, relate};
-use crate::near::NearError;
-use crate::{Options, Plan, Tree, TreeError, Wanted, plan};
+use crate::wire::Confirmation;
+use crate::{Options, Plan, Tree, TreeError, plan};
 
+pub use contents::{Content, Contents};
 pub use effects::{Effect, EffectError, Gate};
 pub use init::{InitError, Takeover, init};
 pub use journal::JournalError;
@@ -35,6 +45,8 @@ pub use lock::{Holder, LockError};
 pub use owner::OwnerError;
 pub use present::present;
 pub use reach::{Obstacle, ReachError};
+pub use serve::{Hooks, serve};
+pub use settle::{SettleError, Settled, settle};
 pub use staged::Staged;
 
 use digests::Digests;
@@ -81,9 +93,9 @@ pub enum FarError {
     /// What is present cannot be listed.
     #[error("cannot list what is on the host")]
     Present(#[from] TreeError),
-    /// The near end cannot give what is missing.
+    /// What is missing is not there.
     #[error("cannot get what the host lacks")]
-    Content(#[from] NearError),
+    Content(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The plan was made for something else than what is wanted.
     #[error("the plan changes {0}, which is not part of what is wanted")]
     Misfit(ReleaseId),
@@ -114,7 +126,27 @@ pub enum Recovered {
     Finished,
     /// A sync is at work now; here is who. Ask again when it is done.
     Busy(String),
+    /// It was done and waited to be confirmed; the host is as before it.
+    Reverted,
 }
+
+/// What is written down with a sync.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Marks {
+    /// The commits that the host is at afterwards; none for a sync of a part, which leaves it at those before.
+    pub chain: Option<CommitChain>,
+    /// What the host waits for before it gives up the way back; none if it gives it up at once.
+    pub confirmation: Option<Confirmation>,
+}
+
+impl Marks {
+    fn head(&self) -> Option<&str> {
+        self.chain.as_ref()?.head()
+    }
+}
+
+/// Why a host goes back when it finds a sync that waited and nobody who waits.
+const INTERRUPTED: &str = "the host was interrupted before anybody confirmed it";
 
 /// True while a sync has passed the point of no return and is not done: no new desired state may be taken
 /// from the host home until [`recover`] says that it is finished. True also if that cannot be told.
@@ -148,7 +180,8 @@ pub fn recover(home: &HostHome) -> Result<Recovered, FarError> {
 /// As [`recover`].
 pub fn recover_through(home: &HostHome, gate: Box<dyn Gate>) -> Result<Recovered, FarError> {
     let directory = SyncDir::of(home);
-    if is_absent(&directory.journal()) && is_absent(&directory.stage()) {
+    let is_clean = is_absent(&directory.journal()) && is_absent(&directory.stage());
+    if is_clean && !confirm::is_unconfirmed(home) {
         return Ok(Recovered::Nothing);
     }
     match Lock::take(home, &Holder::recovering()) {
@@ -160,13 +193,21 @@ pub fn recover_through(home: &HostHome, gate: Box<dyn Gate>) -> Result<Recovered
 
 fn recover_locked(home: &HostHome, effects: &mut Effects) -> Result<Recovered, FarError> {
     let directory = SyncDir::of(home);
-    if let Some(journal) = Journal::read(home)? {
+    let journal = Journal::read(home)?;
+    if let Some(journal) = &journal {
         journal.run(home, effects).map_err(FarError::Unfinished)?;
+    }
+    if confirm::is_unconfirmed(home) {
+        confirm::revert(home, effects, INTERRUPTED)?;
+        return Ok(Recovered::Reverted);
+    }
+    if journal.is_some() {
         return Ok(Recovered::Finished);
     }
     if !is_absent(&directory.stage()) {
         effects
-            .remove_tree(&directory.stage())
+            .remove_tree(&directory.former())
+            .and_then(|()| effects.remove_tree(&directory.stage()))
             .map_err(FarError::Unchanged)?;
         return Ok(Recovered::Undone);
     }
@@ -192,7 +233,7 @@ pub struct Far {
     home: HostHome,
     effects: Effects,
     recovered: Recovered,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl Far {
@@ -224,7 +265,7 @@ impl Far {
             home,
             effects,
             recovered,
-            _lock: lock,
+            lock,
         })
     }
 
@@ -290,12 +331,27 @@ impl Far {
     ///
     /// # Errors
     /// The host is as before, also on a full disk; the error names the path.
-    pub fn stage(
-        &mut self,
+    pub fn stage<'far>(
+        &'far mut self,
         plan: &Plan,
-        wanted: &Wanted,
-        chain: &CommitChain,
-    ) -> Result<Staged<'_>, FarError> {
-        staged::stage(self, plan, wanted, chain)
+        tree: &'far Tree,
+        contents: &dyn Contents,
+        marks: &'far Marks,
+    ) -> Result<Staged<'far>, FarError> {
+        staged::stage(self, plan, tree, contents, marks)
+    }
+
+    /// Writes down that the host is at these commits; it has what they want already.
+    ///
+    /// # Errors
+    /// The file system said no.
+    pub fn record(&mut self, chain: &CommitChain, tree: &Tree) -> Result<(), FarError> {
+        let directory = SyncDir::of(&self.home);
+        self.effects
+            .remove(&directory.reverted())
+            .map_err(FarError::Unchanged)?;
+        replace(&directory.synced(), &tree.to_bytes(), 0o600)?;
+        write(&self.home.commit_chain(), chain)?;
+        Ok(())
     }
 }

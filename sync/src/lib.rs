@@ -2,15 +2,18 @@
 //!
 //! Two ends that share nothing but plain data. [`near`] reads the folder of a host in the project into
 //! the [`Tree`] that is wanted; [`far`] owns one host home: its lock, the tree that is present, the
-//! stage, the journal. [`plan`] compares two trees, purely. Today both ends are in one process
-//! (`HOST=local`); nothing here knows SSH, git or a terminal.
+//! stage, the journal. [`plan`] compares two trees, purely. They speak over any stream of bytes ([`wire`]); nothing
+//! here knows SSH, git or a terminal.
 
 pub mod chain;
+mod chunks;
 mod digest;
 pub mod far;
 pub mod near;
+mod needs;
 pub mod plan;
 mod tree;
+pub mod wire;
 
 pub use digest::{Digest, NotADigest};
 pub use far::{Far, journal_open, recover};

@@ -4,6 +4,9 @@
 //! `plugins.yaml` says, a release without its pod, a file that its reader would refuse. Must not know what
 //! the host has, and writes nothing.
 
+mod link;
+mod wanted;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -12,31 +15,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use hostfiles::{
-    ClusterPorts, Format, HostDir, HostState, IngressConf, Peer, PeerKey, Peers, PluginsYaml,
-    PortMappings, Project, ReadError, ReleaseDir, Routers, present, read_if_present,
-    read_with_text,
+    Format, HostDir, HostState, IngressConf, Peer, PeerKey, Peers, PluginsYaml, PortMappings,
+    Project, ReadError, ReleaseDir, Routers, present, read_if_present, read_with_text,
 };
 use names::{HostName, PodState, ReleaseId, VolumeName};
 
-use crate::{Config, Digest, Release, Tree, TreeError};
+use crate::{Digest, Release, TreeError};
 
-/// What one host should have, and where the contents are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
-    /// What the host should have.
-    pub tree: Tree,
-    contents: BTreeMap<Digest, Content>,
-}
-
-/// Where a content is: small ones are kept, so that they are read once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Content {
-    Bytes(Vec<u8>),
-    File(PathBuf),
-}
-
-/// Largest content that is kept in memory, in bytes.
-const KEPT_BYTES_MAX: usize = 64 * 1024;
+pub use link::{Delivery, Link, LinkError};
+pub use wanted::Wanted;
 
 /// The project does not hold what the host should have.
 #[derive(Debug, thiserror::Error)]
@@ -171,10 +158,7 @@ impl Near {
     /// # Errors
     /// The project does not hold it whole; see [`NearError`].
     pub fn wanted(&self, host: &HostName, routers: &Routers) -> Result<Wanted, NearError> {
-        let mut wanted = Wanted {
-            tree: Tree::default(),
-            contents: BTreeMap::new(),
-        };
+        let mut wanted = Wanted::default();
         wanted.tree.hosts_conf = Some(wanted.keep(routers.to_text().into_bytes()));
         let directory = self.project.host(host);
         self.plugins(&mut wanted, host, &directory)?;
@@ -213,7 +197,7 @@ impl Near {
                     expected,
                 });
             }
-            wanted.contents.insert(found, Content::File(path));
+            wanted.lies_in(found, path);
             wanted.tree.plugins.insert(entry.file_name(), found);
         }
         wanted.tree.plugins_yaml = Some(wanted.keep(text.into_bytes()));
@@ -235,80 +219,6 @@ impl Near {
         let digest = Digest::of(&bytes);
         components.insert(path.to_owned(), digest);
         Ok(Some(digest))
-    }
-}
-
-impl Wanted {
-    /// The same with the cluster ports that exist in the cluster, which no single host's folder knows.
-    #[must_use]
-    pub fn with_cluster_ports(mut self, ports: &ClusterPorts) -> Self {
-        self.tree.cluster_ports_conf = Some(self.keep(ports.to_text().into_bytes()));
-        self
-    }
-
-    /// The same with the keys by which the proxies of the cluster know each other; none where there are no keys.
-    #[must_use]
-    pub fn with_peers(mut self, peers: &Peers) -> Self {
-        let text = peers.to_text();
-        self.tree.peers_conf = (!text.is_empty()).then(|| self.keep(text.into_bytes()));
-        self
-    }
-
-    /// A content of the tree.
-    ///
-    /// # Errors
-    /// It cannot be read any more, or the project was changed meanwhile.
-    pub fn content(&self, digest: &Digest) -> Result<Vec<u8>, NearError> {
-        match self.contents.get(digest) {
-            Some(Content::Bytes(bytes)) => Ok(bytes.clone()),
-            Some(Content::File(path)) => {
-                let bytes = fs::read(path).map_err(io_at(path))?;
-                if Digest::of(&bytes) == *digest {
-                    Ok(bytes)
-                } else {
-                    Err(NearError::Changed { path: path.clone() })
-                }
-            }
-            None => {
-                let source = io::Error::new(
-                    io::ErrorKind::NotFound,
-                    "the content is not part of what is wanted",
-                );
-                Err(NearError::Io {
-                    path: PathBuf::from(digest.to_string()),
-                    source,
-                })
-            }
-        }
-    }
-
-    fn keep(&mut self, bytes: Vec<u8>) -> Digest {
-        let digest = Digest::of(&bytes);
-        self.contents.insert(digest, Content::Bytes(bytes));
-        digest
-    }
-
-    /// Reads a file that may be absent.
-    fn file(&mut self, path: &Path) -> Result<Option<Digest>, NearError> {
-        Ok(read_bytes(path)?.map(|bytes| self.keep(bytes)))
-    }
-
-    /// Reads a file that may be absent, if the host would understand it. What was understood is what is kept.
-    fn checked<F: Format>(&mut self, path: &Path) -> Result<Option<Digest>, NearError> {
-        let read = present(read_with_text::<F>(path))?;
-        Ok(read.map(|(_, text)| self.keep(text.into_bytes())))
-    }
-
-    fn config(&mut self, directory: &Path) -> Result<Config, TreeError> {
-        Config::read_through(directory, &mut |path| {
-            let bytes = fs::read(path)?;
-            if bytes.len() <= KEPT_BYTES_MAX {
-                return Ok(self.keep(bytes));
-            }
-            let digest = Digest::of(&bytes);
-            self.contents.insert(digest, Content::File(path.to_owned()));
-            Ok(digest)
-        })
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use names::{PodState, ReleaseId, VolumeName};
+use names::{PodName, PodState, ReleaseId, VolumeName};
 use serde::{Deserialize, Serialize};
 
 use crate::{Digest, Release, Tree};
@@ -16,6 +16,15 @@ use crate::{Digest, Release, Tree};
 pub struct Options {
     /// Releases whose compiled pod may be replaced though their version stays.
     pub overwrite: BTreeSet<ReleaseId>,
+    /// The pods that are meant; none when all are. What belongs to no pod always is.
+    pub pods: Option<BTreeSet<PodName>>,
+}
+
+impl Options {
+    fn has(&self, release: &ReleaseId) -> bool {
+        let pods = self.pods.as_ref();
+        pods.is_none_or(|pods| pods.contains(&release.pod))
+    }
 }
 
 /// Whether the routes to a release are in force.
@@ -208,7 +217,7 @@ pub fn plan(wanted: &Tree, present: &Tree, options: &Options) -> Plan {
         .keys()
         .chain(present.releases.keys())
         .collect();
-    for id in all {
+    for id in all.into_iter().filter(|id| options.has(id)) {
         match (wanted.releases.get(id), present.releases.get(id)) {
             (Some(wanted), Some(present)) => change(&mut plan, id, wanted, present, options),
             (Some(wanted), None) => add(&mut plan, id, wanted),

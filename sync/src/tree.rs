@@ -65,6 +65,20 @@ pub struct Mark {
     pub executable: bool,
 }
 
+impl Tree {
+    /// Its text, equal for equal trees.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        // Maps of plain data always have a JSON.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// The digest by which two ends find that they have the same.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.to_bytes())
+    }
+}
+
 impl Config {
     /// The checksum that is kept in `config/NAME.txt`: of contents and paths.
     #[must_use]

@@ -25,6 +25,16 @@ pub(crate) struct At {
 }
 
 impl At {
+    /// Lets everything happen, and counts.
+    pub(crate) fn counting() -> (Box<Self>, Arc<AtomicUsize>) {
+        let count = Arc::<AtomicUsize>::default();
+        let gate = Self {
+            fault: None,
+            count: Arc::clone(&count),
+        };
+        (Box::new(gate), count)
+    }
+
     pub(crate) fn new(at: usize, fault: Fault) -> Box<Self> {
         Box::new(Self {
             fault: Some((at, fault)),
@@ -45,7 +55,7 @@ impl Gate for At {
 }
 
 /// A host with one release, and a project that wants something else of everything.
-fn world() -> World {
+pub(crate) fn world() -> World {
     let world = World::new();
     let stays = world.add("web:1.0.0", "running", "one");
     write(
@@ -72,9 +82,10 @@ fn world() -> World {
     world
 }
 
-fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options {
         overwrite: ["web:1.0.0".parse().unwrap()].into(),
+        pods: None,
     }
 }
 
@@ -84,16 +95,8 @@ fn undisturbed() -> (
     std::collections::BTreeMap<std::path::PathBuf, String>,
 ) {
     let world = world();
-    let count = Arc::<AtomicUsize>::default();
-    world
-        .try_sync(
-            Some(Box::new(At {
-                fault: None,
-                count: count.clone(),
-            })),
-            &options(),
-        )
-        .unwrap();
+    let (gate, count) = At::counting();
+    world.try_sync(Some(gate), &options()).unwrap();
     (count.load(Ordering::Relaxed), world.snapshot())
 }
 

@@ -5,6 +5,7 @@
     reason = "a test says what is wrong by stopping; clippy sees only the bodies of test functions as tests"
 )]
 
+mod back;
 mod chain;
 mod durability;
 mod faults;
@@ -13,4 +14,5 @@ mod plan;
 mod random;
 mod refusals;
 mod whole;
+mod wire;
 mod world;

@@ -49,6 +49,17 @@ fn release(words: &str) -> Release {
     release
 }
 
+#[test]
+fn only_the_pods_that_are_meant_change() {
+    let (wanted, present) = ("web:1.0.0=running", "api:1.0.0=running");
+    let options = Options {
+        pods: Some(["web".parse().unwrap()].into()),
+        ..Options::default()
+    };
+    let plan = plan(&tree(wanted), &tree(present), &options);
+    assert_eq!(plan.to_string(), "+ web:1.0.0 running\n");
+}
+
 fn check(wanted: &str, present: &str, expected: &[&str]) {
     check_overwriting("", wanted, present, expected);
 }
@@ -59,6 +70,7 @@ fn check_overwriting(overwrite: &str, wanted: &str, present: &str, expected: &[&
             .split_whitespace()
             .map(|id| id.parse().unwrap())
             .collect(),
+        pods: None,
     };
     let plan = plan(&tree(wanted), &tree(present), &options);
     let lines: Vec<String> = plan.to_string().lines().map(str::to_owned).collect();

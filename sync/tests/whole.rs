@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use simplenetes_sync::far::{FarError, Recovered, Takeover, init};
 use simplenetes_sync::{Far, Options, journal_open, recover};
 
-use crate::world::{World, cluster, commits, holder, tamper, write};
+use crate::world::{AtHand, World, at, cluster, holder, tamper, write};
 
 #[test]
 fn a_release_arrives_whole_and_a_second_sync_has_nothing_to_do() {
@@ -164,6 +164,7 @@ fn routes_and_overwritten_pods() {
     );
     let options = Options {
         overwrite: ["web:1.0.0".parse().unwrap()].into(),
+        pods: None,
     };
     assert_eq!(world.sync_with(&options).to_string(), "~ web:1.0.0 pod\n");
     assert!(
@@ -197,10 +198,15 @@ fn only_the_commits_change_when_nothing_else_does() {
     let mut far = Far::open(world.home.clone(), &cluster(), &holder()).unwrap();
     let plan = far.plan(&wanted.tree, &Options::default()).unwrap();
     assert!(plan.is_empty());
-    far.stage(&plan, &wanted, &commits(&["aaaaaaa", "bbbbbbb", "ccccccc"]))
-        .unwrap()
-        .apply()
-        .unwrap();
+    far.stage(
+        &plan,
+        &wanted.tree,
+        &AtHand(&wanted),
+        &at(&["aaaaaaa", "bbbbbbb", "ccccccc"]),
+    )
+    .unwrap()
+    .apply()
+    .unwrap();
     assert_eq!(far.commit_chain().unwrap().head(), Some("ccccccc"));
 }
 
@@ -278,7 +284,11 @@ fn a_stage_that_is_not_applied_is_thrown_away() {
     let wanted = world.wanted();
     let mut far = Far::open(world.home.clone(), &cluster(), &holder()).unwrap();
     let plan = far.plan(&wanted.tree, &Options::default()).unwrap();
-    drop(far.stage(&plan, &wanted, &commits(&["aaaaaaa"])).unwrap());
+    let marks = at(&["aaaaaaa"]);
+    drop(
+        far.stage(&plan, &wanted.tree, &AtHand(&wanted), &marks)
+            .unwrap(),
+    );
     assert_eq!(world.snapshot(), before);
     assert!(!world.home.sync_dir().join("stage").exists());
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use hostfiles::{ClusterId, ClusterPorts, CommitChain, HostHome, Project, ReleaseDir, Routers};
 use names::HostName;
-use simplenetes_sync::far::{FarError, Gate, Holder, Takeover};
-use simplenetes_sync::{Far, Near, Options, Plan, Wanted, far};
+use simplenetes_sync::far::{Content, Contents, FarError, Gate, Holder, Marks, Takeover};
+use simplenetes_sync::{Digest, Far, Near, Options, Plan, Wanted, far};
 
 pub(crate) struct World {
     pub(crate) directory: tempfile::TempDir,
@@ -48,6 +48,26 @@ pub(crate) fn cluster() -> ClusterId {
 
 pub(crate) fn commits(hashes: &[&str]) -> CommitChain {
     CommitChain::new(hashes.iter().map(|hash| (*hash).to_owned())).unwrap()
+}
+
+/// What is written down with a sync of these commits that needs no confirmation.
+pub(crate) fn at(hashes: &[&str]) -> Marks {
+    Marks {
+        chain: Some(commits(hashes)),
+        confirmation: None,
+    }
+}
+
+/// Contents as they lie in the project, without a connection between.
+pub(crate) struct AtHand<'a>(pub(crate) &'a Wanted);
+
+impl Contents for AtHand<'_> {
+    fn content(&self, digest: &Digest) -> Result<Content, FarError> {
+        let content = self.0.content(digest);
+        content
+            .map(Content::Bytes)
+            .map_err(|error| FarError::Content(error.into()))
+    }
 }
 
 pub(crate) fn holder() -> Holder {
@@ -117,13 +137,23 @@ impl World {
         gate: Option<Box<dyn Gate>>,
         options: &Options,
     ) -> Result<Plan, FarError> {
+        self.try_sync_at(gate, options, &at(&["aaaaaaa", "bbbbbbb"]))
+    }
+
+    /// As [`Self::try_sync`], with something else written down.
+    pub(crate) fn try_sync_at(
+        &self,
+        gate: Option<Box<dyn Gate>>,
+        options: &Options,
+        marks: &Marks,
+    ) -> Result<Plan, FarError> {
         let wanted = self.wanted();
         let mut far = match gate {
             Some(gate) => Far::open_through(self.home.clone(), &cluster(), &holder(), gate)?,
             None => Far::open(self.home.clone(), &cluster(), &holder())?,
         };
         let plan = far.plan(&wanted.tree, options)?;
-        far.stage(&plan, &wanted, &commits(&["aaaaaaa", "bbbbbbb"]))?
+        far.stage(&plan, &wanted.tree, &AtHand(&wanted), marks)?
             .apply()?;
         Ok(plan)
     }
@@ -156,7 +186,10 @@ fn list(root: &Path, directory: &Path, found: &mut BTreeMap<PathBuf, String>) {
             let mode = present.permissions().mode() & 0o7777;
             found.insert(
                 relative,
-                format!("{mode:o} {}", fs::read_to_string(&path).unwrap()),
+                format!(
+                    "{mode:o} {}",
+                    String::from_utf8_lossy(&fs::read(&path).unwrap())
+                ),
             );
         }
     }

@@ -54,13 +54,22 @@ pub(crate) enum KeyFileError {
 
 /// Reads the keys, if nobody else can.
 pub(super) fn read(path: &Path) -> Result<Keys, KeyFileError> {
+    let text = private_text(path)?.ok_or_else(|| KeyFileError::Missing(path.to_owned()))?;
+    Keys::parse(&text).map_err(|error| KeyFileError::Content(path.to_owned(), error))
+}
+
+/// Reads a file of secrets, if nobody else can; none when there is none.
+pub(crate) fn private_text(path: &Path) -> Result<Option<Zeroizing<String>>, KeyFileError> {
     // A pipe that nobody feeds must not hold anything up.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = open(path, flags, Mode::empty()).map_err(|error| match error {
-        rustix::io::Errno::NOENT => KeyFileError::Missing(path.to_owned()),
-        rustix::io::Errno::LOOP => wrong(path, "is a link: put the key itself there"),
-        other => KeyFileError::Unreadable(path.to_owned(), other.into()),
-    })?;
+    let file = match open(path, flags, Mode::empty()) {
+        Ok(file) => file,
+        Err(rustix::io::Errno::NOENT) => return Ok(None),
+        Err(rustix::io::Errno::LOOP) => {
+            return Err(wrong(path, "is a link: put the key itself there"));
+        }
+        Err(other) => return Err(KeyFileError::Unreadable(path.to_owned(), other.into())),
+    };
     let unreadable = |error| KeyFileError::Unreadable(path.to_owned(), error);
     let file = File::from(file);
     let meta = file.metadata().map_err(unreadable)?;
@@ -77,7 +86,7 @@ pub(super) fn read(path: &Path) -> Result<Keys, KeyFileError> {
     file.take(BYTES_MAX)
         .read_to_string(&mut text)
         .map_err(unreadable)?;
-    Keys::parse(&text).map_err(|error| KeyFileError::Content(path.to_owned(), error))
+    Ok(Some(text))
 }
 
 fn wrong(path: &Path, what: &'static str) -> KeyFileError {

@@ -4,6 +4,7 @@ mod create;
 mod diff;
 pub(crate) mod importconfig;
 mod ps;
+mod registry;
 mod sync;
 
 use clap::Subcommand;
@@ -18,6 +19,7 @@ pub(crate) enum ClusterCommand {
     Sync(sync::SyncArgs),
     Diff(diff::DiffArgs),
     Ps(ps::PsArgs),
+    Registry(registry::RegistryArgs),
     #[command(name = "importconfig")]
     ImportConfig(importconfig::ImportConfigArgs),
 }
@@ -30,6 +32,7 @@ pub(crate) fn run(context: &Context<'_>, command: &ClusterCommand) -> Result<(),
         ClusterCommand::Sync(args) => sync::run(context, args),
         ClusterCommand::Diff(args) => diff::run(context, args),
         ClusterCommand::Ps(args) => ps::run(context, args),
+        ClusterCommand::Registry(args) => registry::run(context, args),
         ClusterCommand::ImportConfig(args) => importconfig::run(context, args),
     }
 }
@@ -37,7 +40,9 @@ pub(crate) fn run(context: &Context<'_>, command: &ClusterCommand) -> Result<(),
 /// A sync counts: while it reads the project and the hosts, nothing may change under it.
 fn changes_project(command: &ClusterCommand) -> bool {
     match command {
-        ClusterCommand::Sync(_) | ClusterCommand::ImportConfig(_) => true,
+        ClusterCommand::Sync(_) | ClusterCommand::ImportConfig(_) | ClusterCommand::Registry(_) => {
+            true
+        }
         // A new project is nobody else's yet.
         ClusterCommand::Create(_) | ClusterCommand::Diff(_) | ClusterCommand::Ps(_) => false,
     }

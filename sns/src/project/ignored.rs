@@ -15,7 +15,8 @@ impl Cluster<'_> {
         sent.extend(
             hosts
                 .iter()
-                .map(|host| self.files.host(host).path().to_owned()),
+                // Private keys beside them belong to the operator alone, and nobody sends them.
+                .map(|host| self.files.host(host).pods_dir()),
         );
         let ignored = Repository::open(self.path())?.ignored(&sent)?;
         if ignored.is_empty() {

@@ -28,7 +28,7 @@ pub(crate) fn audience(cluster: &Cluster<'_>, pod: &PodName) -> Result<Audience,
 }
 
 /// The public key of a host as the project has it.
-pub(super) fn recipient(
+pub(crate) fn recipient(
     cluster: &Cluster<'_>,
     host: &Host,
 ) -> Result<Option<Recipient>, CommandError> {

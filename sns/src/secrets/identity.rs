@@ -1,4 +1,4 @@
-//! Private keys on this machine: the operator's own, and that of a host whose home is here.
+//! The private key of the operator, on this machine.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,7 +9,6 @@ use zeroize::Zeroizing;
 
 use crate::command_error::{CommandError, Kind};
 use crate::environment::Environment;
-use crate::project::{Cluster, Host};
 
 /// The operator's key: a file that is read when something has to be opened, and not before.
 #[derive(Debug, Clone)]
@@ -71,66 +70,6 @@ impl OperatorKey {
             "Key of a Simplenetes operator. Keep it to yourself, and keep a copy.",
         )?;
         Ok(keys.recipient())
-    }
-}
-
-/// The keys of a host whose home is on this machine.
-pub(crate) struct HostKey<'a> {
-    host: &'a Host,
-    path: PathBuf,
-}
-
-impl<'a> HostKey<'a> {
-    /// Those of this host.
-    pub(crate) fn of(host: &'a Host, environment: &Environment) -> Result<Self, CommandError> {
-        let path = host.home(environment)?.files.age_key();
-        Ok(Self { host, path })
-    }
-
-    /// Makes sure that the host has a key and the project its public half. Gives true when the project has got
-    /// another one than it had.
-    pub(crate) fn ensure(&self, cluster: &Cluster<'_>) -> Result<bool, CommandError> {
-        let keys = match read(&self.path)? {
-            Some(keys) => keys,
-            None => self.write(Keys::generate())?,
-        };
-        self.publish(cluster, &keys)
-    }
-
-    /// Gives the host a new key; what was encrypted to those before can still be opened.
-    pub(crate) fn renew(&self, cluster: &Cluster<'_>) -> Result<(), CommandError> {
-        let keys = match read(&self.path)? {
-            Some(keys) => keys.renewed(),
-            None => Keys::generate(),
-        };
-        let keys = self.write(keys)?;
-        self.publish(cluster, &keys).map(drop)
-    }
-
-    /// Takes all keys from the host but the newest. Gives false when there are no others.
-    pub(crate) fn forget_older(&self) -> Result<bool, CommandError> {
-        let keys = read(&self.path)?.ok_or_else(|| super::audience::no_key(self.host))?;
-        if !keys.has_older() {
-            return Ok(false);
-        }
-        self.write(keys.without_older())?;
-        Ok(true)
-    }
-
-    fn write(&self, keys: Keys) -> Result<Keys, CommandError> {
-        let about = format!("Keys of host {}. They never leave it.", self.host.name);
-        write(&self.path, &keys, &about)?;
-        Ok(keys)
-    }
-
-    fn publish(&self, cluster: &Cluster<'_>, keys: &Keys) -> Result<bool, CommandError> {
-        let known = super::audience::recipient(cluster, self.host).unwrap_or_default();
-        if known.as_ref() == Some(&keys.recipient()) {
-            return Ok(false);
-        }
-        let text = format!("# host {}\n{}\n", self.host.name, keys.recipient());
-        hostfiles::replace(&self.host.dir.age_recipient(), text.as_bytes(), 0o644)?;
-        Ok(known.is_some())
     }
 }
 

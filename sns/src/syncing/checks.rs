@@ -81,9 +81,8 @@ pub(crate) fn check_overwrite(
     )
 }
 
-/// What a daemon will miss: releases that should run and were compiled with a plugin that their host does not
-/// have any more.
-pub(crate) fn missing_plugins(source: &Source) -> Result<Vec<String>, CommandError> {
+/// Refuses pods that their host could not run: the plugin that compiled them is not on it, or only an older one.
+pub(crate) fn check_plugins(source: &Source) -> Result<(), CommandError> {
     let mut missing = Vec::new();
     for release in releases(source)? {
         if release.state()? != PodState::Running {
@@ -93,17 +92,36 @@ pub(crate) fn missing_plugins(source: &Source) -> Result<Vec<String>, CommandErr
             continue;
         };
         let plugins = release.host.plugins()?;
-        if let Some(plugin) = pod
-            .plugin
-            .filter(|plugin| plugins.get(&plugin.id).is_none())
-        {
-            missing.push(format!(
+        let Some(plugin) = pod.plugin else { continue };
+        match plugins.get(&plugin.id) {
+            None => missing.push(format!(
                 "{release} needs plugin {} (runtime {}), which plugins.yaml of {} does not have",
                 plugin.id, pod.runtime, release.host.name
-            ));
+            )),
+            Some(entry) if is_older(&entry.version, &plugin.version) => missing.push(format!(
+                "{release} was compiled with plugin {} {}, and {} has {} only",
+                plugin.id, plugin.version, release.host.name, entry.version
+            )),
+            Some(_) => {}
         }
     }
-    Ok(missing)
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(
+        CommandError::mistake("some pods need plugins that their hosts do not have")
+            .listing(missing)
+            .hint("`sns host init HOST` installs the first-party plugins, `sns plugin install NAME@HOST` others and newer ones"),
+    )
+}
+
+/// Whether a version is before another one, number by number.
+fn is_older(version: &str, than: &str) -> bool {
+    let numbers = |version: &str| -> Vec<u64> {
+        let number = |part: &str| part.parse().unwrap_or(0);
+        version.split(['.', '-', '+']).take(3).map(number).collect()
+    };
+    numbers(version) < numbers(than)
 }
 
 /// Every release of the hosts that take part.

@@ -3,7 +3,7 @@
 use names::HostName;
 use serde_json::json;
 use simplenetes_sync::Plan;
-use simplenetes_sync::far::FarError;
+use simplenetes_sync::wire::Reverted;
 
 use crate::command_error::CommandError;
 
@@ -14,6 +14,12 @@ pub(crate) struct HostOutcome {
     pub(crate) host: HostName,
     /// What was to be done.
     pub(crate) plan: Plan,
+    /// What that does to its pods, one line each.
+    pub(crate) effects: Vec<String>,
+    /// What on the host was not as its last sync left it.
+    pub(crate) drift: Plan,
+    /// That it had gone back by itself before.
+    pub(crate) reverted: Option<Reverted>,
     /// How it went.
     pub(crate) became: Became,
 }
@@ -30,31 +36,23 @@ pub(crate) enum Became {
     /// The host is changed in part, because of this. Its daemon takes nothing new until the next sync, or the
     /// daemon itself, has finished it.
     Unfinished(CommandError),
+    /// The host was changed and went back by itself, because of this.
+    WentBack(CommandError),
+    /// Nobody knows whether the host is as before or as wanted, because of this. Unless it was confirmed it goes
+    /// back by itself.
+    Unknown(CommandError),
     /// Nothing was tried.
     Planned,
-}
-
-impl Became {
-    /// How it went, by what the far end says; `explain` makes a failure a message.
-    pub(super) fn of(
-        plan: &Plan,
-        applied: Result<(), FarError>,
-        explain: impl FnOnce(FarError) -> CommandError,
-    ) -> Self {
-        match applied {
-            Ok(()) if plan.is_empty() => Self::Unchanged,
-            Ok(()) => Self::Updated,
-            Err(error @ FarError::Unfinished(_)) => Self::Unfinished(explain(error)),
-            Err(error) => Self::Failed(explain(error)),
-        }
-    }
 }
 
 impl HostOutcome {
     /// Why the host has not what the project wants.
     pub(crate) fn failure(&self) -> Option<&CommandError> {
         match &self.became {
-            Became::Failed(error) | Became::Unfinished(error) => Some(error),
+            Became::Failed(error)
+            | Became::Unfinished(error)
+            | Became::WentBack(error)
+            | Became::Unknown(error) => Some(error),
             Became::Unchanged | Became::Updated | Became::Planned => None,
         }
     }
@@ -64,6 +62,16 @@ impl HostOutcome {
         self.failure().is_none() && self.plan.held_back.is_empty()
     }
 
+    /// True when the host may be neither as before nor as wanted.
+    pub(crate) fn is_mixed(&self) -> bool {
+        matches!(self.became, Became::Unfinished(_) | Became::Unknown(_))
+    }
+
+    /// True when something changed, or would.
+    pub(crate) fn is_change(&self) -> bool {
+        !self.plan.is_empty()
+    }
+
     /// The word for it.
     pub(crate) fn word(&self) -> &'static str {
         match self.became {
@@ -71,6 +79,8 @@ impl HostOutcome {
             Became::Updated => "updated",
             Became::Failed(_) => "failed",
             Became::Unfinished(_) => "unfinished",
+            Became::WentBack(_) => "went back",
+            Became::Unknown(_) => "unknown",
             Became::Planned => "planned",
         }
     }
@@ -82,7 +92,10 @@ impl HostOutcome {
             "host": self.host,
             "result": self.word(),
             "changes": change_lines(self),
+            "effects": self.effects,
             "heldBack": self.plan.held_back,
+            "drift": self.drift.steps.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "reverted": self.reverted,
             "error": error,
         })
     }
@@ -95,60 +108,52 @@ pub(crate) fn change_lines(outcome: &HostOutcome) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use names::ReleaseId;
     use simplenetes_sync::Step;
-    use simplenetes_sync::far::{Effect, EffectError};
 
     use super::*;
 
-    fn fault() -> EffectError {
-        EffectError {
-            effect: Effect::Rename,
-            path: "/home/pods".into(),
-            source: io::ErrorKind::StorageFull.into(),
+    fn outcome(became: Became, plan: Plan) -> HostOutcome {
+        HostOutcome {
+            host: "laptop".parse().unwrap(),
+            plan,
+            effects: Vec::new(),
+            drift: Plan::default(),
+            reverted: None,
+            became,
         }
     }
 
     #[test]
-    fn changed_in_part_is_not_told_as_unchanged() {
-        let some = Plan {
-            steps: vec![Step::Hosts],
-            ..Plan::default()
-        };
-        let none = Plan::default();
-        for (plan, applied, word, is_complete) in [
-            (&none, Ok(()), "unchanged", true),
-            (&some, Ok(()), "updated", true),
-            (&some, Err(FarError::Unchanged(fault())), "failed", false),
-            (
-                &some,
-                Err(FarError::Unfinished(fault())),
-                "unfinished",
-                false,
-            ),
+    fn what_may_be_between_old_and_new_is_told_apart() {
+        let why = || CommandError::mistake("why");
+        for (became, word, is_complete, is_mixed) in [
+            (Became::Unchanged, "unchanged", true, false),
+            (Became::Updated, "updated", true, false),
+            (Became::Failed(why()), "failed", false, false),
+            (Became::WentBack(why()), "went back", false, false),
+            (Became::Unfinished(why()), "unfinished", false, true),
+            (Became::Unknown(why()), "unknown", false, true),
         ] {
-            let outcome = HostOutcome {
-                host: "laptop".parse().unwrap(),
-                plan: plan.clone(),
-                became: Became::of(plan, applied, CommandError::from),
+            let some = Plan {
+                steps: vec![Step::Hosts],
+                ..Plan::default()
             };
-            assert_eq!((outcome.word(), outcome.is_complete()), (word, is_complete));
+            let outcome = outcome(became, some);
+            assert_eq!(
+                (outcome.word(), outcome.is_complete(), outcome.is_mixed()),
+                (word, is_complete, is_mixed)
+            );
         }
     }
 
     #[test]
     fn a_host_that_keeps_an_old_pod_is_not_complete() {
         let held: ReleaseId = "web:1.0.0".parse().unwrap();
-        let outcome = HostOutcome {
-            host: "laptop".parse().unwrap(),
-            plan: Plan {
-                held_back: vec![held],
-                ..Plan::default()
-            },
-            became: Became::Unchanged,
+        let plan = Plan {
+            held_back: vec![held],
+            ..Plan::default()
         };
-        assert!(!outcome.is_complete());
+        assert!(!outcome(Became::Unchanged, plan).is_complete());
     }
 }

@@ -122,6 +122,19 @@ impl Effects {
         })
     }
 
+    /// Gives a file or link a second name.
+    pub(crate) fn hard_link(&mut self, path: &Path, name: &Path) -> Done {
+        self.act(Effect::Link, name, || fs::hard_link(path, name))
+    }
+
+    /// Writes a new file with the content of another. It is not brought to disk.
+    pub(crate) fn copy(&mut self, from: &Path, to: &Path, mode: u32) -> Done {
+        self.act(Effect::Write, to, || {
+            fs::copy(from, to)?;
+            fs::set_permissions(to, Permissions::from_mode(mode))
+        })
+    }
+
     /// Moves what was brought to disk before into its place.
     pub(crate) fn rename(&mut self, from: &Path, to: &Path) -> Done {
         self.act(Effect::Rename, to, || {

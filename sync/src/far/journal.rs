@@ -36,6 +36,36 @@ impl SyncDir {
     pub(crate) fn journal(&self) -> PathBuf {
         self.0.join("journal.json")
     }
+
+    /// What a sync that waits to be confirmed replaced.
+    pub(crate) fn former(&self) -> PathBuf {
+        self.0.join("former")
+    }
+
+    /// The journal that puts it back.
+    pub(crate) fn undo(&self) -> PathBuf {
+        self.former().join("undo")
+    }
+
+    /// There while a sync waits to be confirmed.
+    pub(crate) fn unconfirmed(&self) -> PathBuf {
+        self.0.join("unconfirmed.json")
+    }
+
+    /// There when the host went back from the last sync.
+    pub(crate) fn reverted(&self) -> PathBuf {
+        self.0.join("reverted.json")
+    }
+
+    /// What the last sync of everything left on the host.
+    pub(crate) fn synced(&self) -> PathBuf {
+        self.0.join("synced.json")
+    }
+
+    /// Contents that came and are not in their place yet.
+    pub(crate) fn incoming(&self) -> PathBuf {
+        self.0.join("incoming")
+    }
 }
 
 /// One act on the host home. All paths are relative to it.
@@ -50,10 +80,12 @@ pub(crate) enum Operation {
     Remove { path: String },
     /// Remove a directory with all in it.
     RemoveTree { path: String },
+    /// Move what is there out of the way. Done already if something lies where it goes.
+    SetAside { path: String, to: String },
 }
 
-/// The version of the journal that this program writes and reads.
-const FORMAT: u32 = 1;
+/// The version of the journal that this program writes; it reads those before as well. The second has `set-aside`.
+const FORMAT: u32 = 2;
 
 /// The journal of one sync.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,10 +156,10 @@ impl Journal {
     }
 
     fn refusal(&self) -> Option<String> {
-        if self.format != FORMAT {
+        if !(1..=FORMAT).contains(&self.format) {
             let written = self.format;
             return Some(format!(
-                "it has format {written}, this program knows {FORMAT}: use the version that wrote it"
+                "it has format {written}, this program knows up to {FORMAT}: use the version that wrote it"
             ));
         }
         let foreign = self
@@ -160,7 +192,7 @@ impl Operation {
             Self::MakeDirectory { path } | Self::Remove { path } | Self::RemoveTree { path } => {
                 vec![path]
             }
-            Self::Place { from, to } => vec![from, to],
+            Self::Place { from, to } | Self::SetAside { path: from, to } => vec![from, to],
         }
     }
 
@@ -170,8 +202,18 @@ impl Operation {
             Self::Place { from, to } => place(&home.join(from), &home.join(to), effects),
             Self::Remove { path } => effects.remove(&home.join(path)),
             Self::RemoveTree { path } => effects.remove_tree(&home.join(path)),
+            Self::SetAside { path, to } => set_aside(&home.join(path), &home.join(to), effects),
         }
     }
+}
+
+/// What lies there already is what was set aside before an interruption: by now something new may be in its place.
+fn set_aside(path: &Path, to: &Path, effects: &mut Effects) -> Result<(), EffectError> {
+    let is_there = |path: &Path| fs::symlink_metadata(path).is_ok();
+    if is_there(to) || !is_there(path) {
+        return Ok(());
+    }
+    effects.rename(path, to)
 }
 
 /// A rename alone cannot put a file or link in the place of a directory, or the other way round.
@@ -187,6 +229,14 @@ fn place(from: &Path, to: &Path, effects: &mut Effects) -> Result<(), EffectErro
         }
     }
     effects.rename(from, to)
+}
+
+/// A path below a host home, as operations name it.
+pub(super) fn relative(home: &HostHome, path: &Path) -> String {
+    path.strip_prefix(home.path())
+        .unwrap_or(path)
+        .to_string_lossy()
+        .into_owned()
 }
 
 fn leads_out(path: &str) -> bool {
@@ -215,9 +265,14 @@ mod tests {
             assert_eq!(journal.refusal().is_some(), refused, "`{path}`");
         }
         let other = Journal {
-            format: 2,
+            format: 3,
             operations: Vec::new(),
         };
-        assert!(other.refusal().is_some_and(|why| why.contains("format 2")));
+        assert!(other.refusal().is_some_and(|why| why.contains("format 3")));
+        let before = Journal {
+            format: 1,
+            operations: Vec::new(),
+        };
+        assert_eq!(before.refusal(), None);
     }
 }

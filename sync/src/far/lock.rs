@@ -10,12 +10,13 @@ use std::path::PathBuf;
 
 use hostfiles::HostHome;
 use rustix::fs::OFlags;
+use serde::{Deserialize, Serialize};
 
 use super::journal::SyncDir;
 use super::reach::{self, ReachError};
 
 /// Who holds the lock, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// Who, as in `anna@laptop`.
     pub who: String,
@@ -85,7 +86,7 @@ pub enum LockError {
 /// The lock of a host home, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
 }
 
 /// Opens nothing through a link.
@@ -98,6 +99,11 @@ const MODE: u32 = 0o600;
 const LINE_BYTES_MAX: usize = 1024;
 
 impl Lock {
+    /// The lock once more, for a process that keeps it when this one ends.
+    pub(crate) fn share(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
     /// Takes the lock without waiting.
     pub(crate) fn take(home: &HostHome, holder: &Holder) -> Result<Self, LockError> {
         let path = SyncDir::of(home).lock();
@@ -131,7 +137,7 @@ impl Lock {
         }
         // On a full disk the line is lost and the lock is not: recovery must work then, too.
         let _ = write_line(&mut file, holder);
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 

@@ -76,7 +76,8 @@ fn check_on(device: u64, home: &Path, operations: &[Operation]) -> Checked {
             Operation::MakeDirectory { path } => reach.directory(path)?,
             Operation::Place { to: path, .. }
             | Operation::Remove { path }
-            | Operation::RemoveTree { path } => reach.entry(path)?,
+            | Operation::RemoveTree { path }
+            | Operation::SetAside { path, .. } => reach.entry(path)?,
         }
     }
     Ok(())

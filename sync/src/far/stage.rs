@@ -7,13 +7,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use hostfiles::{CommitChain, Format, HostHome, ReleaseDir};
+use hostfiles::{Format, HostHome, ReleaseDir};
 use names::{PodState, ReleaseId, VolumeName};
 
-use super::journal::{Journal, Operation, SyncDir};
-use super::{Far, FarError, layout, reach};
+use super::confirm::Unconfirmed;
+use super::contents::{Content, Contents};
+use super::journal::{self, Journal, Operation, SyncDir};
+use super::{Far, FarError, Marks, layout, reach, undo};
 use crate::plan::RoutesState;
-use crate::{Config, Digest, Plan, Release, Step, Wanted};
+use crate::{Config, Digest, Plan, Release, Step, Tree};
 
 /// Bytes that are kept free per operation for the growth of directories, and in all at most. They are freed
 /// when the journal runs, so a disk that fills up meanwhile does not stop it half-way.
@@ -22,6 +24,7 @@ const RESERVE_BYTES_MAX: usize = 1024 * 1024;
 
 const FILE_MODE: u32 = 0o644;
 const EXECUTABLE_MODE: u32 = 0o755;
+const PRIVATE_MODE: u32 = 0o600;
 
 /// The name of the journal while it is staged.
 pub(super) const JOURNAL: &str = "journal";
@@ -32,9 +35,12 @@ const RESERVE: &str = "reserve";
 pub(super) struct Stager<'a> {
     far: &'a mut Far,
     home: HostHome,
-    wanted: &'a Wanted,
+    tree: &'a Tree,
+    contents: &'a dyn Contents,
     directory: PathBuf,
     operations: Vec<Operation>,
+    /// The places of releases that arrive, with those of their wanted states.
+    arrivals: BTreeMap<String, String>,
     plugins: BTreeMap<String, PathBuf>,
     staged_count: usize,
 }
@@ -42,7 +48,11 @@ pub(super) struct Stager<'a> {
 type Done = Result<(), FarError>;
 
 impl<'a> Stager<'a> {
-    pub(super) fn new(far: &'a mut Far, wanted: &'a Wanted) -> Result<Self, FarError> {
+    pub(super) fn new(
+        far: &'a mut Far,
+        tree: &'a Tree,
+        contents: &'a dyn Contents,
+    ) -> Result<Self, FarError> {
         let home = far.home.clone();
         let directory = SyncDir::of(&home).stage();
         far.effects
@@ -52,9 +62,11 @@ impl<'a> Stager<'a> {
         let mut stager = Self {
             far,
             home,
-            wanted,
+            tree,
+            contents,
             directory,
             operations,
+            arrivals: BTreeMap::new(),
             plugins,
             staged_count: 0,
         };
@@ -68,37 +80,51 @@ impl<'a> Stager<'a> {
     pub(super) fn stage(
         mut self,
         plan: &Plan,
-        chain: &CommitChain,
+        marks: &Marks,
     ) -> Result<(Journal, BTreeMap<String, PathBuf>), FarError> {
+        let directory = SyncDir::of(&self.home);
+        if let Some(confirmation) = &marks.confirmation {
+            // First, so that a journal that is finished by somebody else is not taken for confirmed.
+            let unconfirmed = Unconfirmed {
+                commit: marks.head().map(str::to_owned),
+                confirmation: confirmation.clone(),
+            };
+            self.file(
+                &unconfirmed.to_bytes(),
+                PRIVATE_MODE,
+                &directory.unconfirmed(),
+            )?;
+        } else {
+            let path = self.relative(&directory.reverted());
+            self.operations.push(Operation::Remove { path });
+        }
         for step in &plan.steps {
             self.step(step)?;
         }
-        let path = self.home.commit_chain();
-        self.file(chain.to_text().as_bytes(), FILE_MODE, &path)?;
-        self.finish()
+        if let Some(chain) = &marks.chain {
+            let synced = self.tree.to_bytes();
+            self.file(&synced, PRIVATE_MODE, &directory.synced())?;
+            let path = self.home.commit_chain();
+            self.file(chain.to_text().as_bytes(), FILE_MODE, &path)?;
+        }
+        self.finish(marks.confirmation.is_some())
     }
 
     fn step(&mut self, step: &Step) -> Done {
         match step {
-            Step::Hosts => self.content(
-                self.wanted.tree.hosts_conf,
-                FILE_MODE,
-                &self.home.hosts_conf(),
-            ),
+            Step::Hosts => self.content(self.tree.hosts_conf, FILE_MODE, &self.home.hosts_conf()),
             Step::ClusterPorts => {
-                let ports = self.wanted.tree.cluster_ports_conf;
+                let ports = self.tree.cluster_ports_conf;
                 self.content(ports, FILE_MODE, &self.home.cluster_ports_conf())
             }
             Step::Peers { .. } => {
-                let peers = self.wanted.tree.peers_conf;
+                let peers = self.tree.peers_conf;
                 self.content(peers, FILE_MODE, &self.home.peers_conf())
             }
             Step::Plugin { file_name, digest } => self.plugin(file_name, *digest),
-            Step::Grants { .. } => self.content(
-                self.wanted.tree.plugins_yaml,
-                FILE_MODE,
-                &self.home.plugins_yaml(),
-            ),
+            Step::Grants { .. } => {
+                self.content(self.tree.plugins_yaml, FILE_MODE, &self.home.plugins_yaml())
+            }
             Step::Add { release, state } => self.add(release, *state),
             Step::Config { release, name } => self.config(release, name),
             Step::Pod { release } => self.pod(release),
@@ -150,6 +176,8 @@ impl<'a> Stager<'a> {
         }
         self.write_bytes(&staged.state(), state.to_text().as_bytes(), FILE_MODE)?;
         let place = self.home.release(id).path().to_owned();
+        let state = self.relative(&self.home.release(id).state());
+        self.arrivals.insert(self.relative(&place), state);
         if let Some(parent) = place.parent() {
             self.make_directory(parent);
         }
@@ -202,8 +230,7 @@ impl<'a> Stager<'a> {
     }
 
     fn release(&self, id: &ReleaseId) -> Result<&'a Release, FarError> {
-        self.wanted
-            .tree
+        self.tree
             .releases
             .get(id)
             .ok_or_else(|| FarError::Misfit(id.clone()))
@@ -260,8 +287,17 @@ impl<'a> Stager<'a> {
     }
 
     /// Writes the journal and the reserve, and brings the whole stage to disk.
-    fn finish(mut self) -> Result<(Journal, BTreeMap<String, PathBuf>), FarError> {
+    fn finish(
+        mut self,
+        keeps_former: bool,
+    ) -> Result<(Journal, BTreeMap<String, PathBuf>), FarError> {
         reach::check(&self.home, &self.operations)?;
+        if keeps_former {
+            let operations = std::mem::take(&mut self.operations);
+            let effects = &mut self.far.effects;
+            self.operations = undo::keep(&self.home, effects, operations, &self.arrivals)
+                .map_err(FarError::Unchanged)?;
+        }
         let reserve =
             vec![0; (self.operations.len() * RESERVE_PER_OPERATION_BYTES).min(RESERVE_BYTES_MAX)];
         self.write_bytes(&self.directory.join(RESERVE), &reserve, FILE_MODE)?;
@@ -285,10 +321,7 @@ impl<'a> Stager<'a> {
     }
 
     fn relative(&self, path: &Path) -> String {
-        path.strip_prefix(self.home.path())
-            .unwrap_or(path)
-            .to_string_lossy()
-            .into_owned()
+        journal::relative(&self.home, path)
     }
 
     fn place(&mut self, from: &Path, to: &Path) {
@@ -314,8 +347,14 @@ impl<'a> Stager<'a> {
     }
 
     fn write(&mut self, path: &Path, digest: Digest, mode: u32) -> Done {
-        let bytes = self.wanted.content(&digest)?;
-        self.write_bytes(path, &bytes, mode)
+        match self.contents.content(&digest)? {
+            Content::Bytes(bytes) => self.write_bytes(path, &bytes, mode),
+            Content::File(file) => self
+                .far
+                .effects
+                .copy(&file, path, mode)
+                .map_err(FarError::Unchanged),
+        }
     }
 
     fn write_bytes(&mut self, path: &Path, bytes: &[u8], mode: u32) -> Done {

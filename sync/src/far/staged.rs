@@ -6,18 +6,19 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use hostfiles::{CommitChain, write};
-
+use super::confirm::is_unconfirmed;
+use super::contents::Contents;
 use super::journal::{Journal, SyncDir};
 use super::stage::{JOURNAL, Stager};
-use super::{Far, FarError, journal_open};
-use crate::{Plan, Wanted};
+use super::{Far, FarError, Marks, journal_open};
+use crate::{Plan, Tree};
 
 /// What is staged for one host, ready to be applied. Dropped, it is thrown away.
 #[derive(Debug)]
 pub struct Staged<'far> {
     far: &'far mut Far,
-    chain: CommitChain,
+    tree: &'far Tree,
+    marks: &'far Marks,
     journal: Option<Journal>,
     plugins: BTreeMap<String, PathBuf>,
 }
@@ -25,18 +26,20 @@ pub struct Staged<'far> {
 pub(super) fn stage<'far>(
     far: &'far mut Far,
     plan: &Plan,
-    wanted: &Wanted,
-    chain: &CommitChain,
+    tree: &'far Tree,
+    contents: &dyn Contents,
+    marks: &'far Marks,
 ) -> Result<Staged<'far>, FarError> {
     let mut staged = Staged {
         far,
-        chain: chain.clone(),
+        tree,
+        marks,
         journal: None,
         plugins: BTreeMap::new(),
     };
     if !plan.is_empty() {
         // From here on a failure drops `staged`, which throws the stage away.
-        let (journal, plugins) = Stager::new(staged.far, wanted)?.stage(plan, chain)?;
+        let (journal, plugins) = Stager::new(staged.far, tree, contents)?.stage(plan, marks)?;
         staged.journal = Some(journal);
         staged.plugins = plugins;
     }
@@ -59,8 +62,10 @@ impl Staged<'_> {
     pub fn apply(mut self) -> Result<(), FarError> {
         let home = self.far.home.clone();
         let Some(journal) = self.journal.take() else {
-            write(&home.commit_chain(), &self.chain)?;
-            return Ok(());
+            return match &self.marks.chain {
+                Some(chain) => self.far.record(chain, self.tree),
+                None => Ok(()),
+            };
         };
         let directory = SyncDir::of(&home);
         let effects = &mut self.far.effects;
@@ -82,6 +87,9 @@ impl Drop for Staged<'_> {
         if !journal_open(&self.far.home) {
             // What cannot be removed now is removed by the next sync.
             let _ = self.far.effects.remove_tree(&directory.stage());
+            if !is_unconfirmed(&self.far.home) {
+                let _ = self.far.effects.remove_tree(&directory.former());
+            }
         }
     }
 }

@@ -7,12 +7,13 @@ use serde_json::json;
 use crate::command_error::CommandError;
 use crate::commands::{Context, pod};
 use crate::project::Selected;
-use crate::status::Standing;
+use crate::status::{self, Standing};
 use crate::table;
 
 /// Show all pods of all hosts: what is wanted and what is so
 ///
-/// Reads the status files of local hosts. Releases that are removed and gone are left out.
+/// Asks all hosts at the same time. Releases that are removed and gone are left out. What on a host is not as its last
+/// sync left it is told, and so is a host that went back by itself.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -39,16 +40,22 @@ struct Row {
 pub(crate) fn run(context: &Context<'_>, args: &PsArgs) -> Result<(), CommandError> {
     let cluster = context.open()?;
     let mut rows = Vec::new();
-    for release in pod::ls::all(&cluster)? {
+    let releases = pod::ls::all(&cluster)?;
+    let answers = status::ask(context, &cluster, &releases)?;
+    for (release, standing) in releases.into_iter().zip(answers.standings) {
         let row = Row {
             wanted: release.state()?,
-            standing: Standing::read(&release, context.environment),
+            standing,
             release,
         };
         if args.all || !row.is_gone() {
             rows.push(row);
         }
     }
+    answers
+        .notes
+        .iter()
+        .for_each(|note| context.ui.warning(note));
     if args.json {
         context.ui.json(&rows.iter().map(Row::json).collect());
         return Ok(());

@@ -6,18 +6,25 @@ use simplenetes_sync::Options;
 
 use crate::command_error::{CommandError, Kind};
 use crate::commands::Context;
-use crate::syncing::{self, Became, HostOutcome, Request, Source, SyncLog};
+use crate::remote::Remotes;
+use crate::syncing::{
+    self, Became, HostOutcome, Only, OnlyTarget, Request, Session, Source, SyncLog,
+};
 
 /// Make the hosts equal to the project
 ///
-/// Refused while the project has uncommitted changes, ports clash, or a host knows commits that the
-/// project does not have. Each host ends at the old commit or at the new one; one that the disk fails
-/// under half-way is told as unfinished, and its daemon takes nothing new until that sync is finished.
-/// Leaves the project clean; the log lies in _synclogs.
+/// Refused while the project has uncommitted changes, ports clash, a plugin is missing, or a host knows commits that
+/// the project does not have. All hosts are asked, locked and given what they need before the first one changes. Each
+/// host ends at the old commit or at the new one; one that the disk fails under half-way is told as unfinished, and its
+/// daemon takes nothing new until that sync is finished. A host that is out of reach is left behind, the others go on.
+///
+/// A remote host that has changed waits for a minute to be confirmed over a fresh connection; unless it is, it goes
+/// back by itself. Leaves the project clean; the log lies in _synclogs.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   git add . && git commit -m 'First sync' && sns cluster sync
+  sns cluster sync --only worker1 --only worker2/web
   sns cluster sync --pod-to-overwrite=web:1.0.0
   git checkout HEAD~1 && sns cluster sync --force")]
 pub(crate) struct SyncArgs {
@@ -33,6 +40,19 @@ pub(crate) struct SyncArgs {
     #[arg(long, value_name = "POD:VERSION")]
     pod_to_overwrite: Vec<ReleaseId>,
 
+    /// Only this host, or only this pod on it; may be repeated. A host of which only some pods are synced counts as
+    /// being at the commit before
+    #[arg(long, value_name = "HOST[/POD]")]
+    only: Vec<OnlyTarget>,
+
+    /// Hosts keep what they get although nobody has shown that they can still be reached
+    #[arg(long)]
+    no_confirm: bool,
+
+    /// Exit with 10 when something was changed, 0 when there was nothing to do
+    #[arg(long)]
+    exit_code: bool,
+
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -43,18 +63,30 @@ pub(crate) fn run(context: &Context<'_>, args: &SyncArgs) -> Result<(), CommandE
     let cluster = context.open()?;
     cluster.warn_of_overlooked(context.ui)?;
     syncing::check_ports(&cluster)?;
-    let source = Source::read(&cluster)?;
+    let source = Source::read(&cluster, Only::of(&args.only))?;
     syncing::check_clean(&cluster)?;
     cluster.check_ignored()?;
     syncing::check_overwrite(&source, &args.pod_to_overwrite)?;
-    warn_of_missing_plugins(context, &source)?;
+    syncing::check_plugins(&source)?;
+    let source = match args.no_confirm {
+        true => source,
+        false => source.confirmed()?,
+    };
+    let remotes = Remotes::new(context.environment)?;
     let request = Request {
         force: args.force,
         options: options(&args.pod_to_overwrite),
     };
-    let progress = if args.quiet { None } else { Some(context.ui) };
+    let session = Session {
+        cluster: &cluster,
+        remotes: &remotes,
+        source: &source,
+        ui: (!args.quiet).then_some(context.ui),
+    };
     let log = SyncLog::begin(&cluster, source.chain.head().unwrap_or_default())?;
-    let outcomes = match syncing::sync(&cluster, &source, &request, progress) {
+    let synced = session.sync(&request);
+    context.tell_warnings(&remotes);
+    let outcomes = match synced {
         Ok(outcomes) => outcomes,
         Err(refused) => {
             log.discard();
@@ -67,31 +99,24 @@ pub(crate) fn run(context: &Context<'_>, args: &SyncArgs) -> Result<(), CommandE
     if !args.quiet {
         context.ui.note(&format!("log: {}", cluster.shown(&log)));
     }
-    summary(&outcomes)
+    summary(&outcomes)?;
+    exit_code(&outcomes, args.exit_code)
+}
+
+/// Tells a pipeline that asks for it whether there was anything to do.
+pub(super) fn exit_code(outcomes: &[HostOutcome], is_asked: bool) -> Result<(), CommandError> {
+    match is_asked && outcomes.iter().any(HostOutcome::is_change) {
+        true => Err(CommandError::changes()),
+        false => Ok(()),
+    }
 }
 
 /// What may be replaced although the hosts have it already.
 pub(super) fn options(overwrite: &[ReleaseId]) -> Options {
     Options {
         overwrite: overwrite.iter().cloned().collect(),
+        pods: None,
     }
-}
-
-/// Warns of pods that their host could not run.
-pub(super) fn warn_of_missing_plugins(
-    context: &Context<'_>,
-    source: &Source,
-) -> Result<(), CommandError> {
-    let missing = syncing::missing_plugins(source)?;
-    missing
-        .iter()
-        .for_each(|warning| context.ui.warning(warning));
-    if !missing.is_empty() {
-        context.ui.hint(
-            "`sns host init HOST` installs the first-party plugins, `sns plugin install` others",
-        );
-    }
-    Ok(())
 }
 
 /// What became of every host, for people or for programs.
@@ -125,7 +150,10 @@ fn show(context: &Context<'_>, outcome: &HostOutcome) {
         Became::Updated => context
             .ui
             .result(&format!("{}: {count} made", outcome.host)),
-        Became::Failed(error) | Became::Unfinished(error) => {
+        Became::Failed(error)
+        | Became::Unfinished(error)
+        | Became::WentBack(error)
+        | Became::Unknown(error) => {
             context
                 .ui
                 .result(&format!("{}: {}", outcome.host, outcome.word()));
@@ -133,8 +161,11 @@ fn show(context: &Context<'_>, outcome: &HostOutcome) {
             return;
         }
     }
+    let effects = outcome.effects.iter().map(|effect| format!("→ {effect}"));
     lines
         .iter()
+        .cloned()
+        .chain(effects)
         .for_each(|line| context.ui.result(&format!("  {line}")));
     for release in &outcome.plan.held_back {
         context.ui.warning(&format!(
@@ -170,7 +201,12 @@ fn summary(outcomes: &[HostOutcome]) -> Result<(), CommandError> {
         outcomes.len(),
         names.join(", ")
     );
-    let error = CommandError::new(Kind::Incomplete, message);
+    let is_mixed = incomplete.iter().any(|outcome| outcome.is_mixed());
+    let kind = match is_mixed {
+        true => Kind::Mixed,
+        false => Kind::Incomplete,
+    };
+    let error = CommandError::new(kind, message);
     let has_failed = incomplete.iter().any(|outcome| outcome.failure().is_some());
     Err(match has_failed {
         true => error.hint("correct the cause and sync again: what is done is not done twice"),

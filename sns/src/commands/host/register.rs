@@ -16,8 +16,7 @@ use crate::project::{Cluster, home_path};
 /// Add a host to the project, and ask it for the key by which it will be known
 ///
 /// Writes HOST/host.env and sets the host active. A remote host is asked for the key of its SSH server, through its jump
-/// hosts; nobody logs in there. A host that cannot be reached is registered all the same, see `sns host trust`. In this version only hosts on this machine
-/// (--address=local) can be initialised and synced; others can be registered already.
+/// hosts; nobody logs in there. A host that cannot be reached is registered all the same, see `sns host trust`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -131,7 +130,6 @@ pub(crate) fn run(context: &Context<'_>, args: &RegisterArgs) -> Result<(), Comm
         ));
         return Ok(());
     }
-    context.ui.warning("this version syncs to local hosts only");
     if args.no_scan {
         return Ok(());
     }

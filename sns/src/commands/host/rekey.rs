@@ -5,9 +5,9 @@ use names::HostName;
 
 use crate::command_error::CommandError;
 use crate::commands::Context;
-use crate::project::Host;
-use crate::proxy_keys::HostProxyKeys;
-use crate::secrets::HostKey;
+use crate::host_keys;
+use crate::remote::Remotes;
+use crate::syncing::{Failure, Receiver};
 
 /// Give a host a new key for its encrypted configs, or for its proxy
 ///
@@ -27,7 +27,7 @@ Examples:
   sns host rekey laptop --proxy && git commit -am 'laptop: new key of the proxy' && sns cluster sync
   sns host rekey laptop --proxy --forget && git commit -am 'laptop: former key gone' && sns cluster sync")]
 pub(crate) struct RekeyArgs {
-    /// The host; in this version it must be on this machine
+    /// The host
     host: HostName,
 
     /// The key of the proxy, not the one for encrypted configs
@@ -43,64 +43,39 @@ pub(crate) struct RekeyArgs {
 pub(crate) fn run(context: &Context<'_>, args: &RekeyArgs) -> Result<(), CommandError> {
     let cluster = context.open()?;
     let host = cluster.host(&args.host)?;
-    let home = host.home(context.environment)?.files;
-    if !home.cluster_id().exists() {
-        return Err(
-            CommandError::mistake(format!("host {} has no home yet", host.name))
-                .hint(format!("make it with `sns host init {}`", host.name)),
-        );
-    }
-    if args.proxy {
-        return rekey_proxy(context, &host, args.forget);
-    }
-    let key = HostKey::of(&host, context.environment)?;
-    if args.forget {
-        match key.forget_older()? {
-            true => context.ui.done(&format!(
-                "host {} has its newest key only: what is encrypted to a former one it cannot open any more",
-                host.name
-            )),
-            false => context
-                .ui
-                .note(&format!("host {} has one key only", host.name)),
-        }
+    let remotes = Remotes::new(context.environment)?;
+    let opened = Receiver::open(&remotes, context.environment, &host);
+    context.tell_warnings(&remotes);
+    let keys = opened
+        .and_then(|receiver| {
+            receiver.ask(|link| link.rekey(&cluster.id, &host.name, args.proxy, args.forget))
+        })
+        .map_err(Failure::into_error)?;
+    host_keys::publish(&cluster, &host, &keys)?;
+    let name = &host.name;
+    let owner = match args.proxy {
+        true => format!("the proxy of host {name}"),
+        false => format!("host {name}"),
+    };
+    if !args.forget {
+        context.ui.done(&format!("{owner} has a new key"));
+        context.ui.hint(match args.proxy {
+            true => "commit it and sync all hosts; when they know it: sns host rekey --proxy --forget",
+            false => "encrypt to it with `sns secret encrypt`; when that has been synced: sns host rekey --forget",
+        });
         return Ok(());
     }
-    key.renew(&cluster)?;
-    context
-        .ui
-        .done(&format!("host {} has a new key", host.name));
-    context.ui.hint(
-        "encrypt to it with `sns secret encrypt`; when that has been synced: sns host rekey --forget",
-    );
-    Ok(())
-}
-
-fn rekey_proxy(context: &Context<'_>, host: &Host, forget: bool) -> Result<(), CommandError> {
-    let keys = HostProxyKeys::of(host, context.environment)?;
-    if !forget {
-        keys.renew()?;
-        context
-            .ui
-            .done(&format!("the proxy of host {} has a new key", host.name));
-        context.ui.hint(
-            "commit it and sync all hosts; when they know it: sns host rekey --proxy --forget",
-        );
-        return Ok(());
-    }
-    match keys.forget_older()? {
-        true => {
-            context.ui.done(&format!(
-                "the proxy of host {} has its newest key only",
-                host.name
-            ));
+    match (keys.is_changed, args.proxy) {
+        (false, _) => context.ui.note(&format!("{owner} has one key only")),
+        (true, false) => context.ui.done(&format!(
+            "{owner} has its newest key only: what is encrypted to a former one it cannot open any more"
+        )),
+        (true, true) => {
+            context.ui.done(&format!("{owner} has its newest key only"));
             context
                 .ui
                 .hint("commit and sync: then nobody believes a former one any more");
         }
-        false => context
-            .ui
-            .note(&format!("the proxy of host {} has one key only", host.name)),
     }
     Ok(())
 }

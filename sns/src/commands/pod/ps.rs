@@ -8,11 +8,11 @@ use crate::command_error::CommandError;
 use crate::commands::Context;
 use crate::designation::Designation;
 use crate::project::{Selected, VersionDefault};
-use crate::status::Standing;
+use crate::status::{self, Standing};
 
 /// Show what has become of a pod, host by host
 ///
-/// Reads the status files of local hosts; nothing is executed.
+/// Asks all hosts of the pod at the same time.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -40,11 +40,15 @@ pub(crate) struct PsArgs {
 /// Shows it.
 pub(crate) fn run(context: &Context<'_>, args: &PsArgs) -> Result<(), CommandError> {
     let cluster = context.open()?;
-    let mut replicas = Vec::new();
-    for release in cluster.releases(&args.pod, VersionDefault::Latest)? {
-        let standing = Standing::read(&release, context.environment);
-        replicas.push((release, standing));
+    let releases = cluster.releases(&args.pod, VersionDefault::Latest)?;
+    let answers = status::ask(context, &cluster, &releases)?;
+    if !args.quiet {
+        answers
+            .notes
+            .iter()
+            .for_each(|note| context.ui.warning(note));
     }
+    let replicas: Vec<(Selected, Standing)> = releases.into_iter().zip(answers.standings).collect();
     let (ready, total) = (
         replicas
             .iter()
