@@ -243,7 +243,8 @@ impl Remotes {
 }
 
 impl Remote {
-    /// Starts a command, and keeps the last of its standard error.
+    /// Starts a command, and keeps the last of its standard error. Several may run at once: a server of OpenSSH lets
+    /// ten, unless its `MaxSessions` says otherwise.
     ///
     /// # Errors
     /// The connection was lost, or the server runs no commands. A program that is not there is none: it ends with
