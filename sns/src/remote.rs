@@ -18,6 +18,7 @@ mod keys;
 mod local;
 mod login;
 mod pipe;
+mod prompt;
 mod quote;
 mod route;
 mod running;

@@ -1,9 +1,11 @@
 //! Hosts that are reached by SSH: `sns host register`, `trust` and `shell` against real servers of OpenSSH.
 
 use std::fs;
+use std::io::Read as _;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use insta::assert_snapshot;
 use testkit::{Outcome, SshAgent, Sshd, Terminal, login_name, make_ssh_key, program};
@@ -428,6 +430,14 @@ fn a_passphrase_is_asked_for_once() {
         !said.contains("Passphrase") && !said.contains("sesame"),
         "{said}"
     );
+    let mut terminal = Terminal::start(&sns, 80, 24).unwrap();
+    terminal.wait_for("locked: ").unwrap();
+    terminal.type_in_secret("\u{3}").unwrap();
+    let (status, _) = terminal.finish().unwrap();
+    assert!(
+        !status.success() && !terminal.hides_input().unwrap(),
+        "{status}"
+    );
 
     let outcome = stage.without_terminal(&["host", "shell", "worker1", "--", "true"]);
     assert_snapshot!(stage.hide(&stage.bench.redact(&outcome.stderr)), @r"
@@ -538,4 +548,21 @@ fn a_way_of_three_hosts_and_what_is_wrong_with_it() {
     |   because: [PROJECT]/worker1/host.env has JUMPHOST=../worker9, and there is no host.env at [PROJECT]/worker1/../worker9
     [exit 3]
     ");
+}
+
+#[test]
+fn a_command_that_nobody_listens_to_ends() {
+    let stage = Stage::new();
+    let mut sns = stage
+        .bench
+        .cluster
+        .sns(&["host", "shell", "worker1", "--", "cat /dev/zero"]);
+    let mut child = sns
+        .stdout(Stdio::piped())
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut some = [0; 100];
+    child.stdout.take().unwrap().read_exact(&mut some).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(141));
 }

@@ -92,15 +92,22 @@ impl Terminal {
         Ok(self.near.write_all(text.as_bytes())?)
     }
 
+    /// True while the terminal does not show what is typed.
+    ///
+    /// # Errors
+    /// The terminal has gone.
+    pub fn hides_input(&self) -> Result<bool> {
+        Ok(!tcgetattr(&self.near)?
+            .local_modes
+            .contains(LocalModes::ECHO))
+    }
+
     /// Types that as soon as the terminal does not show what is typed.
     ///
     /// # Errors
     /// The terminal has gone, or shows it for ever.
     pub fn type_in_secret(&mut self, text: &str) -> Result<()> {
-        let hides = || {
-            let modes = tcgetattr(&self.near)?.local_modes;
-            Ok((!modes.contains(LocalModes::ECHO)).then_some(()))
-        };
+        let hides = || Ok(self.hides_input()?.then_some(()));
         wait_until("the terminal to hide what is typed", LIMIT, hides)?;
         self.type_in(text)
     }
@@ -117,7 +124,7 @@ impl Terminal {
     ///
     /// # Errors
     /// It does not end.
-    pub fn finish(mut self) -> Result<(ExitStatus, String)> {
+    pub fn finish(&mut self) -> Result<(ExitStatus, String)> {
         while self.read()? {}
         let status = self.child.wait()?;
         Ok((status, std::mem::take(&mut self.said)))
