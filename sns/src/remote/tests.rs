@@ -467,3 +467,24 @@ fn output_without_end_is_refused() {
         assert!(matches!(error, RemoteError::TooMuch { .. }), "{error}");
     });
 }
+
+#[test]
+fn a_command_that_takes_nothing_holds_up_no_other() {
+    let (world, server) = (World::new(), Sshd::new().unwrap());
+    let remotes = world.remotes();
+    let remote = remotes
+        .connect(&world.host_at("worker1", &server, ""))
+        .unwrap();
+    let mut full = remote.run(&sh("exec sleep 600")).unwrap();
+    let mut stdin = full.stdin.take().unwrap();
+    // More than the other end has room for.
+    let writes = thread::spawn(move || stdin.write_all(&vec![0; 20_000_000]).is_err());
+    for _ in 0..20 {
+        assert_eq!(
+            remote.output(&sh("cat"), b"through").unwrap().stdout,
+            b"through"
+        );
+    }
+    drop(full);
+    assert!(writes.join().unwrap(), "the writer is told");
+}
