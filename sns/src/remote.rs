@@ -18,6 +18,7 @@ mod keys;
 mod local;
 mod login;
 mod pipe;
+mod prompt;
 mod quote;
 mod route;
 mod running;
@@ -243,7 +244,8 @@ impl Remotes {
 }
 
 impl Remote {
-    /// Starts a command, and keeps the last of its standard error.
+    /// Starts a command, and keeps the last of its standard error. Several may run at once: a server of OpenSSH lets
+    /// ten, unless its `MaxSessions` says otherwise.
     ///
     /// # Errors
     /// The connection was lost, or the server runs no commands. A program that is not there is none: it ends with

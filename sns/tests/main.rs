@@ -23,5 +23,6 @@ mod pod_compile_again;
 mod pod_mistakes;
 mod proxy_keys;
 mod secret;
+mod ssh;
 mod standalone;
 mod status;

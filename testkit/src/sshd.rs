@@ -136,10 +136,12 @@ impl Drop for Sshd {
 
 fn start(folder: &Path, address: SocketAddr, lines: &str) -> Result<Child> {
     let path = folder.display();
+    // What the shell of a person does at its start is no business of a test: it takes time, and may lock files.
     let config = format!(
         "ListenAddress {address}\nHostKey {path}/host\nAuthorizedKeysFile {path}/authorized\nPidFile none\n\
          StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-         PermitRootLogin yes\nMaxStartups 100\nPrintMotd no\nPrintLastLog no\n{lines}\n"
+         PermitRootLogin yes\nMaxStartups 100\nPrintMotd no\nPrintLastLog no\n\
+         SetEnv HOME={path}\n{lines}\n"
     );
     write(&folder.join("config"), &config)?;
     let log = folder.join("log");

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::AbortHandle;
 
 /// Cryptography takes time, and two connections can take it at once.
 const THREADS: usize = 2;
@@ -33,9 +34,9 @@ impl Engine {
         self.handle.block_on(work)
     }
 
-    /// Does something beside.
-    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        drop(self.handle.spawn(work));
+    /// Does something beside, which can be broken off.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.handle.spawn(work).abort_handle()
     }
 }
 

@@ -68,6 +68,13 @@ pub(crate) enum RemoteError {
     },
 }
 
+fn read(error: &hostfiles::ReadError) -> Kind {
+    match error {
+        hostfiles::ReadError::Io { .. } => Kind::Files,
+        _ => Kind::Diagnostics,
+    }
+}
+
 fn through(jumps: &[String]) -> String {
     match jumps {
         [] => String::new(),
@@ -231,12 +238,12 @@ impl RemoteError {
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Route { source, .. } => match **source {
-                RouteError::Read(_) => Kind::Diagnostics,
+                RouteError::Read(ref error) => read(error),
                 _ => Kind::Mistake,
             },
             Self::Unreached { source, .. } => match source.root() {
                 HopError::Unpinned { .. } | HopError::Changed { .. } => Kind::Refused,
-                HopError::Pins(_) => Kind::Diagnostics,
+                HopError::Pins(error) => read(error),
                 _ => Kind::Unreachable,
             },
             Self::Lost { .. } => Kind::Unreachable,
@@ -248,10 +255,12 @@ impl RemoteError {
     /// What it is about, one line each.
     pub(crate) fn details(&self) -> Vec<String> {
         match self.root() {
-            Some(HopError::Unpinned { shown, .. }) => vec![format!("it shows    {shown}")],
+            Some(HopError::Unpinned { shown, .. }) => vec![format!("it shows {shown}")],
             Some(HopError::Changed { shown, pinned, .. }) => {
-                let known = pinned.iter().map(|key| format!("the project {key}"));
-                known.chain([format!("it shows    {shown}")]).collect()
+                let known = pinned.iter().map(|key| format!("the project knows {key}"));
+                known
+                    .chain([format!("it shows          {shown}")])
+                    .collect()
             }
             Some(HopError::Denied { tried, .. }) => tried.clone(),
             _ => Vec::new(),

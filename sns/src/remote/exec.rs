@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use super::command::{Command, Exit};
 use super::engine::Engine;
@@ -42,6 +43,7 @@ pub(super) struct Process {
     far: Far,
     write: Arc<ChannelWriteHalf<Msg>>,
     ending: watch::Receiver<Ending>,
+    pump: AbortHandle,
     errors: Option<JoinHandle<()>>,
 }
 
@@ -117,7 +119,7 @@ impl Far {
             tail: tail.clone(),
             ended,
         };
-        self.engine.spawn(ends.pump(read));
+        let pump = self.engine.spawn(ends.pump(read));
         let input = Input {
             engine: Arc::clone(&self.engine),
             write: Arc::clone(&write),
@@ -131,6 +133,7 @@ impl Far {
                 far: self.clone(),
                 write,
                 ending,
+                pump,
                 errors: copier,
             }),
         }
@@ -223,6 +226,9 @@ impl Process {
             let _ = write.signal(Sig::KILL).await;
             let _ = write.close().await;
         });
+        // A server lets the channel stand until the command has ended, which it may not. Whoever reads or writes is
+        // not left waiting for that.
+        self.pump.abort();
     }
 
     /// A new size of the terminal.
@@ -263,7 +269,10 @@ impl Write for Input {
 impl Drop for Input {
     fn drop(&mut self) {
         let write = Arc::clone(&self.write);
-        // In its turn behind what was written before. A command that has ended does not need it.
-        let _ = self.engine.block_on(write.eof());
+        // In its turn behind what was written before, but nobody waits for that. A command that has ended does not
+        // need it.
+        self.engine.spawn(async move {
+            let _ = write.eof().await;
+        });
     }
 }

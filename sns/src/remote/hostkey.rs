@@ -49,11 +49,7 @@ pub(super) fn refusal(hop: &Hop, pinned: &SshHostKeys, key: &SshHostKey) -> HopE
         address,
         file,
         shown: shown_key,
-        pinned: pinned
-            .0
-            .iter()
-            .map(|key| format!("knows {}", shown(key)))
-            .collect(),
+        pinned: pinned.0.iter().map(shown).collect(),
         host,
     }
 }

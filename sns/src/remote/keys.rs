@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use russh::keys::{PrivateKey, PublicKey, decode_secret_key, load_public_key};
 use zeroize::Zeroizing;
 
+use super::prompt;
+
 /// Larger than any key.
 const KEY_BYTES_MAX: u64 = 64 * 1024;
 
@@ -39,6 +41,9 @@ pub(super) enum KeyError {
     /// Its passphrase cannot be asked for.
     #[error("it wants a passphrase, and there is no terminal to ask for it")]
     NoTerminal,
+    /// Nobody wanted to answer.
+    #[error("its passphrase was not given")]
+    Unanswered,
     /// The passphrase was wrong.
     #[error("the passphrase was wrong {PASSPHRASES_MAX} times")]
     Passphrase,
@@ -96,8 +101,12 @@ fn ask(path: &Path) -> Result<PrivateKey, KeyError> {
     let text = read(path)?.ok_or_else(|| KeyError::Read("it has gone".to_owned()))?;
     let question = format!("Passphrase of {}: ", path.display());
     for _ in 0..PASSPHRASES_MAX {
-        let answer = rpassword::prompt_password(&question).map_err(|_| KeyError::NoTerminal)?;
-        let passphrase = Zeroizing::new(answer);
+        let passphrase = prompt::ask(&question).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::InvalidInput
+            | io::ErrorKind::InvalidData => KeyError::Unanswered,
+            _ => KeyError::NoTerminal,
+        })?;
         if let Ok(key) = decode_secret_key(&text, Some(&passphrase)) {
             return Ok(key);
         }

@@ -138,15 +138,28 @@ impl Login<'_> {
     async fn offer(&mut self, what: &str, key: Arc<PrivateKey>) -> bool {
         let name = named(key.public_key());
         let public = key.public_key().clone();
-        let key = PrivateKeyWithHashAlg::new(key, self.rsa_hash);
-        let user = self.hop.user.clone();
-        let result = self.handle.authenticate_publickey(user, key).await;
         // The agent need not be asked for the same key again.
         let _ = self.take_identity(&public);
-        let result = result
-            .map(|result| result.success())
-            .map_err(|error| error.to_string());
+        let mut result = self.offer_once(&key, self.rsa_hash).await;
+        // Servers of OpenSSH say what they know, not what they are configured to take.
+        let is_rsa = public.algorithm().is_rsa() && self.rsa_hash == Some(HashAlg::Sha512);
+        if is_rsa && result == Ok(false) && !self.handle.is_closed() {
+            result = self.offer_once(&key, Some(HashAlg::Sha256)).await;
+        }
         self.note(&format!("{what} ({name})"), result)
+    }
+
+    async fn offer_once(
+        &mut self,
+        key: &Arc<PrivateKey>,
+        rsa_hash: Option<HashAlg>,
+    ) -> Result<bool, String> {
+        let key = PrivateKeyWithHashAlg::new(Arc::clone(key), rsa_hash);
+        let user = self.hop.user.clone();
+        let result = self.handle.authenticate_publickey(user, key).await;
+        result
+            .map(|result| result.success())
+            .map_err(|error| error.to_string())
     }
 
     /// Tries the keys of the agent one after the other.

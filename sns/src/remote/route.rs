@@ -54,7 +54,7 @@ impl Hop {
             address,
             port: env.port(),
             user: user.to_owned(),
-            key_file: env.key_file().map(|key| folder.join(key)),
+            key_file: env.key_file().map(|key| real(&folder.join(key))),
             limit: limit.unwrap_or(CONNECT_LIMIT),
             unknown_flags,
             file: file.to_owned(),
@@ -73,7 +73,7 @@ impl Hop {
 
 /// All hops to the host that these are the settings of, itself as the last one; none for this machine.
 pub(super) fn route(file: &Path, env: &HostEnv) -> Result<Vec<Hop>, RouteError> {
-    let mut file = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    let mut file = real(file);
     let mut env = env.clone();
     let mut hops: Vec<Hop> = Vec::new();
     loop {
@@ -99,6 +99,11 @@ pub(super) fn route(file: &Path, env: &HostEnv) -> Result<Vec<Hop>, RouteError> 
         file = jump_file(&file, jump_host)?;
         env = hostfiles::read(&file)?;
     }
+}
+
+/// The path by which a file is one and the same from everywhere; one that is not there stays as it is called.
+fn real(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Where the settings of a jump host lie: JUMPHOST is a folder or a file, relative to the folder of the host.

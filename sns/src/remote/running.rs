@@ -20,7 +20,8 @@ pub(crate) enum Errors {
     To(Box<dyn Write + Send>),
 }
 
-/// A command that runs. Dropping it ends the command.
+/// A command that runs. Dropping it closes its streams and has it killed; a server of OpenSSH does the latter for
+/// ordinary users only, so what runs as root has to look at its input.
 pub(crate) struct Running {
     /// Its standard input; dropping it, or [`Stdin::close`], is its end.
     pub(crate) stdin: Option<Stdin>,

@@ -93,27 +93,26 @@ async fn greet(
     pinned: SshHostKeys,
     fate: &Fate,
 ) -> Result<Handle<Watcher>, HopError> {
+    match through {
+        None => shake(dial(hop).await?, hop, pinned, fate).await,
+        Some((jump, session)) => shake(forward(hop, jump, session).await?, hop, pinned, fate).await,
+    }
+}
+
+/// The beginning of the protocol, over whatever leads there.
+async fn shake(
+    stream: impl Stream,
+    hop: &Hop,
+    pinned: SshHostKeys,
+    fate: &Fate,
+) -> Result<Handle<Watcher>, HopError> {
     let watcher = Watcher {
         pinned: pinned.clone(),
         fate: fate.clone(),
     };
-    let config = config(&pinned);
-    let connecting = async {
-        let greeted = match through {
-            None => {
-                let socket = dial(hop).await?;
-                client::connect_stream(config, Watched::new(socket), watcher).await
-            }
-            Some((jump, session)) => {
-                let stream = forward(hop, jump, session).await?;
-                client::connect_stream(config, Watched::new(stream), watcher).await
-            }
-        };
-        Ok::<_, HopError>(greeted)
-    };
-    // Twice the limit: once for the connection, which has its own, and once for the answer.
-    let limited = timeout(hop.limit * 2, connecting).await;
-    let greeted = limited.map_err(|_| silent(hop, "answer as an SSH server"))??;
+    let greeting = client::connect_stream(config(&pinned), Watched::new(stream), watcher);
+    let limited = timeout(hop.limit, greeting).await;
+    let greeted = limited.map_err(|_| silent(hop, "answer as an SSH server"))?;
     greeted.map_err(|error| match (error, fate.shown()) {
         (russh::Error::UnknownKey, Some(key)) => hostkey::refusal(hop, &pinned, &key),
         (russh::Error::HUP | russh::Error::Disconnect, _) => HopError::Ended {

@@ -48,10 +48,15 @@ fn connect(mut running: Running) -> Result<Exit, RemoteError> {
         // It may wait for a key when the command has ended; it ends with the process.
         thread::spawn(move || feed(stdin));
     }
-    if let Some(mut stdout) = running.stdout.take() {
-        pass_on(&mut stdout);
+    let heard = running
+        .stdout
+        .take()
+        .is_none_or(|mut stdout| pass_on(&mut stdout));
+    match heard {
+        true => running.finish(),
+        // Dropping the command ends it, as a pipe does that nobody reads.
+        false => Ok(Exit::Signal("PIPE".to_owned())),
     }
-    running.finish()
 }
 
 fn feed(mut stdin: Stdin) {
@@ -66,7 +71,8 @@ fn feed(mut stdin: Stdin) {
     stdin.close();
 }
 
-fn pass_on(stdout: &mut impl io::Read) {
+/// True when all of it was passed on.
+fn pass_on(stdout: &mut impl io::Read) -> bool {
     let mut output = io::stdout().lock();
     let mut buffer = [0; CHUNK_BYTES];
     while let Ok(count @ 1..) = stdout.read(&mut buffer) {
@@ -77,9 +83,10 @@ fn pass_on(stdout: &mut impl io::Read) {
             .and_then(|()| output.flush())
             .is_err()
         {
-            return;
+            return false;
         }
     }
+    true
 }
 
 /// Columns and rows of the terminal.
