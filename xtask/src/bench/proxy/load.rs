@@ -44,6 +44,9 @@ pub(super) struct Load {
     pub(super) time: Duration,
     /// How long a client waits for an answer until it calls that a failure and comes again.
     pub(super) patience: Duration,
+    /// How many connections begin in a second, whether those before are answered or not; none: each client comes again
+    /// at once. The time of one counts from when it should have begun.
+    pub(super) paced: Option<u32>,
 }
 
 impl Load {
@@ -55,7 +58,13 @@ impl Load {
             bytes: QUESTION_BYTES,
             time,
             patience: Duration::MAX,
+            paced: None,
         }
+    }
+
+    /// When the connection of that number begins.
+    fn begins(&self, number: u32) -> Option<Duration> {
+        Some(Duration::from_secs(1) * number / self.paced?)
     }
 }
 
@@ -123,6 +132,11 @@ struct Clients {
     question: Vec<u8>,
     buffer: Vec<u8>,
     outcome: Outcome,
+    /// Those that wait until it is their turn.
+    free: Vec<usize>,
+    began: Instant,
+    /// How many have begun, where they are paced.
+    begun: u32,
 }
 
 /// Runs a load against an address.
@@ -135,16 +149,20 @@ pub(super) fn run(load: Load, at: SocketAddr) -> Result<Outcome> {
         question: vec![b'q'; load.bytes],
         buffer: vec![0; BUFFER_BYTES],
         outcome: Outcome::default(),
+        free: Vec::new(),
+        began: Instant::now(),
+        begun: 0,
     };
     for id in 0..load.clients {
-        let client = clients.dial(id)?;
+        let client = clients.dial(id, Instant::now())?;
         clients.all.push(client);
     }
     let began = Instant::now();
+    clients.began = began;
     let mut words = Vec::with_capacity(256);
     while began.elapsed() < load.time {
         words.clear();
-        let pause = Timespec::try_from(PAUSE)?;
+        let pause = Timespec::try_from(clients.pause())?;
         match epoll::wait(&clients.epoll, spare_capacity(&mut words), Some(&pause)) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
@@ -152,6 +170,7 @@ pub(super) fn run(load: Load, at: SocketAddr) -> Result<Outcome> {
         for word in &words {
             clients.turn(usize::try_from(word.data.u64())?, word.flags)?;
         }
+        clients.begin_paced()?;
         if load.patience < load.time {
             clients.give_up()?;
         }
@@ -166,8 +185,7 @@ pub(super) fn run(load: Load, at: SocketAddr) -> Result<Outcome> {
 }
 
 impl Clients {
-    fn dial(&self, id: usize) -> Result<Client> {
-        let asked = Instant::now();
+    fn dial(&self, id: usize, asked: Instant) -> Result<Client> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
         sockopt::set_tcp_nodelay(&socket, true)?;
@@ -236,6 +254,10 @@ impl Clients {
         self.outcome.done += 1;
         self.outcome.answers.push(Answer { asked, wait });
         match self.load.kind {
+            Kind::Connect if self.load.paced.is_some() => {
+                self.free.push(id);
+                Ok(())
+            }
             Kind::Connect => self.again(id),
             Kind::Ask | Kind::Listen => {
                 self.ask(id);
@@ -251,8 +273,34 @@ impl Clients {
         }
     }
 
+    /// How long nothing has to begin.
+    fn pause(&self) -> Duration {
+        let next = self
+            .load
+            .begins(self.begun)
+            .filter(|_| !self.free.is_empty());
+        let left = next.map(|next| next.saturating_sub(self.began.elapsed()));
+        left.unwrap_or(PAUSE).min(PAUSE)
+    }
+
+    /// Begins all connections whose time has come.
+    fn begin_paced(&mut self) -> Result<()> {
+        while let Some(next) = self.load.begins(self.begun)
+            && next <= self.began.elapsed()
+            && let Some(id) = self.free.pop()
+        {
+            self.begun += 1;
+            self.begin(id, self.began + next)?;
+        }
+        Ok(())
+    }
+
     fn again(&mut self, id: usize) -> Result<()> {
-        let client = self.dial(id)?;
+        self.begin(id, Instant::now())
+    }
+
+    fn begin(&mut self, id: usize, asked: Instant) -> Result<()> {
+        let client = self.dial(id, asked)?;
         if let Some(place) = self.all.get_mut(id) {
             *place = client;
         }
