@@ -74,7 +74,8 @@ macro_rules! compare {
 /// The must column of the design is about shared cores. With a core of its own, a proxy is held to what a prototype
 /// reached there beside the same peers; where that was a tie, to the better peer.
 #[rustfmt::skip]
-const COMPARISONS: [Comparison; 8] = [
+const COMPARISONS: [Comparison; 9] = [
+    compare!("one client's wait, p50", ONE, [1.0, 1.0], Less, MIDDLE, "s"),
     compare!("answers a second, 64 clients", MANY, [0.97, 0.97], More, RATE, "/s"),
     compare!("p99 of these answers", MANY, [1.0, 1.0], Less, LATE, "s"),
     compare!("processor time for an answer", MANY, [1.0, 1.0], Less, COST, "s"),
@@ -89,14 +90,7 @@ const COMPARISONS: [Comparison; 8] = [
 pub(super) fn measure(programs: &Path) -> Result<Vec<Row>> {
     let shared = measured(Layout::Shared, programs)?;
     let pinned = measured(Layout::Pinned, programs)?;
-    let what = [
-        "proxy: what it adds to one client's wait, p50",
-        "proxy: what it adds to one client's wait, pinned",
-    ];
-    let mut rows = Vec::new();
-    for (what, all) in what.into_iter().zip([&shared, &pinned]) {
-        rows.push(added(what, all)?);
-    }
+    let mut rows = vec![added(&shared)?];
     for comparison in &COMPARISONS {
         for (layout, all) in [&shared, &pinned].into_iter().enumerate() {
             rows.extend(comparison.row(layout, all)?);
@@ -139,10 +133,11 @@ fn measured(layout: Layout, programs: &Path) -> Result<Vec<Measured>> {
     })
 }
 
-fn added(what: &'static str, all: &[Measured]) -> Result<Row> {
+/// Where cores are shared: on a core of its own a proxy is first of all on another one than its clients.
+fn added(all: &[Measured]) -> Result<Row> {
     let added = of(all, OURS)?.median(ONE, MIDDLE)? - of(all, "direct")?.median(ONE, MIDDLE)?;
     Ok(Row {
-        what,
+        what: "proxy: what it adds to one client's wait, p50",
         original: "22 µs",
         figure: Figure::Time {
             target: Duration::from_micros(10),

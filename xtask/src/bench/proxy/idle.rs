@@ -48,20 +48,22 @@ fn memory(programs: &Path, servers: Servers) -> Result<Vec<Row>> {
         configured(folder, &program, &mappings, "")
     })?;
     thread::sleep(CALM);
-    let alone = rival.memory();
+    let (alone, resident) = (rival.memory(), rival.resident());
     let clients = Held::connect(rival.ports.echo, CLIENTS)?;
     let crowded = rival.memory();
     #[expect(clippy::cast_precision_loss, reason = "a rounded figure")]
     let each = crowded.saturating_sub(alone) as f64 / clients.count() as f64;
-    Ok(vec![
-        Row {
-            what: "proxy: memory, idle with 100 ports",
-            original: "48 MB",
-            figure: Figure::Memory {
-                target: 4 << 20,
-                ours: alone,
-            },
+    let memory = |what, ours| Row {
+        what,
+        original: "48 MB",
+        figure: Figure::Memory {
+            target: 4 << 20,
+            ours,
         },
+    };
+    Ok(vec![
+        memory("proxy: its own memory, idle with 100 ports", alone),
+        memory("proxy: the same with its program and libraries", resident),
         Row {
             what: "proxy: bytes for a connection that waits",
             original: "23700",

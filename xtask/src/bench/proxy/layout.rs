@@ -1,6 +1,6 @@
 //! Who runs on which core.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Who runs where.
@@ -47,15 +47,11 @@ impl Layout {
             return work();
         }
         let before = sched_getaffinity(None).context("cannot see on which cores this runs")?;
-        ensure!(
-            CORES
-                .iter()
-                .all(|core| before.count() > 1 || before.is_set(*core)),
-            "two cores are needed to keep the proxy apart from its load"
-        );
         let mut only = CpuSet::new();
         only.set(core);
-        sched_setaffinity(None, &only).context("cannot stay on one core")?;
+        sched_setaffinity(None, &only).context(
+            "cannot stay on one core: two are needed to keep the proxy apart from its load",
+        )?;
         let done = work();
         sched_setaffinity(None, &before).context("cannot leave that core")?;
         done

@@ -128,16 +128,23 @@ impl Rival {
         Duration::from_nanos(nanoseconds.sum())
     }
 
-    /// The memory that its processes have in use, in bytes.
+    /// The memory that its processes have for themselves, in bytes.
     pub(super) fn memory(&self) -> u64 {
-        let pages = self.processes().into_iter().filter_map(|process| {
+        self.status("RssAnon:")
+    }
+
+    /// The same with what they have of files, their programs among them, which is there once for all of them.
+    pub(super) fn resident(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    fn status(&self, name: &str) -> u64 {
+        let kibibytes = self.processes().into_iter().filter_map(|process| {
             let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-            let line = status
-                .lines()
-                .find_map(|line| line.strip_prefix("RssAnon:"))?;
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
             line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
         });
-        pages.sum::<u64>() << 10
+        kibibytes.sum::<u64>() << 10
     }
 
     /// Its process and the children of that.

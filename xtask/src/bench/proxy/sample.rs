@@ -115,6 +115,7 @@ pub(super) fn of<'a>(all: &'a [Measured], name: &str) -> Result<&'a Measured> {
 pub(super) fn shown(value: f64, unit: &str) -> String {
     match value {
         _ if value >= 1e9 => format!("{:.1} G{unit}", value / 1e9),
+        _ if value >= 1e6 => format!("{:.1} M{unit}", value / 1e6),
         _ if value >= 1e4 => format!("{:.1} k{unit}", value / 1e3),
         _ if value >= 1.0 => format!("{value:.0} {unit}"),
         _ if value >= 1e-3 => format!("{:.1} m{unit}", value * 1e3),
