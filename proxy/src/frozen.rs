@@ -83,14 +83,10 @@ impl Frozen {
         self.descriptors.count()
     }
 
-    /// Whether this program can go on with it.
+    /// What this program can go on with.
     ///
     /// # Errors
     /// It was written by a program of another format, or is not whole.
-    pub fn check(&self) -> io::Result<()> {
-        self.open().map(drop)
-    }
-
     pub(crate) fn open(&self) -> io::Result<State> {
         let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
         let (format, bytes) = self

@@ -133,9 +133,7 @@ impl Keeper {
     pub(crate) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
         loop {
             self.look().await;
-            for (place, connection) in self.thawed.drain(..).enumerate() {
-                self.workers.carry(place, connection);
-            }
+            self.workers.carry(std::mem::take(&mut self.thawed));
             if self.workers.is_incomplete() {
                 return (self.report)(&Event::WorkerLost);
             }
@@ -324,8 +322,6 @@ impl Keeper {
         let connections = self.workers.freeze().await;
         let doors = self.listeners.freeze(&mut descriptors)?;
         let guests = self.reception.freeze();
-        drop((self.workers, self.routes, self.window));
-        self.table.end();
         let now = Instant::now();
         let frozen = connections
             .into_iter()
@@ -335,7 +331,11 @@ impl Keeper {
             doors,
             guests,
         };
-        Frozen::new(&state, descriptors)
+        let frozen = Frozen::new(&state, descriptors);
+        // The kernel takes a while to forget the sockets that a worker has watched, and each worker has it do so by itself.
+        drop((self.workers, self.routes, self.window));
+        self.table.end();
+        frozen
     }
 
     /// Takes no more connections, and waits for the open ones as long as proxy.conf says.

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
 
 use hostfiles::PeerKey;
 use proxykeys::ProxyKeys;
@@ -85,6 +86,7 @@ impl Peers {
             offers: offers_seen,
             carry,
             report: Arc::clone(&report),
+            began: Instant::now(),
         };
         Self {
             callers: BTreeMap::new(),

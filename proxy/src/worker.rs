@@ -52,6 +52,8 @@ pub(crate) enum Order {
     Cut,
     /// Carry this connection from now on.
     Carry(Box<Connection>),
+    /// These, and then look what there is to do for them before anything else.
+    CarryAll(Vec<Connection>),
     /// A backend of this port may have a place again.
     Freed(u16),
     /// Those who wait for a place should look for one.
@@ -359,6 +361,12 @@ impl Worker {
                 Order::Close(id) => self.close_door(id),
                 Order::Cut => self.cut(),
                 Order::Carry(connection) => self.carry(*connection),
+                Order::CarryAll(connections) => {
+                    connections.into_iter().for_each(|one| self.carry(one));
+                    // There may be more orders: the bell was heard already.
+                    let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+                    return true;
+                }
                 // Whoever asked may have lost interest.
                 Order::Confirm(done) => drop(done.send(())),
                 Order::Drained(done) => {

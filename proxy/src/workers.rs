@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::Patience;
@@ -19,11 +19,15 @@ use crate::proxy::Status;
 use crate::socket::Socket;
 use crate::streams::{Courier, Streams};
 use crate::table::Routes;
-use crate::tools::Tools;
+use crate::tools::{Side, Tools};
 use crate::worker::{Counts, Door, Order, Worker};
 
 /// More workers than this do not make a proxy faster.
 const WORKERS_MAX: usize = 4;
+
+/// So many connections that were at rest are begun to be watched before a worker looks whether it has something to do for
+/// those that it has already.
+const CARRIED_AT_ONCE: usize = 128;
 
 /// The workers; they end when this is dropped.
 pub(crate) struct Workers {
@@ -192,16 +196,33 @@ impl Workers {
     }
 
     /// Has workers carry connections that were at rest, each its share: long streams all of them, the others those
-    /// that accept clients.
-    pub(crate) fn carry(&self, place: usize, connection: Connection) {
-        let workers = if connection.is_long() {
-            self.all.len()
-        } else {
-            self.accepting
-        };
-        if let Some(worker) = self.all.get(place % workers.max(1)) {
-            self.counts.open.fetch_add(1, Ordering::Relaxed);
-            worker.tell(Order::Carry(Box::new(connection)));
+    /// that accept clients. Those come first that somebody waits for.
+    pub(crate) fn carry(&self, mut connections: Vec<Connection>) {
+        let mut waited_for = vec![false; connections.len()];
+        for side in Side::ALL {
+            note_arrived(&mut connections, side, &mut waited_for);
+        }
+        let mut shares: Vec<[Vec<Connection>; 2]> =
+            self.all.iter().map(|_| Default::default()).collect();
+        let all = connections.into_iter().zip(waited_for);
+        for (place, (connection, is_waited_for)) in all.enumerate() {
+            let workers = if connection.is_long() {
+                self.all.len()
+            } else {
+                self.accepting
+            };
+            if let Some([first, rest]) = shares.get_mut(place % workers.max(1)) {
+                let list = if is_waited_for { first } else { rest };
+                list.push(connection);
+            }
+        }
+        for (worker, [first, rest]) in self.all.iter().zip(shares) {
+            let mut left = first.into_iter().chain(rest).peekable();
+            while left.peek().is_some() {
+                let some: Vec<_> = left.by_ref().take(CARRIED_AT_ONCE).collect();
+                self.counts.open.fetch_add(some.len(), Ordering::Relaxed);
+                worker.tell(Order::CarryAll(some));
+            }
         }
     }
 
@@ -244,6 +265,23 @@ impl Drop for Workers {
         for thread in self.threads.drain(..) {
             // An error is a panic, which was told where it happened.
             let _ = thread.join();
+        }
+    }
+}
+
+/// Notes for which of these connections something has arrived on that side.
+fn note_arrived(connections: &mut [Connection], side: Side, arrived: &mut [bool]) {
+    let (mut sockets, mut places) = (Vec::new(), Vec::new());
+    for (connection, place) in connections.iter_mut().zip(arrived) {
+        if let Some(socket) = connection.socket(side) {
+            sockets.push(PollFd::new(socket, PollFlags::IN));
+            places.push(place);
+        }
+    }
+    // Where the kernel does not say, all are alike.
+    if poll(&mut sockets, Some(&Timespec::default())).is_ok() {
+        for (socket, place) in sockets.iter().zip(places) {
+            *place |= !socket.revents().is_empty();
         }
     }
 }

@@ -42,19 +42,31 @@ pub(crate) struct Options {
     /// Only these parts
     #[arg(long, value_enum, value_name = "NAME")]
     part: Vec<Part>,
+    /// Of the part proxy only these topics
+    #[arg(long, value_enum, value_name = "NAME")]
+    topic: Vec<proxy::Topic>,
 }
+
+impl Options {
+    fn wants(&self, part: Part) -> bool {
+        self.part.is_empty() || self.part.contains(&part)
+    }
+}
+
+pub(crate) use self::proxy::helper::{Options as ServeOptions, serve};
 
 /// Builds the release programs, measures, prints the table.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     packages::install(&[&packages::RUN[..], &packages::CONTAINERS].concat())?;
-    build(workspace)?;
+    let is_proxy_alone = options.part == [Part::Proxy];
+    build(workspace, is_proxy_alone)?;
     let programs = workspace.programs(Profile::Release);
     ui::say("bench: a shell");
     let shell = timing::shell()?;
     let mut rows = Vec::new();
     for part in <Part as clap::ValueEnum>::value_variants() {
-        if options.part.is_empty() || options.part.contains(part) {
-            rows.extend(part.measure(workspace, &programs)?);
+        if options.wants(*part) {
+            rows.extend(part.measure(workspace, &programs, options)?);
         }
     }
     ui::print(&table::text(&rows, shell));
@@ -62,7 +74,12 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 }
 
 impl Part {
-    fn measure(self, workspace: &Workspace, programs: &Path) -> Result<Vec<Row>> {
+    fn measure(
+        self,
+        workspace: &Workspace,
+        programs: &Path,
+        options: &Options,
+    ) -> Result<Vec<Row>> {
         match self {
             Self::Fleet => fleet(workspace, programs),
             Self::Host => host(programs),
@@ -74,8 +91,7 @@ impl Part {
             }
             Self::Proxy => {
                 packages::install(&packages::PEERS)?;
-                ui::say("bench: the cluster proxy and its peers");
-                proxy::measure(programs)
+                proxy::measure(programs, &options.topic)
             }
         }
     }
@@ -102,8 +118,13 @@ fn host(programs: &Path) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn build(workspace: &Workspace) -> Result<()> {
+fn build(workspace: &Workspace, is_proxy_alone: bool) -> Result<()> {
     let cargo = || Program::cargo().directory(&workspace.root);
+    if is_proxy_alone {
+        return cargo()
+            .args(["build", "--release", "--bins", "--package", "sns-proxy"])
+            .run();
+    }
     let programs = [
         "--package",
         "sns",

@@ -47,6 +47,9 @@ enum Task {
     Soak,
     /// Measure what the design promises, with release builds
     Bench(bench::Options),
+    /// Serve on loopback until standard input is closed: a server of a bench
+    #[command(hide = true)]
+    Serve(bench::ServeOptions),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +63,10 @@ fn main() -> ExitCode {
 }
 
 fn run(task: Task) -> Result<()> {
+    // It may run where there is no workspace.
+    if let Task::Serve(options) = &task {
+        return bench::serve(options);
+    }
     let workspace = Workspace::find()?;
     match task {
         Task::Plugins(options) => plugins::build(&workspace, &options),
@@ -69,5 +76,6 @@ fn run(task: Task) -> Result<()> {
         Task::Ci => suites::ci(&workspace),
         Task::Bench(options) => bench::run(&workspace, &options),
         Task::Soak => suites::soak(&workspace),
+        Task::Serve(options) => bench::serve(&options),
     }
 }

@@ -11,7 +11,7 @@ use hostfiles::PeerKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use tokio::time::{interval, sleep, sleep_until, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -20,7 +20,7 @@ use super::lines::{GREETING, Lines, SECRET_LABEL, session_named};
 use super::link::{Link, Spare};
 use super::message::Message;
 use super::ticket::{Secret, Session};
-use super::view::{BEAT_EVERY, Change, SILENCE_MAX};
+use super::view::{ANSWER_EVERY, Change, SILENCE_MAX};
 use crate::event::{Event, PeerNews, Reporter};
 use crate::records::Records;
 use crate::socket::{keep_alive, prepare};
@@ -51,16 +51,17 @@ pub(super) struct Caller {
 impl Caller {
     /// Talks for ever.
     pub(super) async fn run(self) {
-        let hung = Notify::new();
-        tokio::join!(self.talk(&hung), self.notice_silence(&hung), self.fill());
+        let (hung, heard) = (Notify::new(), Notify::new());
+        let silence = self.notice_silence(&hung, &heard);
+        tokio::join!(self.talk(&hung, &heard), silence, self.fill());
     }
 
-    async fn talk(&self, hung: &Notify) {
+    async fn talk(&self, hung: &Notify, heard: &Notify) {
         let began = Instant::now();
         let (mut pause, mut told) = (PAUSE_FIRST, false);
         loop {
             let ended = tokio::select! {
-                ended = self.converse() => ended,
+                ended = self.converse(heard) => ended,
                 () = hung.notified() => Ended::of(io::ErrorKind::TimedOut.into()),
             };
             if ended.was_believed {
@@ -82,11 +83,15 @@ impl Caller {
     }
 
     /// Whoever is silent for too long is asked no more, and the conversation is begun anew.
-    async fn notice_silence(&self, hung: &Notify) {
+    async fn notice_silence(&self, hung: &Notify, heard: &Notify) {
         loop {
             let at = self.link.silent_at();
             let at = at.unwrap_or_else(|| Instant::now() + SILENCE_MAX);
-            sleep_until(at.into()).await;
+            tokio::select! {
+                () = sleep_until(at.into()) => {}
+                // A timer that is put off in time wakes nobody.
+                () = heard.notified() => continue,
+            }
             if self.link.look(Instant::now()) {
                 self.tell(PeerNews::Silent);
                 hung.notify_waiters();
@@ -95,7 +100,7 @@ impl Caller {
     }
 
     /// One conversation, to its end.
-    async fn converse(&self) -> Ended {
+    async fn converse(&self, heard: &Notify) -> Ended {
         let begun = timeout(ANSWER_MAX, self.begin()).await;
         let begun = begun.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         match begun {
@@ -103,7 +108,7 @@ impl Caller {
             Ok(mut lines) => {
                 self.tell(PeerNews::Joined);
                 Ended {
-                    error: self.listen(&mut lines).await,
+                    error: self.listen(&mut lines, heard).await,
                     was_believed: true,
                 }
             }
@@ -150,24 +155,34 @@ impl Caller {
             .await
     }
 
-    /// Hears lines, and says that this side lives; why that ended.
-    async fn listen(&self, lines: &mut Lines<TlsStream<TcpStream>>) -> io::Error {
-        let mut beat = interval(BEAT_EVERY);
+    /// Hears lines, and says that this side lives; why that ended. It says so when it is awake anyway, because it has
+    /// heard something: a host with many others would otherwise have a timer for each of them.
+    async fn listen(
+        &self,
+        lines: &mut Lines<TlsStream<TcpStream>>,
+        is_heard: &Notify,
+    ) -> io::Error {
         let mut heard = tokio::time::Instant::now();
+        let mut said = heard;
         loop {
             let done = tokio::select! {
                 line = lines.next() => {
                     heard = tokio::time::Instant::now();
+                    is_heard.notify_one();
                     line.and_then(|line| self.hear(&line))
-                }
-                _ = beat.tick() => {
-                    let said = timeout(SILENCE_MAX, lines.say(&Message::Beat.to_string())).await;
-                    said.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
                 }
                 () = sleep_until(heard + SILENCE_MAX) => Err(io::ErrorKind::TimedOut.into()),
             };
             if let Err(error) = done {
                 return error;
+            }
+            if heard.duration_since(said) >= ANSWER_EVERY {
+                said = heard;
+                let done = timeout(SILENCE_MAX, lines.say(&Message::Beat.to_string())).await;
+                let done = done.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+                if let Err(error) = done {
+                    return error;
+                }
             }
         }
     }

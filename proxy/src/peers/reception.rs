@@ -19,7 +19,7 @@ use rustls::ServerConfig;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::time::{interval, timeout};
+use tokio::time::{interval_at, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -169,6 +169,7 @@ pub(super) struct Porter {
     pub(super) offers: watch::Receiver<Arc<Offers>>,
     pub(super) carry: Carry,
     pub(super) report: Reporter,
+    pub(super) began: Instant,
 }
 
 impl Porter {
@@ -258,16 +259,26 @@ impl Porter {
         self.reception.end(&guest.id);
     }
 
+    /// All guests hear the beat at the same time, so that the proxy wakes once for all of them.
+    fn next_beat(&self) -> Instant {
+        let beats = self.began.elapsed().as_millis() / BEAT_EVERY.as_millis();
+        let next = u32::try_from(beats).unwrap_or(u32::MAX).saturating_add(1);
+        self.began + BEAT_EVERY * next
+    }
+
     async fn tell(&mut self, guest: &mut Conversation) -> io::Result<()> {
         let mut told = Arc::new(Offers::default());
-        let mut beat = interval(BEAT_EVERY);
+        let mut beat = interval_at(self.next_beat().into(), BEAT_EVERY);
         let mut heard = Instant::now();
         let mut first = "complete\n";
         loop {
             let now = Arc::clone(&self.offers.borrow_and_update());
-            let news: String = now.news(&told).iter().map(ToString::to_string).collect();
-            if !news.is_empty() || !first.is_empty() {
-                said(&mut guest.lines, &format!("{news}{first}")).await?;
+            // Mostly it is a beat that has woken this, and there is nothing to compare.
+            if !Arc::ptr_eq(&now, &told) {
+                let news: String = now.news(&told).iter().map(ToString::to_string).collect();
+                if !news.is_empty() || !first.is_empty() {
+                    said(&mut guest.lines, &format!("{news}{first}")).await?;
+                }
             }
             (told, first) = (now, "");
             tokio::select! {

@@ -11,6 +11,9 @@ use super::message::{Message, Offer};
 /// How often somebody who has nothing to say says so.
 pub const BEAT_EVERY: Duration = Duration::from_millis(500);
 
+/// How often at most somebody who only listens says that he does; a bit less than two beats.
+pub const ANSWER_EVERY: Duration = Duration::from_millis(900);
+
 /// Whoever has been silent for so long is not asked any more.
 pub const SILENCE_MAX: Duration = Duration::from_millis(1500);
 

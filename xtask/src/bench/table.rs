@@ -40,6 +40,8 @@ pub(super) enum Figure {
     Core { target: f64, ours: f64 },
     /// How often something happens.
     Count { target: f64, ours: f64 },
+    /// How often something happens in a second; the more the better.
+    Rate { target: f64, ours: f64 },
     /// A part of what the peer reached in the same run.
     Ratio {
         target: f64,
@@ -81,6 +83,10 @@ impl Figure {
             Self::Core { target, ours } => (percent(target), percent(ours), ours > target),
             // Not above is a promise that something that never happens keeps too.
             Self::Count { target, ours } => (plain(target), plain(ours), ours > target),
+            Self::Rate { target, ours } => {
+                sign = '>';
+                (rounded(target), rounded(ours), ours < target)
+            }
             Self::Ratio {
                 target,
                 ratio,
@@ -102,7 +108,9 @@ impl Figure {
                 format!("{:.2}", ours.as_secs_f64() / shell.as_secs_f64())
             }
             Self::Ratio { peer, .. } => format!("of {peer}"),
-            Self::Memory { .. } | Self::Core { .. } | Self::Count { .. } => String::new(),
+            Self::Memory { .. } | Self::Core { .. } | Self::Count { .. } | Self::Rate { .. } => {
+                String::new()
+            }
         }
     }
 }
@@ -123,6 +131,10 @@ fn mebibytes(bytes: u64) -> String {
 
 fn plain(number: f64) -> String {
     format!("{number:.2}")
+}
+
+fn rounded(number: f64) -> String {
+    format!("{number:.0}")
 }
 
 fn percent(part: f64) -> String {

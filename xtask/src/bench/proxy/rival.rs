@@ -1,27 +1,38 @@
-//! Proxies in front of the same two servers: ours, and the peers with the settings that suit them best.
+//! Something to connect to: a proxy in front of servers, or the servers themselves.
+//!
+//! How each proxy is set up stands in `ours` and `peers`.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use proxykeys::ProxyKeys;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use testkit::{free_port, wait_until};
 
 use crate::bench::one_host::quiet;
 
-const START_MAX: Duration = Duration::from_secs(10);
+pub(super) const START_MAX: Duration = Duration::from_secs(10);
 
-/// Where a proxy leads.
+/// Where a proxy leads, or is.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Servers {
     pub(super) echo: SocketAddr,
     pub(super) blast: SocketAddr,
+}
+
+impl Servers {
+    /// One server, or one port, for all.
+    pub(super) fn one(address: SocketAddr) -> Self {
+        Self {
+            echo: address,
+            blast: address,
+        }
+    }
 }
 
 /// Something to connect to.
@@ -30,9 +41,9 @@ pub(super) struct Rival {
     pub(super) ports: Servers,
     /// None for the servers themselves.
     process: Option<Child>,
-    _folder: Option<TempDir>,
-    /// The proxy of another host behind it.
-    behind: Option<Box<Self>>,
+    folder: Option<TempDir>,
+    /// The proxies of other hosts behind it.
+    pub(super) behind: Vec<Self>,
 }
 
 impl Rival {
@@ -42,174 +53,63 @@ impl Rival {
             name: "direct",
             ports: servers,
             process: None,
-            _folder: None,
-            behind: None,
+            folder: None,
+            behind: Vec::new(),
         }
     }
 
-    /// The cluster proxy.
-    pub(super) fn ours(programs: &Path, servers: Servers) -> Result<Self> {
-        let relay = free_port()?;
-        let program = programs.join("sns-proxy");
-        Self::start("sns-proxy", |folder, ports| {
-            let mapping = |from: SocketAddr, to: SocketAddr| {
-                format!("{}:{}:60000:false\n", from.port(), to.port())
-            };
-            let mappings = mapping(ports.echo, servers.echo) + &mapping(ports.blast, servers.blast);
-            put(folder, "ports.conf", &mappings)?;
-            put(folder, "hosts.conf", &format!("127.0.0.1:{relay}\n"))?;
-            let conf = put(
-                folder,
-                "proxy.conf",
-                "HOSTSCONF hosts.conf\nPORTSCONF ports.conf\nCLUSTERPORTS 1024-65535\n",
-            )?;
-            Ok((program, vec![conf]))
-        })
-    }
-
-    /// Two cluster proxies of two hosts, of which the first one has no pods.
-    pub(super) fn two_hosts(
+    pub(super) fn start(
         name: &'static str,
-        programs: &Path,
-        servers: Servers,
-        settings: &str,
-    ) -> Result<Self> {
-        let hosts = [Ipv4Addr::new(127, 0, 0, 1), Ipv4Addr::new(127, 0, 0, 2)];
-        let relay = free_port()?;
-        let keys = [ProxyKeys::generate()?, ProxyKeys::generate()?];
-        let peer = |(host, keys): (&Ipv4Addr, &ProxyKeys)| {
-            let public: String = keys.public().map(|key| format!(" {key}")).collect();
-            format!("{host}:{relay}{public}\n")
-        };
-        let peers: String = hosts.iter().zip(&keys).map(peer).collect();
-        let program = programs.join("sns-proxy");
-        let [near, far] = hosts;
-        let prepare = |folder: &Path, ports: Servers, own: Ipv4Addr, keys: &ProxyKeys| {
-            let other = if own == near { far } else { near };
-            let hosts = format!("{own}:{relay}\n{other}:{relay}\n");
-            put(folder, "hosts.conf", &hosts)?;
-            put(folder, "peers.conf", &peers)?;
-            let key = put(folder, "key.txt", &keys.to_text("of a bench"))?;
-            fs::set_permissions(key, fs::Permissions::from_mode(0o600))?;
-            let exist = format!("{}\n{}\n", ports.echo.port(), ports.blast.port());
-            put(folder, "exist.conf", &exist)?;
-            let mapping = |from: SocketAddr, to: SocketAddr| {
-                format!("{}:{}:60000:false\n", from.port(), to.port())
-            };
-            let mappings = match own == far {
-                true => mapping(ports.echo, servers.echo) + &mapping(ports.blast, servers.blast),
-                false => "\n".to_owned(),
-            };
-            put(folder, "ports.conf", &mappings)?;
-            let conf = put(
-                folder,
-                "proxy.conf",
-                &format!(
-                    "HOSTSCONF hosts.conf\nPORTSCONF ports.conf\nCLUSTERPORTSCONF exist.conf\nPEERSCONF peers.conf\n\
-                     PEERKEY key.txt\nPODHOST 127.0.0.1\nCLUSTERPORTS 1024-65535\n{settings}\n"
-                ),
-            )?;
-            Ok((program.clone(), vec![conf]))
-        };
-        let [near_keys, far_keys] = &keys;
-        let ports = new_ports(near)?;
-        let there = |address: SocketAddr| SocketAddr::from((far, address.port()));
-        let far_ports = Servers {
-            echo: there(ports.echo),
-            blast: there(ports.blast),
-        };
-        let behind = Self::start_at(name, far_ports, |folder, ports| {
-            prepare(folder, ports, far, far_keys)
-        })?;
-        let mut rival = Self::start_at(name, ports, |folder, ports| {
-            prepare(folder, ports, near, near_keys)
-        })?;
-        rival.behind = Some(Box::new(behind));
-        // The two have to know each other first.
-        let served = || Ok(echoes(ports.echo).then_some(()));
-        wait_until("two proxies to know each other", START_MAX, served)?;
-        Ok(rival)
-    }
-
-    /// HAProxy in TCP mode, with two threads and splicing.
-    pub(super) fn haproxy(servers: Servers) -> Result<Self> {
-        Self::start("haproxy", |folder, ports| {
-            let listen = |name: &str, from: SocketAddr, to: SocketAddr| {
-                format!("listen {name}\n    bind {from} backlog 4096\n    server one {to}\n")
-            };
-            let text = format!(
-                "global\n    nbthread 2\n    maxconn 4000\ndefaults\n    mode tcp\n    option splice-auto\n    \
-                 timeout connect 5s\n    timeout client 60s\n    timeout server 60s\n{}{}",
-                listen("echo", ports.echo, servers.echo),
-                listen("blast", ports.blast, servers.blast)
-            );
-            let conf = put(folder, "haproxy.cfg", &text)?;
-            Ok((
-                "/usr/sbin/haproxy".into(),
-                vec!["-db".into(), "-f".into(), conf],
-            ))
-        })
-    }
-
-    /// nginx with its stream module and two workers.
-    pub(super) fn nginx(servers: Servers) -> Result<Self> {
-        Self::start("nginx", |folder, ports| {
-            let server = |from: SocketAddr, to: SocketAddr| {
-                format!(
-                    "    server {{ listen {from} reuseport backlog=4096; proxy_pass {to}; tcp_nodelay on; }}\n"
-                )
-            };
-            let text = format!(
-                "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\ndaemon off;\nworker_processes 2;\n\
-                 pid {0}/pid;\nerror_log {0}/error.log crit;\nevents {{ worker_connections 8000; }}\nstream {{\n{1}{2}}}\n",
-                folder.display(),
-                server(ports.echo, servers.echo),
-                server(ports.blast, servers.blast)
-            );
-            let conf = put(folder, "nginx.conf", &text)?;
-            let prefix = folder.display().to_string();
-            Ok((
-                "/usr/sbin/nginx".into(),
-                vec!["-p".into(), prefix, "-c".into(), conf],
-            ))
-        })
-    }
-
-    fn start(
-        name: &'static str,
-        prepare: impl FnOnce(&Path, Servers) -> Result<(PathBuf, Vec<String>)>,
+        prepare: impl FnOnce(&Path, Servers) -> Result<Command>,
     ) -> Result<Self> {
         Self::start_at(name, new_ports(Ipv4Addr::LOCALHOST)?, prepare)
     }
 
-    fn start_at(
+    /// Starts what `prepare` says, once it has laid its files into the folder.
+    pub(super) fn start_at(
         name: &'static str,
         ports: Servers,
-        prepare: impl FnOnce(&Path, Servers) -> Result<(PathBuf, Vec<String>)>,
+        prepare: impl FnOnce(&Path, Servers) -> Result<Command>,
     ) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let (program, arguments) = prepare(folder.path(), ports)?;
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a proxy has to run beside the measurement"
-        )]
-        let command = Command::new(&program);
+        let command = prepare(folder.path(), ports)?;
         let process = quiet(command)
-            .args(&arguments)
             .spawn()
-            .with_context(|| format!("cannot start {}", program.display()))?;
+            .with_context(|| format!("cannot start {name}"))?;
         let rival = Self {
             name,
             ports,
             process: Some(process),
-            _folder: Some(folder),
-            behind: None,
+            folder: Some(folder),
+            behind: Vec::new(),
         };
         for port in [ports.echo, ports.blast] {
             let connected = || Ok(TcpStream::connect(port).ok().map(drop));
             wait_until(&format!("{name} to listen on {port}"), START_MAX, connected)?;
         }
         Ok(rival)
+    }
+
+    /// A file of its folder.
+    pub(super) fn file(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.folder.as_ref().context("servers have no folder")?;
+        Ok(folder.path().join(name))
+    }
+
+    /// Puts another file in the place of one of its own.
+    pub(super) fn change(&self, name: &str, text: &str) -> Result<()> {
+        let (path, beside) = (self.file(name)?, self.file("beside")?);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "what is measured begins with the rename, so nothing is synced before"
+        )]
+        fs::write(&beside, text).and_then(|()| fs::rename(&beside, &path))?;
+        Ok(())
+    }
+
+    pub(super) fn signal(&self, signal: Signal) -> Result<()> {
+        let process = self.process.as_ref().context("servers hear no signals")?;
+        Ok(kill_process(Pid::from_child(process), signal)?)
     }
 
     /// The time that its processes have worked, all their threads together.
@@ -228,16 +128,23 @@ impl Rival {
         Duration::from_nanos(nanoseconds.sum())
     }
 
-    /// The memory that its processes have in use, in bytes.
+    /// The memory that its processes have for themselves, in bytes.
     pub(super) fn memory(&self) -> u64 {
-        let pages = self.processes().into_iter().filter_map(|process| {
+        self.status("RssAnon:")
+    }
+
+    /// The same with what they have of files, their programs among them, which is there once for all of them.
+    pub(super) fn resident(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    fn status(&self, name: &str) -> u64 {
+        let kibibytes = self.processes().into_iter().filter_map(|process| {
             let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-            let line = status
-                .lines()
-                .find_map(|line| line.strip_prefix("RssAnon:"))?;
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
             line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
         });
-        pages.sum::<u64>() << 10
+        kibibytes.sum::<u64>() << 10
     }
 
     /// Its process and the children of that.
@@ -251,7 +158,7 @@ impl Rival {
         let children = children
             .split(' ')
             .filter_map(|child| child.trim().parse().ok());
-        let behind = self.behind.iter().flat_map(|behind| behind.processes());
+        let behind = self.behind.iter().flat_map(Self::processes);
         std::iter::once(id).chain(children).chain(behind).collect()
     }
 }
@@ -260,11 +167,7 @@ impl Drop for Rival {
     fn drop(&mut self) {
         if let Some(process) = &mut self.process {
             // The master of nginx takes its workers with it when it is asked to end.
-            if let Ok(id) = i32::try_from(process.id())
-                && let Some(pid) = rustix::process::Pid::from_raw(id)
-            {
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-            }
+            let _ = kill_process(Pid::from_child(process), Signal::TERM);
             let ended = wait_until("a proxy to end", START_MAX, || Ok(process.try_wait()?));
             if ended.is_err() {
                 let _ = process.kill();
@@ -274,7 +177,7 @@ impl Drop for Rival {
     }
 }
 
-fn new_ports(host: Ipv4Addr) -> Result<Servers> {
+pub(super) fn new_ports(host: Ipv4Addr) -> Result<Servers> {
     let port = || Ok::<_, anyhow::Error>(SocketAddr::from((host, free_port()?)));
     Ok(Servers {
         echo: port()?,
@@ -283,7 +186,7 @@ fn new_ports(host: Ipv4Addr) -> Result<Servers> {
 }
 
 /// Whether a word comes back.
-fn echoes(at: SocketAddr) -> bool {
+pub(super) fn echoes(at: SocketAddr) -> bool {
     let Ok(mut client) = TcpStream::connect(at) else {
         return false;
     };
@@ -291,7 +194,7 @@ fn echoes(at: SocketAddr) -> bool {
     client.write_all(b"?").is_ok() && client.read_exact(&mut answer).is_ok()
 }
 
-fn put(folder: &Path, name: &str, text: &str) -> Result<String> {
+pub(super) fn put(folder: &Path, name: &str, text: &str) -> Result<String> {
     let path = folder.join(name);
     #[expect(
         clippy::disallowed_methods,
@@ -299,4 +202,13 @@ fn put(folder: &Path, name: &str, text: &str) -> Result<String> {
     )]
     fs::write(&path, text)?;
     Ok(path.display().to_string())
+}
+
+/// A program that is not started yet.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is measured has to run beside the measurement"
+)]
+pub(super) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    Command::new(program)
 }

@@ -1,4 +1,5 @@
-//! The server behind the proxies that are measured: gives back what it gets, or sends for as long as it is heard.
+//! The server behind the proxies that are measured: gives back what it gets, sends for as long as it is heard, or
+//! speaks first.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,16 +22,21 @@ use rustix::net::{
 const BUFFER_BYTES: usize = 256 << 10;
 /// How soon it notices that it is to end.
 const PAUSE: Duration = Duration::from_millis(50);
-const BACKLOG: i32 = 4096;
+/// How many may wait until they are accepted.
+pub(super) const BACKLOG: i32 = 4096;
+/// What is said first, in two pieces.
+pub(super) const GREETING: [&str; 2] = ["220 here\r\n", "250 and there\r\n"];
 const LISTENER: u64 = u64::MAX;
 
 /// What it does with a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Service {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Service {
     /// Gives back what it gets.
     Echo,
     /// Sends without end.
     Blast,
+    /// Speaks first, and then no more.
+    Greet,
 }
 
 /// A server that ends when it is dropped.
@@ -41,12 +47,18 @@ pub(super) struct Server {
 }
 
 impl Server {
+    /// One with a port of its own on loopback.
     pub(super) fn start(service: Service) -> Result<Self> {
+        Self::start_at(service, 0, BACKLOG)
+    }
+
+    /// One on this port, where so many may wait until they are accepted.
+    pub(super) fn start_at(service: Service, port: u16, backlog: i32) -> Result<Self> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let listener = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
         sockopt::set_tcp_nodelay(&listener, true)?;
-        bind(&listener, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-        listen(&listener, BACKLOG)?;
+        bind(&listener, &SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+        listen(&listener, backlog)?;
         let address = SocketAddr::try_from(getsockname(&listener)?)?;
         let ends = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&ends);
@@ -119,9 +131,15 @@ impl Serving {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         while let Ok(socket) = accept_with(&self.listener, flags) {
             let wanted = match self.service {
-                Service::Echo => epoll::EventFlags::IN,
+                Service::Echo | Service::Greet => epoll::EventFlags::IN,
                 Service::Blast => epoll::EventFlags::OUT,
             };
+            if self.service == Service::Greet {
+                for piece in GREETING {
+                    // Who has left already is noticed when it is read.
+                    let _ = send(&socket, piece.as_bytes(), SendFlags::NOSIGNAL);
+                }
+            }
             self.taken += 1;
             watch(&self.epoll, &socket, self.taken, wanted)?;
             self.connections.insert(self.taken, socket);
@@ -138,6 +156,10 @@ impl Serving {
                 Ok(_) | Err(Errno::AGAIN) => true,
                 Err(_) => false,
             },
+            Service::Greet => {
+                let heard = recv(socket, self.buffer.as_mut_slice(), RecvFlags::empty());
+                matches!(heard, Ok((1.., _)) | Err(Errno::AGAIN))
+            }
             Service::Echo => match recv(socket, self.buffer.as_mut_slice(), RecvFlags::empty()) {
                 Ok((0, _)) => false,
                 // What is asked here fits into every socket.
