@@ -168,6 +168,12 @@ pub enum Event {
     Stranger(SocketAddr, io::Error),
     /// Another program goes on with everything that this one carries.
     Upgrading(PathBuf),
+    /// Another program takes the place of this one, which serves out its connections in a process of its own.
+    Succeeded(PathBuf),
+    /// A program whose place another one has taken serves out so many connections, for so long at most.
+    ServesOut(usize, Duration),
+    /// It has: none is left.
+    ServedOut,
     /// That program does not, and this one goes on; the text is a sentence.
     NotUpgraded(PathBuf, String),
     /// The keys of this proxy are of no use.
@@ -310,6 +316,9 @@ impl Event {
             | Self::Routes { .. }
             | Self::Peer(_, PeerNews::Joined)
             | Self::Upgrading(_)
+            | Self::Succeeded(_)
+            | Self::ServesOut(..)
+            | Self::ServedOut
             | Self::Readmitted { .. }
             | Self::Draining(_) => Level::Info,
             Self::Opened(..) | Self::Broken(..) | Self::NoRequest(_) => Level::Debug,

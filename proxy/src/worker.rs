@@ -58,6 +58,8 @@ pub(crate) enum Order {
     Look,
     /// Say when everything before was done.
     Confirm(oneshot::Sender<()>),
+    /// Close what stands ready for other proxies.
+    CloseReady,
     /// Say when no connection is left.
     Drained(oneshot::Sender<()>),
     /// Take no more connections, wait a moment for those that are being dialled, and give everything away.
@@ -361,10 +363,8 @@ impl Worker {
                 Order::Carry(connection) => self.carry(*connection),
                 // Whoever asked may have lost interest.
                 Order::Confirm(done) => drop(done.send(())),
-                Order::Drained(done) => {
-                    self.close_ready();
-                    self.drained.push(done);
-                }
+                Order::CloseReady => self.close_ready(),
+                Order::Drained(done) => self.drained.push(done),
                 Order::List { port, answer } => {
                     self.surveys.push_back(Survey::new(port, answer));
                 }

@@ -167,6 +167,20 @@ impl Host {
         Self { proxy, ..self }
     }
 
+    /// The same when the new binary takes the ports only: the old one serves out what it has, as the second value.
+    pub(crate) async fn succeed(self) -> (Self, Proxy) {
+        let handed = |frozen: &Frozen| Frozen::unpack(frozen.pack().unwrap().as_fd()).unwrap();
+        let frozen = within(self.proxy.freeze()).await.unwrap();
+        let doors = frozen.doors().unwrap();
+        handed(&doors).rehearse().unwrap();
+        let (frozen, doors) = (handed(&frozen), handed(&doors));
+        let (conf, patience) = (self.folder.path().join("proxy.conf"), self.patience);
+        let report = || reporter(&self.told);
+        let old = Proxy::serve_out(&conf, Some(helper()), patience, report(), frozen).unwrap();
+        let proxy = Proxy::resume(&conf, Some(helper()), patience, report(), doors).unwrap();
+        (Self { proxy, ..self }, old)
+    }
+
     /// Writes a file beside proxy.conf.
     pub(crate) fn write(&self, name: &str, text: &str) {
         replace(&self.folder.path().join(name), text.as_bytes(), 0o644).unwrap();

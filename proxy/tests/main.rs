@@ -26,6 +26,7 @@ mod program;
 mod properties;
 mod queue;
 mod random;
+mod serve_out;
 mod silent;
 mod simulation;
 mod stream;

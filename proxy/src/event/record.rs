@@ -99,6 +99,9 @@ impl Event {
             | Self::Opened(..)
             | Self::Broken(..)
             | Self::Draining(_)
+            | Self::Succeeded(_)
+            | Self::ServesOut(..)
+            | Self::ServedOut
             | Self::Cut(_) => self.parts_of_connections(),
         }
     }
@@ -129,6 +132,15 @@ impl Event {
                 json!({ "cluster_port": port, "client": client, "error": why.to_string() }),
             ),
             Self::Draining(open) => ("draining", json!({ "count": open })),
+            Self::Succeeded(program) => (
+                "succeeded",
+                json!({ "path": program.display().to_string() }),
+            ),
+            Self::ServesOut(open, limit) => (
+                "serves_out",
+                json!({ "count": open, "seconds": seconds(*limit) }),
+            ),
+            Self::ServedOut => ("served_out", json!({})),
             Self::Cut(open) => ("connections_cut", json!({ "count": open })),
             // All others stand in `parts`.
             _ => ("other", json!({})),
@@ -298,6 +310,9 @@ mod tests {
             Event::Opened(port, at),
             Event::Broken(port, at, error()),
             Event::Draining(1),
+            Event::Succeeded(path()),
+            Event::ServesOut(1, time),
+            Event::ServedOut,
             Event::Cut(1),
         ];
         let mut kinds: Vec<&str> = events.iter().map(|event| event.parts().0).collect();

@@ -93,6 +93,19 @@ impl Event {
             Self::Broken(port, client, why) => {
                 write!(f, "{client} at cluster port {port} broke off: {why}")
             }
+            Self::Succeeded(program) => write!(
+                f,
+                "{} takes over the ports; what is connected goes on in this program",
+                program.display()
+            ),
+            Self::ServesOut(open, limit) => write!(
+                f,
+                "the program before this one serves out {open} connections, for {} s at most",
+                limit.as_secs()
+            ),
+            Self::ServedOut => {
+                f.write_str("the program before this one has served out all its connections")
+            }
             Self::Draining(open) => write!(f, "ending: waiting for {open} open connections"),
             Self::Cut(open) => write!(f, "the time is up: reset {open} connections"),
             // All others stand above.

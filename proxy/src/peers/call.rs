@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::{interval, sleep, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use zeroize::Zeroizing;
 
 use super::identity::{Identity, Purpose, key_of, server_name};
 use super::lines::{GREETING, Lines, SECRET_LABEL, session_named};
@@ -115,9 +116,9 @@ impl Caller {
         stream.write_all(GREETING.as_bytes()).await?;
         let mut lines = Lines::new(stream);
         let id = session_named(&lines.next().await?).ok_or(io::ErrorKind::InvalidData)?;
-        let mut secret = Secret::default();
+        let mut secret = Zeroizing::new(Secret::default());
         let (_, tls) = lines.stream().get_ref();
-        tls.export_keying_material(&mut secret, SECRET_LABEL, Some(&id))
+        tls.export_keying_material(&mut *secret, SECRET_LABEL, Some(&id))
             .map_err(io::Error::other)?;
         let shown = tls
             .peer_certificates()

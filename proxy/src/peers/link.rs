@@ -143,11 +143,13 @@ impl Link {
         self.sealed
     }
 
-    /// A conversation begins.
+    /// A conversation begins. What stood ready may lead to the program that was there before, which only serves out
+    /// what it has.
     pub(super) fn begin(&self, session: Session, shown: PeerKey) {
         let mut state = self.state();
         state.shown = Some(shown);
         state.session = Some(Arc::new(session));
+        state.spares.clear();
         state.view.begin();
         self.low.notify_one();
     }

@@ -22,6 +22,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{interval, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use zeroize::Zeroizing;
 
 pub(crate) use self::frozen::FrozenGuest;
 use super::announce::Offers;
@@ -103,7 +104,7 @@ impl Reception {
         self.is_closed.store(true, Ordering::Relaxed);
     }
 
-    fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::Relaxed)
     }
 
@@ -226,9 +227,9 @@ impl Porter {
         SystemRandom::new()
             .fill(&mut id)
             .map_err(|_| io::Error::other("no random bytes"))?;
-        let mut secret = Secret::default();
+        let mut secret = Zeroizing::new(Secret::default());
         let (_, tls) = lines.stream().get_ref();
-        tls.export_keying_material(&mut secret, SECRET_LABEL, Some(&id))
+        tls.export_keying_material(&mut *secret, SECRET_LABEL, Some(&id))
             .map_err(io::Error::other)?;
         self.reception.begin(id, key, &secret)?;
         lines.say(&answer(&id)).await?;
