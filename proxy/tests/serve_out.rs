@@ -90,8 +90,12 @@ async fn clients_that_come_meanwhile_are_served() {
         let (near, far) = (Host::start().await, Host::start().await);
         far.mapped(1000, false).await.answering("far");
         open_everywhere(&near, &[far.relay()]).await;
-        near.set(&format!("CLUSTERPORTSCONF clusterports.conf\n{settings}"))
-            .await;
+        // The two have to find each other again and again, which takes what it takes.
+        let patience = "QUEUE 10\nQUEUEWAIT 60";
+        near.set(&format!(
+            "CLUSTERPORTSCONF clusterports.conf\n{settings}\n{patience}"
+        ))
+        .await;
         assert_eq!(rest(&mut near.connect(PORT).await).await, "far");
         let (ip, mut hosts, mut old) = (near.ip, vec![near, far], Vec::new());
         let clients = tokio::spawn(async move {
