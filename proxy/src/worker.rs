@@ -54,8 +54,8 @@ pub(crate) enum Order {
     Carry(Box<Connection>),
     /// A backend of this port may have a place again.
     Freed(u16),
-    /// Those who wait for a place should look for one.
-    Look,
+    /// Those who wait for a place should look for one; the flag is taken down before.
+    Look(Arc<AtomicBool>),
     /// Say when everything before was done.
     Confirm(oneshot::Sender<()>),
     /// Close what stands ready for other proxies.
@@ -356,7 +356,10 @@ impl Worker {
                     self.serve_all();
                 }
                 Order::Freed(port) => drop(self.serve(port)),
-                Order::Look => self.serve_all(),
+                Order::Look(flag) => {
+                    flag.store(false, Ordering::Release);
+                    self.serve_all();
+                }
                 Order::Open(door) => self.open_door(door),
                 Order::Close(id) => self.close_door(id),
                 Order::Cut => self.cut(),

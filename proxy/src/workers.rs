@@ -58,6 +58,7 @@ impl Workers {
                 orders,
                 bell,
                 streams: Arc::default(),
+                looks: Arc::default(),
             });
         }
         let mut workers = Self {
@@ -100,7 +101,7 @@ impl Workers {
         let (all, counts) = (self.all.clone(), Arc::clone(&self.counts));
         Arc::new(move || {
             if counts.queued.load(Ordering::Relaxed) > 0 {
-                all.iter().for_each(|worker| worker.tell(Order::Look));
+                all.iter().for_each(Courier::have_look);
             }
         })
     }

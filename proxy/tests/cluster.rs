@@ -66,6 +66,12 @@ impl Hops {
 /// Every proxy of the tests of this process, by where it talks to others: its key and its files.
 static PROXIES: Mutex<BTreeMap<SocketAddr, (PeerKey, PathBuf)>> = Mutex::new(BTreeMap::new());
 
+/// A proxy that is not one of the tests', known to whoever meets it.
+pub(crate) fn enrol(address: SocketAddr, key: PeerKey, folder: &std::path::Path) {
+    let own = (key, folder.to_owned());
+    PROXIES.lock().unwrap().insert(address, own);
+}
+
 /// Has the proxies know each other by their keys.
 pub(crate) fn introduce(one: SocketAddr, others: &[SocketAddr]) {
     let proxies = PROXIES.lock().unwrap();

@@ -16,6 +16,8 @@ mod fuzz;
 mod headers;
 mod hosts;
 mod inside;
+mod liar;
+mod liars;
 mod limits;
 mod live;
 mod metrics;

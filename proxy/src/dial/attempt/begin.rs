@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use super::{Attempt, Choice, Talk};
 use crate::dial::entering::inside_at;
@@ -71,6 +72,7 @@ impl Attempt {
         let is_lively = link.is_lively(tools.now);
         let begin = |socket, talk| Self {
             is_lively,
+            link: Some(Arc::clone(link)),
             ..begin(socket, talk)
         };
         match link.way(matches!(choice, Choice::Peer(_))) {
