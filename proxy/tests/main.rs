@@ -22,6 +22,8 @@ mod limits;
 mod live;
 mod metrics;
 mod network;
+mod original;
+mod originals;
 mod peers;
 mod play;
 mod program;

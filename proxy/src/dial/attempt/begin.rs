@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{Attempt, Choice, Talk};
 use crate::dial::entering::inside_at;
-use crate::header::Header;
+use crate::lines;
 use crate::peers::link::Way;
 use crate::request::Request;
 use crate::socket::Socket;
@@ -57,9 +57,7 @@ impl Attempt {
         let (client, destination) = who()?;
         let begin = |socket, talk| Self::new(choice, peer.address, socket, talk, tools.now);
         let Some(link) = &peer.link else {
-            // Only the last field counts: the cluster port.
-            let destination = SocketAddr::new(destination.ip(), port);
-            let line = Header::of(client, destination).to_string();
+            let line = lines::request(client, destination.ip(), port);
             let socket = Socket::dial(peer.address, true)?;
             return Ok(Some(begin(socket, Talk::Line(line.into_bytes()))));
         };
