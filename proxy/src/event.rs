@@ -142,6 +142,13 @@ pub enum Event {
     },
     /// Another host's proxy did not answer, or not as a proxy; the next one is tried.
     PeerFailed(u16, SocketAddr, io::Error),
+    /// The kernel's list of connections is nearly full: then it loses the packets of new ones.
+    Tracked {
+        /// How many connections are tracked.
+        count: u64,
+        /// How many can be.
+        max: u64,
+    },
     /// Nobody could serve a client of a cluster port, which was therefore reset.
     NotServed {
         /// The cluster port.
@@ -307,6 +314,7 @@ impl Event {
             | Self::BadRequest(_)
             | Self::Stranger(..)
             | Self::Unknown(_)
+            | Self::Tracked { .. }
             | Self::Peer(_, PeerNews::Silent | PeerNews::Unreachable(_))
             | Self::LeftOut(..)
             | Self::Cut(_) => Level::Warn,

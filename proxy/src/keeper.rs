@@ -19,6 +19,7 @@ use tokio::time::{sleep, sleep_until, timeout};
 use crate::Patience;
 use crate::config::Config;
 use crate::connection::{Connection, Entrance};
+use crate::conntrack::{FOLDER, Tracked, Watch};
 use crate::doors::Layout;
 use crate::event::{Event, FileNews, Reporter};
 use crate::frozen::{Descriptors, Frozen, State, Thaw};
@@ -82,6 +83,7 @@ pub(crate) struct Keeper {
     reception: Arc<Reception>,
     /// Connections that were at rest, until there are routes for them.
     thawed: Vec<Connection>,
+    tracking: Watch,
     /// It opens nothing, see [`Self::serve_out`].
     serves_out: bool,
     /// It asks no other proxy any more.
@@ -120,6 +122,7 @@ impl Keeper {
             routes: Arc::default(),
             reception,
             thawed: Vec::new(),
+            tracking: Watch::default(),
             serves_out: false,
             has_left: false,
             unknown: BTreeSet::new(),
@@ -230,6 +233,10 @@ impl Keeper {
         }
         self.barred = layout.barred;
         self.teller.catch_up(Instant::now());
+        let tracked = || Tracked::read(FOLDER.as_ref());
+        if let Some(event) = self.tracking.look(Instant::now(), tracked) {
+            (self.report)(&event);
+        }
         let peers = self.acquaint(&layout.peers);
         let slots = self.inputs.slots();
         let mut routes = self.table.routes(&slots, layout.pod_host, peers);

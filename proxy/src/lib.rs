@@ -7,6 +7,7 @@
 mod asked;
 pub mod config;
 mod connection;
+mod conntrack;
 mod dial;
 mod doors;
 pub mod event;

@@ -268,6 +268,7 @@ fn a_pod_learns_the_address_of_ipv6_of_its_client() {
         let hosts = cluster_at(&network, 2, &settings, Network::address6);
         hosts[0].said("talking with proxy [fd77::2]:32767");
         // From another host, so that the client is nobody else.
+        network.at(2, || until_asked(Network::address6(0))).unwrap();
         let answer = network.at(2, || ask_at(Network::address6(0))).unwrap();
         assert_eq!(answer.as_deref(), Some("1 fd77::3 fd77::1"), "{settings}");
     }
