@@ -108,6 +108,26 @@ mod tests {
     }
 
     #[test]
+    fn however_often_it_is_told_to_look_one_order_waits() {
+        let (orders, waiting) = channel();
+        let courier = Courier {
+            orders,
+            bell: Arc::new(eventfd(0, EventfdFlags::empty()).unwrap()),
+            streams: Arc::default(),
+            looks: Arc::default(),
+        };
+        for _ in 0..2 {
+            (0..1000).for_each(|_| courier.have_look());
+            let orders: Vec<Order> = waiting.try_iter().collect();
+            let [Order::Look(flag)] = orders.as_slice() else {
+                panic!("{} orders", orders.len());
+            };
+            // As the worker does before it looks.
+            flag.store(false, Ordering::Release);
+        }
+    }
+
+    #[test]
     fn a_stream_goes_where_it_makes_both_better_off() {
         let check = |streams: &[usize], expected: Option<usize>| {
             let all = couriers(streams);

@@ -201,6 +201,20 @@ mod tests {
     }
 
     #[test]
+    fn what_was_read_is_wiped() {
+        let mut memory = File::from(memfd_create("state", MemfdFlags::CLOEXEC).unwrap());
+        for length in [0, 1, 4096, 10_001] {
+            memory.rewind().unwrap();
+            memory.write_all(&vec![7; length]).unwrap();
+            wipe(&mut memory, length).unwrap();
+            memory.rewind().unwrap();
+            let mut left = Vec::new();
+            memory.read_to_end(&mut left).unwrap();
+            assert_eq!(left, vec![0; length]);
+        }
+    }
+
+    #[test]
     fn an_empty_socket_and_another_format_are_refused() {
         let (out, _) = socketpair(
             AddressFamily::UNIX,

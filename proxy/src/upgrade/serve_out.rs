@@ -94,6 +94,7 @@ pub(crate) fn run(file: &Path, report: Reporter) -> anyhow::Result<()> {
 async fn until_served(file: &Path, report: Reporter) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    let mut hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
     let frozen = Frozen::unpack(rustix::stdio::stdin()).context("cannot take the connections")?;
     super::close_stdin();
     let helper = Some("/proc/self/exe".into());
@@ -103,10 +104,13 @@ async fn until_served(file: &Path, report: Reporter) -> anyhow::Result<()> {
     if !is_let().context("cannot tell that everything is here")? {
         return Ok(());
     }
-    tokio::select! {
-        () = proxy.ended() => return Ok(()),
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            () = proxy.ended() => return Ok(()),
+            _ = hangup.recv() => proxy.reload().await,
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
     }
     tokio::select! {
         () = proxy.stop() => {}
