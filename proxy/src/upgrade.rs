@@ -276,12 +276,20 @@ fn close_stdin() {
 pub(crate) fn ask(file: &Path) -> anyhow::Result<String> {
     let socket = ask::socket(file)?;
     let pid = ask::pid(&socket)?;
+    // The next program makes a socket of its own, also when it is the same one as before.
+    let made = |path: &Path| {
+        let found = std::fs::symlink_metadata(path).ok()?;
+        Some((found.ino(), found.ctime(), found.ctime_nsec()))
+    };
+    let before = made(&socket);
     ask::post(&socket, "/upgrade")?;
     let own = std::env::current_exe().context("cannot see which program this is")?;
     let running = || std::fs::read_link(format!("/proc/{pid}/exe"));
     let until = std::time::Instant::now() + UPGRADE_MAX;
     while std::time::Instant::now() < until {
-        if running().is_ok_and(|running| running == own) && ask::get(&socket, "/metrics").is_ok() {
+        let is_new = made(&socket).is_some_and(|made| Some(made) != before);
+        let is_own = is_new && running().is_ok_and(|running| running == own);
+        if is_own && ask::get(&socket, "/metrics").is_ok() {
             return Ok(format!("process {pid} goes on as {}\n", own.display()));
         }
         std::thread::sleep(Duration::from_millis(20));
