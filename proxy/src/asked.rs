@@ -10,6 +10,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use hostfiles::PeerKey;
@@ -29,8 +30,14 @@ const TLS: u8 = 0x16;
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Asked {
     heard: Vec<u8>,
-    /// Of one whose ticket was good: he may take as long as he likes, while his key is believed.
+    /// Of one whose ticket was good: he may take as long as he likes, while his key is believed, to begin to ask.
     key: Option<[u8; 32]>,
+    /// Counts for one of his connections that stand ready.
+    #[serde(skip)]
+    _ready: Option<Arc<()>>,
+    /// When he has begun to ask.
+    #[serde(skip)]
+    since: Option<Instant>,
 }
 
 /// How the one who asks talks, and is answered.
@@ -75,7 +82,6 @@ impl Asked {
         (began, now): (Instant, Instant),
         (reception, takes_lines): (&Reception, bool),
     ) -> io::Result<Heard> {
-        let until = began + LINE_MAX;
         loop {
             match self.find(reception, takes_lines, from) {
                 Found::Request(request, speech, length) => {
@@ -86,9 +92,16 @@ impl Asked {
                 Found::More => {}
             }
             if !socket.is_readable() {
-                return Ok(if self.key.is_some() {
-                    Heard::Waits(None)
-                } else if now < until {
+                if self.is_ready() {
+                    return Ok(Heard::Waits(None));
+                }
+                // Whoever has begun to ask is not one that stands ready any more.
+                let since = match self.key {
+                    Some(_) => *self.since.get_or_insert(now),
+                    None => began,
+                };
+                let until = since + LINE_MAX;
+                return Ok(if now < until {
                     Heard::Waits(Some(until))
                 } else if self.heard.is_empty() {
                     Heard::Refused(Event::NoRequest(from))
@@ -140,10 +153,11 @@ impl Asked {
         let Some(ticket) = self.heard.first_chunk::<TICKET_BYTES>() else {
             return Found::More;
         };
-        let Some(key) = reception.admits(ticket) else {
+        let Some((key, ready)) = reception.admits(ticket) else {
             return Found::Foreign;
         };
         self.key = Some(*key.bytes());
+        self._ready = Some(ready);
         self.heard.drain(..TICKET_BYTES);
         self.find(reception, takes_lines, from)
     }

@@ -54,6 +54,18 @@ pub(crate) enum Command {
     /// Prints the number of the state that this program can go on with
     #[command(hide = true)]
     StateFormat,
+    /// Prints the number of the doors that this program can go on with
+    #[command(hide = true)]
+    DoorsFormat,
+    /// Takes what another program carries from its standard input, and says whether it could go on
+    #[command(hide = true)]
+    Rehearse,
+    /// Serves out the connections on its standard input
+    #[command(hide = true)]
+    ServeOut {
+        /// The proxy.conf
+        file: PathBuf,
+    },
     /// Prints the completion script of a shell
     #[command(
         after_help = "Example:\n  sns-proxy completions bash > /etc/bash_completion.d/sns-proxy"
@@ -138,6 +150,8 @@ Keys of FILE:
                          each thread that accepts clients, which is one on two cores (100)
   QUEUEWAIT seconds      how long they may wait (1)
   DRAIN seconds          how long to wait for open connections at the end (10)
+  UPGRADEDRAIN seconds   how long connections may go on in the old program where a new one cannot
+                         take them over; see `upgrade --help` (3600)
   ENCRYPT yes|no         whether clients of pods on other hosts go there over TLS 1.3 (no)
   LEGACY yes|no          whether hosts without keys are asked, and served, in the protocol of the
                          original, which proves nothing (no)
@@ -194,6 +208,11 @@ const UPGRADE_HELP: &str = "\
 The process stays, and so do its listening ports and its connections, streams that are under way too:
 it is the program that changes. The new one is tried before; when it cannot use FILE and the files
 that it names (see `check`), or what the running one carries, nothing happens.
+
+A program of another version may not be able to carry what the running one does. Then it takes over
+the ports, in the same process, and the old program serves out its connections in a process of its
+own, which ends with the last of them, or after UPGRADEDRAIN. As long as it lives the two count
+maxConn and the clients in the queue each for themselves, and metrics and `top` show only what is new.
 
 SIGHUP does the same when another program stands where the running one was started from.
 

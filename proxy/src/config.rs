@@ -21,6 +21,12 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// The longest `DRAIN`, in seconds: a service manager has long lost its patience by then.
 const DRAIN_SECONDS_MAX: u64 = 3600;
 
+/// How long a program whose place another one has taken may serve out its connections, unless something else is said.
+const UPGRADE_DRAIN: Duration = Duration::from_secs(3600);
+
+/// The longest `UPGRADEDRAIN`, in seconds: a week.
+const UPGRADE_DRAIN_SECONDS_MAX: u64 = 7 * 24 * 3600;
+
 /// Who may wait for a place, unless something else is said.
 const QUEUE: Queue = Queue {
     clients: 100,
@@ -31,7 +37,7 @@ const QUEUE: Queue = Queue {
 const QUEUE_MAX: usize = 10_000;
 
 /// Every key, as it is documented.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "HOSTSCONF",
     "PORTSCONF",
     "CLUSTERPORTSCONF",
@@ -45,6 +51,7 @@ const KEYS: [&str; 16] = [
     "QUEUE",
     "QUEUEWAIT",
     "DRAIN",
+    "UPGRADEDRAIN",
     "ENCRYPT",
     "LEGACY",
     "METRICSSOCKET",
@@ -79,6 +86,8 @@ pub struct Config {
     pub queue: Queue,
     /// `DRAIN`: how long to wait for open connections when told to end.
     pub drain: Duration,
+    /// `UPGRADEDRAIN`: how long the connections may go on in the old program when a new one cannot take them over.
+    pub upgrade_drain: Duration,
     /// `ENCRYPT`: whether clients that are served by other hosts go there over TLS.
     pub encrypt: bool,
     /// `LEGACY`: whether proxies that are not known by a key are asked, and served, in the original's lines.
@@ -153,8 +162,11 @@ impl Config {
         let pod_host = lines.understood("PODHOST", address);
         let cluster_ports = lines.understood("CLUSTERPORTS", str::parse::<Ranges>);
         let clients = lines.understood("QUEUE", number);
-        let wait = lines.understood("QUEUEWAIT", seconds);
-        let drain = lines.understood("DRAIN", seconds);
+        let wait = lines.understood("QUEUEWAIT", |text| seconds(text, DRAIN_SECONDS_MAX));
+        let drain = lines.understood("DRAIN", |text| seconds(text, DRAIN_SECONDS_MAX));
+        let upgrade_drain = lines.understood("UPGRADEDRAIN", |text| {
+            seconds(text, UPGRADE_DRAIN_SECONDS_MAX)
+        });
         let encrypt = lines.understood("ENCRYPT", yes_or_no).unwrap_or(false);
         let legacy = lines.understood("LEGACY", yes_or_no).unwrap_or(false);
         lines.belong_together("PEERSCONF", "PEERKEY");
@@ -176,6 +188,7 @@ impl Config {
                     wait: wait.unwrap_or(QUEUE.wait),
                 },
                 drain: drain.unwrap_or(DRAIN),
+                upgrade_drain: upgrade_drain.unwrap_or(UPGRADE_DRAIN),
                 encrypt,
                 legacy,
                 metrics_socket,
@@ -322,12 +335,10 @@ fn number(text: &str) -> Result<usize, String> {
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+fn seconds(text: &str, most: u64) -> Result<Duration, String> {
     match text.parse() {
-        Ok(seconds) if seconds <= DRAIN_SECONDS_MAX => Ok(Duration::from_secs(seconds)),
-        _ => Err(format!(
-            "write a number of seconds from 0 to {DRAIN_SECONDS_MAX}"
-        )),
+        Ok(seconds) if seconds <= most => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!("write a number of seconds from 0 to {most}")),
     }
 }
 
@@ -361,7 +372,7 @@ mod tests {
     fn every_key_in_any_case() {
         let config = Config::parse(
             "# the proxy\r\n hostsconf  a b.conf \r\nPortsConf /p\r\nCLUSTERPORTSCONF c\r\nHOST 10.0.0.1\r\n\
-             PORT 40000\r\nPODHOST ::1\r\nCLUSTERPORTS 61000-62000\r\nQUEUE 7\r\nQUEUEWAIT 3\r\nDRAIN 0\r\nMetricsSocket m\r\n",
+             PORT 40000\r\nPODHOST ::1\r\nCLUSTERPORTS 61000-62000\r\nQUEUE 7\r\nQUEUEWAIT 3\r\nDRAIN 0\r\nUpgradeDrain 86400\r\nMetricsSocket m\r\n",
         )
         .unwrap();
         assert_eq!(config.hosts_conf, Path::new("a b.conf"));
@@ -372,6 +383,7 @@ mod tests {
         assert_eq!(config.pod_host, Some("::1".parse().unwrap()));
         assert!(!config.cluster_ports.contains(60999));
         assert_eq!(config.drain, Duration::ZERO);
+        assert_eq!(config.upgrade_drain, Duration::from_secs(86_400));
         assert_eq!(config.metrics_socket.as_deref(), Some(Path::new("m")));
         let wait = Duration::from_secs(3);
         assert_eq!(config.queue, Queue { clients: 7, wait });
@@ -441,8 +453,8 @@ mod tests {
                 "5: error: DRAIN cannot be `soon`\n  hint: write a number of seconds from 0 to 3600",
                 "6: error: HOST is set twice\n  hint: line 2 sets it already: keep one of the two",
                 "7: error: unknown key `XYZ`\n  hint: the keys are HOSTSCONF, PORTSCONF, CLUSTERPORTSCONF, ENDPOINTSCONF, \
-                 PEERSCONF, PEERKEY, HOST, PORT, PODHOST, CLUSTERPORTS, QUEUE, QUEUEWAIT, DRAIN, ENCRYPT, LEGACY, \
-                 METRICSSOCKET",
+                 PEERSCONF, PEERKEY, HOST, PORT, PODHOST, CLUSTERPORTS, QUEUE, QUEUEWAIT, DRAIN, UPGRADEDRAIN, \
+                 ENCRYPT, LEGACY, METRICSSOCKET",
                 "8: error: PORTSCONF has no value\n  hint: write `PORTSCONF value`",
                 "error: HOSTSCONF is missing\n  hint: write `HOSTSCONF path`; a relative path begins at the \
                  folder of this file",

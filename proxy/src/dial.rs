@@ -5,6 +5,7 @@
 //! serves. It must not touch the client's own bytes.
 
 mod attempt;
+mod begin;
 mod entering;
 mod order;
 
@@ -14,12 +15,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::attempt::{Attempt, Choice, Progress};
-use self::entering::{Entered, Entering};
-use crate::health::Standing;
+use self::entering::Entering;
 use crate::opening::Manner;
 use crate::route::{self, Load};
 use crate::socket::Socket;
-use crate::table::{Lease, Routes, Slot};
+use crate::table::{Lease, Routes};
 use crate::tools::{Key, Side, Tools};
 
 /// How long to dial a backend on this host, or another proxy.
@@ -27,6 +27,9 @@ const DIAL_MAX: Duration = Duration::from_secs(1);
 
 /// How long one that has not answered is waited for alone.
 const HEDGE_AFTER: Duration = Duration::from_millis(50);
+
+/// How long until one is tried again to which there was no way yet, while another one does not answer.
+const LATER_AFTER: Duration = Duration::from_millis(10);
 
 /// A connected backend.
 pub(crate) struct Target {
@@ -72,6 +75,9 @@ pub(crate) struct Dialling {
     attempts: Vec<Attempt>,
     /// Backends that are reached inside only, where no socket was at hand.
     entering: Vec<Entering>,
+    /// Those to which there will be a way soon, and when to try them again.
+    later: Vec<Choice>,
+    later_at: Option<Instant>,
     missed: Missed,
     /// It is known what there is.
     is_begun: bool,
@@ -102,6 +108,8 @@ impl Dialling {
             may_leave,
             attempts: Vec::new(),
             entering: Vec::new(),
+            later: Vec::new(),
+            later_at: None,
             missed: Missed::Nothing,
             is_begun: true,
             has_begun: false,
@@ -121,6 +129,8 @@ impl Dialling {
             may_leave,
             attempts: Vec::new(),
             entering: Vec::new(),
+            later: Vec::new(),
+            later_at: None,
             missed: Missed::Nothing,
             is_begun: false,
             has_begun: false,
@@ -151,7 +161,8 @@ impl Dialling {
     pub(crate) fn until(&self) -> Option<Instant> {
         let until = self.attempts.iter().map(|attempt| attempt.until).min();
         let looks = self.entering.iter().map(|entering| entering.look_at);
-        until.into_iter().chain(self.hedge_at()).chain(looks).min()
+        let all = until.into_iter().chain(self.hedge_at()).chain(looks);
+        all.chain(self.later_at).min()
     }
 
     /// When to try the next one beside the one that does not answer.
@@ -189,6 +200,10 @@ impl Dialling {
     ) -> Dialled {
         if !self.is_begun {
             *self = Self::new(self.port, self.may_leave, tools);
+        }
+        if self.later_at.is_some_and(|at| tools.now >= at) {
+            self.later_at = None;
+            self.left.append(&mut self.later);
         }
         loop {
             if let Some((attempt, progress)) = self.progress(tools, said) {
@@ -290,109 +305,5 @@ impl Dialling {
             let hedges = !self.attempts.is_empty();
             tools.board.dialled_again(self.port, hedges);
         }
-    }
-
-    fn begin(
-        &mut self,
-        choice: Choice,
-        key: Key,
-        tools: &mut Tools,
-        who: impl Fn() -> io::Result<(SocketAddr, SocketAddr)>,
-    ) {
-        let routes = Arc::clone(&self.routes);
-        let begun = match choice {
-            Choice::Slot(index) | Choice::Outside(index) => {
-                let Some(slot) = routes.slots(self.port).get(index) else {
-                    return;
-                };
-                let Some(lease) = self.begin_slot(choice, slot, tools) else {
-                    return;
-                };
-                let way = slot.inside().filter(|_| matches!(choice, Choice::Slot(_)));
-                let inside = way.and_then(|pool| Some((pool.place.port, pool.take()?)));
-                if inside.is_none() && slot.target.is_none() {
-                    let entering = Entering::new(index, slot, lease, tools.now);
-                    return self.entering.push(entering);
-                }
-                Attempt::slot(choice, slot, lease, inside, routes.pods_elsewhere, tools)
-            }
-            Choice::Peer(index) | Choice::Anew(index) => {
-                let Some(peer) = routes.peers.get(index) else {
-                    return;
-                };
-                match Attempt::peer(choice, peer, self.port, who, tools) {
-                    Ok(Some(attempt)) => Ok(attempt),
-                    Ok(None) => return self.miss(Missed::Soon),
-                    Err(error) => Err((peer.address, error)),
-                }
-            }
-        };
-        self.watch(choice, begun, key, tools);
-    }
-
-    /// Dials a backend inside, now that there is a socket for it.
-    fn dial_inside(&mut self, entered: Entered, key: Key, tools: &mut Tools) {
-        let routes = Arc::clone(&self.routes);
-        let Entered {
-            index,
-            lease,
-            inside,
-        } = entered;
-        if let Some(slot) = routes.slots(self.port).get(index) {
-            let choice = Choice::Slot(index);
-            let inside = Some(inside);
-            let begun = Attempt::slot(choice, slot, lease, inside, routes.pods_elsewhere, tools);
-            self.watch(choice, begun, key, tools);
-        }
-    }
-
-    /// Waits for what becomes of an attempt.
-    fn watch(
-        &mut self,
-        choice: Choice,
-        begun: Result<Attempt, (SocketAddr, io::Error)>,
-        key: Key,
-        tools: &mut Tools,
-    ) {
-        // The side that the other attempt does not have.
-        let side = match self.attempts.as_slice() {
-            [other] if other.side == Side::Server => Side::Second,
-            _ => Side::Server,
-        };
-        let watched = begun.and_then(|mut attempt| {
-            attempt.side = side;
-            let watched = tools.watch(&attempt.socket, key, side);
-            watched
-                .map_err(|error| (attempt.address, error))
-                .map(|()| attempt)
-        });
-        if watched.is_ok() {
-            self.count(choice, tools);
-        }
-        match watched {
-            Ok(attempt) => self.attempts.push(attempt),
-            // Not the backend's fault: the system has no port or no descriptor left.
-            Err((address, error)) => {
-                if order::is_scarce(&error) {
-                    self.miss(Missed::Soon);
-                }
-                (tools.report)(&choice.failure(self.port, address, error));
-            }
-        }
-    }
-
-    /// A place at a backend of this host, unless it is full or has to be tried by somebody else.
-    fn begin_slot(&mut self, choice: Choice, slot: &Slot, tools: &Tools) -> Option<Lease> {
-        let Some(lease) = slot.lease() else {
-            self.miss(Missed::Busy);
-            return None;
-        };
-        let now_ms = tools.now_ms();
-        if lease.health().standing(now_ms) == Standing::Due && !lease.health().try_it(now_ms) {
-            // Somebody else tries it for all, just now: it comes last again.
-            self.left.insert(0, choice);
-            return None;
-        }
-        Some(lease)
     }
 }

@@ -142,6 +142,13 @@ pub enum Event {
     },
     /// Another host's proxy did not answer, or not as a proxy; the next one is tried.
     PeerFailed(u16, SocketAddr, io::Error),
+    /// The kernel's list of connections is nearly full: then it loses the packets of new ones.
+    Tracked {
+        /// How many connections are tracked.
+        count: u64,
+        /// How many can be.
+        max: u64,
+    },
     /// Nobody could serve a client of a cluster port, which was therefore reset.
     NotServed {
         /// The cluster port.
@@ -168,6 +175,12 @@ pub enum Event {
     Stranger(SocketAddr, io::Error),
     /// Another program goes on with everything that this one carries.
     Upgrading(PathBuf),
+    /// Another program takes the place of this one, which serves out its connections in a process of its own.
+    Succeeded(PathBuf),
+    /// A program whose place another one has taken serves out so many connections, for so long at most.
+    ServesOut(usize, Duration),
+    /// It has: none is left.
+    ServedOut,
     /// That program does not, and this one goes on; the text is a sentence.
     NotUpgraded(PathBuf, String),
     /// The keys of this proxy are of no use.
@@ -301,6 +314,7 @@ impl Event {
             | Self::BadRequest(_)
             | Self::Stranger(..)
             | Self::Unknown(_)
+            | Self::Tracked { .. }
             | Self::Peer(_, PeerNews::Silent | PeerNews::Unreachable(_))
             | Self::LeftOut(..)
             | Self::Cut(_) => Level::Warn,
@@ -310,6 +324,9 @@ impl Event {
             | Self::Routes { .. }
             | Self::Peer(_, PeerNews::Joined)
             | Self::Upgrading(_)
+            | Self::Succeeded(_)
+            | Self::ServesOut(..)
+            | Self::ServedOut
             | Self::Readmitted { .. }
             | Self::Draining(_) => Level::Info,
             Self::Opened(..) | Self::Broken(..) | Self::NoRequest(_) => Level::Debug,

@@ -7,19 +7,23 @@
 //! ```
 //!
 //! The two programs need not be the same, so the state has a number: [`FORMAT`] changes with every change of a type
-//! that it is made of, and nobody thaws another one's.
+//! that it is made of, and nobody thaws another one's. What everybody can go on with are the [`doors`].
 
 mod descriptors;
+mod doors;
 
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use postcard::ser_flavors::Size;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 pub(crate) use self::descriptors::Descriptors;
+pub use self::doors::DOORS_FORMAT;
 use crate::Patience;
-use crate::connection::{Entrance, FrozenConnection};
+use crate::connection::{Connection, Entrance, FrozenConnection};
 use crate::peers::reception::FrozenGuest;
 use crate::table::Table;
 
@@ -44,12 +48,13 @@ impl Thaw<'_> {
 /// A proxy at rest.
 #[derive(Debug)]
 pub struct Frozen {
-    pub(crate) state: Vec<u8>,
+    /// There are keys in it.
+    pub(crate) state: Zeroizing<Vec<u8>>,
     pub(crate) descriptors: Descriptors,
 }
 
 /// What is carried.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct State {
     pub(crate) doors: Vec<FrozenDoor>,
     pub(crate) connections: Vec<FrozenConnection>,
@@ -69,8 +74,13 @@ pub(crate) struct FrozenDoor {
 
 impl Frozen {
     pub(crate) fn new(state: &State, descriptors: Descriptors) -> io::Result<Self> {
-        let mut bytes = FORMAT.to_le_bytes().to_vec();
-        bytes.append(&mut postcard::to_stdvec(state).map_err(io::Error::other)?);
+        // What a vector leaves behind when it grows is not wiped.
+        let size = postcard::serialize_with_flavor(state, Size::default());
+        let format = FORMAT.to_le_bytes();
+        let mut bytes = Zeroizing::new(vec![0; format.len() + size.map_err(io::Error::other)?]);
+        let (start, rest) = bytes.split_at_mut(format.len());
+        start.copy_from_slice(&format);
+        postcard::to_slice(state, rest).map_err(io::Error::other)?;
         Ok(Self {
             state: bytes,
             descriptors,
@@ -87,7 +97,36 @@ impl Frozen {
     ///
     /// # Errors
     /// It was written by a program of another format, or is not whole.
+    pub fn check(&self) -> io::Result<()> {
+        self.open().map(drop)
+    }
+
+    /// Whether this program can go on with it to the last descriptor. Nothing moves meanwhile, and whoever has given
+    /// it away can go on as well.
+    ///
+    /// # Errors
+    /// As with [`Self::check`], or a descriptor is missing.
+    pub fn rehearse(mut self) -> io::Result<()> {
+        let state = self.open()?;
+        let mut thaw = Thaw {
+            descriptors: &mut self.descriptors,
+            table: &mut Table::default(),
+            patience: Patience::default(),
+            now: Instant::now(),
+        };
+        for door in state.doors {
+            thaw.descriptors.take(door.listener)?;
+        }
+        for connection in state.connections {
+            Connection::thaw(connection, &mut thaw)?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn open(&self) -> io::Result<State> {
+        if let Some(state) = doors::read(&self.state) {
+            return state;
+        }
         let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
         let (format, bytes) = self
             .state

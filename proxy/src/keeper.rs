@@ -4,6 +4,8 @@
 //! Everything that can wake it is in `Wake`. It must not carry bytes: connections run on their own and
 //! see only the routes that it publishes.
 
+mod serve_out;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
@@ -17,6 +19,7 @@ use tokio::time::{sleep, sleep_until, timeout};
 use crate::Patience;
 use crate::config::Config;
 use crate::connection::{Connection, Entrance};
+use crate::conntrack::{FOLDER, Tracked, Watch};
 use crate::doors::Layout;
 use crate::event::{Event, FileNews, Reporter};
 use crate::frozen::{Descriptors, Frozen, State, Thaw};
@@ -80,6 +83,11 @@ pub(crate) struct Keeper {
     reception: Arc<Reception>,
     /// Connections that were at rest, until there are routes for them.
     thawed: Vec<Connection>,
+    tracking: Watch,
+    /// It opens nothing, see [`Self::serve_out`].
+    serves_out: bool,
+    /// It asks no other proxy any more.
+    has_left: bool,
 }
 
 impl Keeper {
@@ -114,6 +122,9 @@ impl Keeper {
             routes: Arc::default(),
             reception,
             thawed: Vec::new(),
+            tracking: Watch::default(),
+            serves_out: false,
+            has_left: false,
             unknown: BTreeSet::new(),
             listeners: Listeners::new(Arc::clone(&report)),
             window: Window::new(sources, Arc::clone(&report)),
@@ -133,7 +144,7 @@ impl Keeper {
     pub(crate) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
         loop {
             self.look().await;
-            self.workers.carry(std::mem::take(&mut self.thawed));
+            self.carry_thawed();
             if self.workers.is_incomplete() {
                 return (self.report)(&Event::WorkerLost);
             }
@@ -149,6 +160,11 @@ impl Keeper {
                 Wake::Stop => return self.end().await,
             }
         }
+    }
+
+    /// Goes on with connections that were at rest.
+    fn carry_thawed(&mut self) {
+        self.workers.carry(std::mem::take(&mut self.thawed));
     }
 
     async fn next(&self, orders: &mut mpsc::Receiver<Order>) -> Wake {
@@ -197,8 +213,15 @@ impl Keeper {
         // First watch, then read: a change in between is seen twice rather than never.
         self.files.follow(&paths.all());
         self.inputs.refresh(&paths, &self.report);
-        self.window.follow(paths.metrics.clone());
-        let layout = Layout::new(&self.config, &self.inputs);
+        let mut layout = Layout::new(&self.config, &self.inputs);
+        if self.serves_out {
+            layout.doors.clear();
+        } else {
+            self.window.follow(paths.metrics.clone());
+        }
+        if self.has_left {
+            layout.peers.clear();
+        }
         if layout.host.is_none() && !self.homeless {
             (self.report)(&Event::NoAddress);
         }
@@ -208,6 +231,10 @@ impl Keeper {
         }
         self.barred = layout.barred;
         self.teller.catch_up(Instant::now());
+        let tracked = || Tracked::read(FOLDER.as_ref());
+        if let Some(event) = self.tracking.look(Instant::now(), tracked) {
+            (self.report)(&event);
+        }
         let peers = self.acquaint(&layout.peers);
         let slots = self.inputs.slots();
         let mut routes = self.table.routes(&slots, layout.pod_host, peers);
@@ -294,11 +321,19 @@ impl Keeper {
         }
     }
 
+    /// Goes on with the connections that another program has carried, and only with these.
+    pub(crate) fn thaw_to_serve_out(&mut self, frozen: Frozen) -> io::Result<()> {
+        self.serves_out = true;
+        self.thaw(frozen)
+    }
+
     /// Goes on with what another program has carried.
     pub(crate) fn thaw(&mut self, mut frozen: Frozen) -> io::Result<()> {
         let state = frozen.open()?;
         let descriptors = &mut frozen.descriptors;
-        self.listeners.thaw(state.doors, descriptors)?;
+        if !self.serves_out {
+            self.listeners.thaw(state.doors, descriptors)?;
+        }
         self.reception.thaw(state.guests);
         let mut thaw = Thaw {
             descriptors,
@@ -352,7 +387,7 @@ impl Keeper {
         if left > 0 {
             (self.report)(&Event::Draining(left));
         }
-        if timeout(self.config.drain, self.workers.drained())
+        if timeout(self.config.drain, self.workers.drained(true))
             .await
             .is_err()
         {

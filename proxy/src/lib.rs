@@ -7,6 +7,7 @@
 mod asked;
 pub mod config;
 mod connection;
+mod conntrack;
 mod dial;
 mod doors;
 pub mod event;
@@ -43,7 +44,7 @@ mod workers;
 
 pub use config::Config;
 pub use event::{Event, FileNews, Level, MetricsNews, PeerNews, PortNews, Reporter, Warning};
-pub use frozen::{FORMAT, Frozen};
+pub use frozen::{DOORS_FORMAT, FORMAT, Frozen};
 pub use metrics::{SocketPath, Upgrade};
 pub use outlook::Outlook;
 pub use patience::Patience;

@@ -8,6 +8,7 @@
 //! Neither side waits for more than the line. Pure; this module must not know any backend.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::header::{self, Header, Parsed};
@@ -49,6 +50,17 @@ pub(crate) enum Line<T> {
     Foreign,
 }
 
+/// The line by which a cluster port is asked for. Only its last field counts, and the original knows IPv4 alone: for
+/// other clients the addresses are those that it writes itself.
+pub(crate) fn request(client: SocketAddr, destination: IpAddr, port: u16) -> String {
+    match Header::of(client, SocketAddr::new(destination, port)) {
+        header @ Header::Tcp { source, .. } if source.is_ipv4() => header.to_string(),
+        Header::Tcp { .. } | Header::Unknown => {
+            format!("PROXY TCP4 1.2.3.4 1.2.3.4 123 {port}\r\n")
+        }
+    }
+}
+
 /// What another proxy asks for: a cluster port.
 pub(crate) fn parse_request(bytes: &[u8]) -> Line<u16> {
     match header::parse_line(bytes) {
@@ -87,6 +99,22 @@ pub(crate) fn parse_answer(bytes: &[u8]) -> Line<Answer> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn requests_are_ones_that_the_original_understands() {
+        let check = |client: &str, destination: &str, expected: &str| {
+            let line = request(client.parse().unwrap(), destination.parse().unwrap(), 61000);
+            assert_eq!(line, format!("PROXY TCP4 {expected} 61000\r\n"));
+            assert_eq!(
+                parse_request(line.as_bytes()),
+                Line::Whole(61000, line.len())
+            );
+        };
+        check("10.0.0.1:7", "10.0.0.2", "10.0.0.1 10.0.0.2 7");
+        check("[::ffff:10.0.0.1]:7", "10.0.0.2", "10.0.0.1 10.0.0.2 7");
+        check("[fd00::1]:7", "fd00::2", "1.2.3.4 1.2.3.4 123");
+        check("[fd00::1]:7", "10.0.0.2", "1.2.3.4 1.2.3.4 123");
+    }
 
     #[test]
     fn answers() {

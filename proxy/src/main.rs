@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::CommandFactory as _;
+use nix::sys::signal::Signal;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sns_proxy::{Event, Frozen, Level, Patience, Proxy, Reporter, Upgrade};
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,7 +23,7 @@ use tokio::time::sleep;
 
 use crate::cli::{Cli, Command};
 use crate::ui::LogFormat;
-use crate::upgrade::Program;
+use crate::upgrade::{Predecessors, Program, Takes};
 
 /// How long whoever asked for an upgrade may take to read that it comes.
 const ANSWERED_IN: Duration = Duration::from_millis(10);
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     }
     let cli = Cli::read();
     match (cli.command, cli.file) {
+        (Some(command @ Command::ServeOut { .. }), _) => logged(&obey(command)),
         (Some(command), _) => ended(&obey(command)),
         (None, Some(file)) => logged(&run(&file)),
         // The command line is refused before.
@@ -54,6 +56,12 @@ fn obey(command: Command) -> anyhow::Result<()> {
         }
         Command::Upgrade { file } => ui::result(&upgrade::ask(&file)?),
         Command::StateFormat => ui::result(&format!("{}\n", sns_proxy::FORMAT)),
+        Command::DoorsFormat => ui::result(&format!("{}\n", sns_proxy::DOORS_FORMAT)),
+        Command::Rehearse => {
+            raise_descriptor_limit();
+            ui::result(upgrade::rehearsed()?)
+        }
+        Command::ServeOut { file } => upgrade::serve_out::run(&file, reporter()?),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "sns-proxy", &mut script);
@@ -87,12 +95,15 @@ fn status(result: &anyhow::Result<()>, format: LogFormat) -> ExitCode {
 fn run(file: &Path) -> anyhow::Result<()> {
     let report = reporter()?;
     raise_descriptor_limit();
-    // The workers carry the connections; this thread only decides.
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    runtime()?.block_on(until_told(file, report))
+}
+
+/// The workers carry the connections; this thread only decides.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("cannot start the tasks of the proxy")?;
-    runtime.block_on(until_told(file, report))
+        .context("cannot start the tasks of the proxy")
 }
 
 async fn until_told(file: &Path, report: Reporter) -> anyhow::Result<()> {
@@ -100,8 +111,9 @@ async fn until_told(file: &Path, report: Reporter) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    let mut ended = signal(SignalKind::child()).context("cannot wait for SIGCHLD")?;
     upgrade::hear_signals();
-    let program = Program::own();
+    let (program, mut predecessors) = (Program::own(), Predecessors::inherited());
     let mut proxy = start(file, &report, upgrade::resumed()?)?;
     loop {
         let (next, answer) = tokio::select! {
@@ -116,29 +128,42 @@ async fn until_told(file: &Path, report: Reporter) -> anyhow::Result<()> {
                 Some(Upgrade { program, answer }) => (program, Some(answer)),
                 None => bail!("the proxy cannot go on: start it again"),
             },
+            _ = ended.recv() => {
+                predecessors.bury();
+                continue;
+            }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         };
-        let fits = upgrade::probe(&next, file).await;
+        let fits = upgrade::probe(&next, file, &mut predecessors).await;
         let fits = fits.map_err(|error| format!("{error:#}"));
         if let Some(answer) = answer {
             // Whoever asked may be gone, which changes nothing. If not, it has to be told before.
-            let _ = answer.send(fits.clone());
+            let _ = answer.send(fits.clone().map(drop));
             sleep(ANSWERED_IN).await;
         }
         match fits {
-            Ok(()) => proxy = go_on(proxy, &next, file, &report).await?,
+            Ok(takes) => proxy = go_on(proxy, (&next, takes), file, &report, &predecessors).await?,
             Err(why) => {
                 report(&Event::NotUpgraded(next, why));
                 proxy.reload().await;
             }
         }
     }
+    predecessors.signal(Signal::SIGTERM);
+    let all_end = async {
+        proxy.stop().await;
+        while !predecessors.is_empty() {
+            ended.recv().await;
+            predecessors.bury();
+        }
+    };
     tokio::select! {
-        () = proxy.stop() => {}
+        () = all_end => return Ok(()),
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    predecessors.signal(Signal::SIGTERM);
     Ok(())
 }
 
@@ -155,15 +180,19 @@ fn start(file: &Path, report: &Reporter, frozen: Option<Frozen>) -> anyhow::Resu
 /// Goes on as another program; as this one when that cannot be.
 async fn go_on(
     proxy: Proxy,
-    program: &Path,
+    (program, takes): (&Path, Takes),
     file: &Path,
     report: &Reporter,
+    predecessors: &Predecessors,
 ) -> anyhow::Result<Proxy> {
-    report(&Event::Upgrading(program.to_owned()));
+    report(&match takes {
+        Takes::Everything => Event::Upgrading(program.to_owned()),
+        Takes::Doors => Event::Succeeded(program.to_owned()),
+    });
     let frozen = proxy.freeze().await;
     let frozen = frozen.context("cannot put the connections to rest")?;
-    let why = upgrade::exec(program, &frozen).to_string();
-    report(&Event::NotUpgraded(program.to_owned(), why));
+    let why = upgrade::go_on(program, takes, file, &frozen, predecessors).await;
+    report(&Event::NotUpgraded(program.to_owned(), format!("{why:#}")));
     start(file, report, Some(frozen))
 }
 

@@ -20,7 +20,7 @@ pub mod view;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Instant;
 
 use hostfiles::PeerKey;
@@ -137,6 +137,7 @@ impl Peers {
                 theirs: theirs.clone(),
                 report: Arc::clone(&self.report),
                 key: AtomicUsize::new(0),
+                nonsense: AtomicBool::new(false),
                 wake: Arc::clone(&self.wake),
             };
             let task = tokio::spawn(caller.run());

@@ -101,6 +101,13 @@ pub struct Proxy {
     task: JoinHandle<()>,
 }
 
+/// What a proxy goes on with.
+enum Before {
+    Nothing,
+    All(Frozen),
+    Connections(Frozen),
+}
+
 /// What the owner of a proxy wants.
 pub(crate) enum Order {
     Reload,
@@ -121,7 +128,7 @@ impl Proxy {
         patience: Patience,
         report: Reporter,
     ) -> Result<Self, StartError> {
-        Self::start_with(conf, helper, patience, report, None)
+        Self::start_with(conf, helper, patience, report, Before::Nothing)
     }
 
     /// Goes on with what another proxy has carried, see [`Self::freeze`]. The rest is as with [`Self::start`].
@@ -136,7 +143,24 @@ impl Proxy {
         report: Reporter,
         frozen: Frozen,
     ) -> Result<Self, StartError> {
-        Self::start_with(conf, helper, patience, report, Some(frozen))
+        Self::start_with(conf, helper, patience, report, Before::All(frozen))
+    }
+
+    /// Serves out the connections that another proxy has carried, see [`Self::freeze`], while a third one has its
+    /// ports: this one has none, shows no metrics, and ends when no connection is left or `UPGRADEDRAIN` is over.
+    /// Nothing moves before the next time that the runtime has its turn.
+    ///
+    /// # Errors
+    /// As with [`Self::resume`].
+    pub fn serve_out(
+        conf: &Path,
+        helper: Option<PathBuf>,
+        patience: Patience,
+        report: Reporter,
+        frozen: Frozen,
+    ) -> Result<Self, StartError> {
+        let before = Before::Connections(frozen);
+        Self::start_with(conf, helper, patience, report, before)
     }
 
     fn start_with(
@@ -144,7 +168,7 @@ impl Proxy {
         helper: Option<PathBuf>,
         patience: Patience,
         report: Reporter,
-        frozen: Option<Frozen>,
+        before: Before,
     ) -> Result<Self, StartError> {
         let config = read_config(conf)?;
         let teller = Arc::new(Teller::new(report, patience.ten_warnings_in));
@@ -162,14 +186,21 @@ impl Proxy {
             upgrades_out,
         )
         .map_err(StartError::Workers)?;
-        if let Some(frozen) = frozen {
-            keeper.thaw(frozen).map_err(StartError::State)?;
-        }
+        let (thawed, serves_out) = match before {
+            Before::Nothing => (Ok(()), false),
+            Before::All(frozen) => (keeper.thaw(frozen), false),
+            Before::Connections(frozen) => (keeper.thaw_to_serve_out(frozen), true),
+        };
+        thawed.map_err(StartError::State)?;
+        let task = match serves_out {
+            false => tokio::spawn(keeper.run(orders_in)),
+            true => tokio::spawn(keeper.serve_out(orders_in)),
+        };
         Ok(Self {
             orders,
             status,
             upgrades,
-            task: tokio::spawn(keeper.run(orders_in)),
+            task,
         })
     }
 
@@ -194,6 +225,12 @@ impl Proxy {
             // A panic is an end as well.
             _ = &mut self.task => None,
         }
+    }
+
+    /// Waits until the proxy has ended by itself.
+    pub async fn ended(&mut self) {
+        // A panic is an end as well.
+        let _ = (&mut self.task).await;
     }
 
     /// Puts everything that the proxy carries to rest: no byte moves until another proxy has resumed it, and those

@@ -5,7 +5,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 
 use crate::worker::Order;
@@ -17,9 +17,19 @@ pub(crate) struct Courier {
     pub(crate) bell: Arc<OwnedFd>,
     /// How many long streams it carries.
     pub(crate) streams: Arc<AtomicUsize>,
+    /// It was told to look, and has not done so yet.
+    pub(crate) looks: Arc<AtomicBool>,
 }
 
 impl Courier {
+    /// Has the worker look again for those who wait for a place. However often another proxy says that it has one, a
+    /// single order waits.
+    pub(crate) fn have_look(&self) {
+        if !self.looks.swap(true, Ordering::AcqRel) {
+            self.tell(Order::Look(Arc::clone(&self.looks)));
+        }
+    }
+
     /// Tells the worker something.
     pub(crate) fn tell(&self, order: Order) {
         // A worker that is gone obeys nobody; one whose bell is full hears it anyway.
@@ -91,9 +101,30 @@ mod tests {
         let courier = |count: &usize| Courier {
             orders: channel().0,
             bell: Arc::new(eventfd(0, EventfdFlags::empty()).unwrap()),
+            looks: Arc::default(),
             streams: Arc::new(AtomicUsize::new(*count)),
         };
         streams.iter().map(courier).collect()
+    }
+
+    #[test]
+    fn however_often_it_is_told_to_look_one_order_waits() {
+        let (orders, waiting) = channel();
+        let courier = Courier {
+            orders,
+            bell: Arc::new(eventfd(0, EventfdFlags::empty()).unwrap()),
+            streams: Arc::default(),
+            looks: Arc::default(),
+        };
+        for _ in 0..2 {
+            (0..1000).for_each(|_| courier.have_look());
+            let orders: Vec<Order> = waiting.try_iter().collect();
+            let [Order::Look(flag)] = orders.as_slice() else {
+                panic!("{} orders", orders.len());
+            };
+            // As the worker does before it looks.
+            flag.store(false, Ordering::Release);
+        }
     }
 
     #[test]

@@ -38,10 +38,12 @@ pub(crate) fn reporter(level: Level, format: LogFormat) -> Reporter {
         if event.level() > level {
             return;
         }
-        match format {
-            LogFormat::Text => eprintln!("{}: {event}", event.level()),
-            LogFormat::Json => eprintln!("{}", record(event, now())),
-        }
+        let line = match format {
+            LogFormat::Text => format!("{}: {event}\n", event.level()),
+            LogFormat::Json => format!("{}\n", record(event, now())),
+        };
+        // In one piece, because two processes may write to the same log.
+        eprint!("{line}");
     })
 }
 

@@ -1,15 +1,22 @@
 //! A new binary in the place of the running one: same process, same connections.
 //!
 //! ```text
-//! probe the new program ─▶ freeze ─▶ pack into a socket, which becomes stdin ─▶ execve ─▶ unpack ─▶ resume
-//!        └─ it cannot: nothing has happened                              └─ it fails: resume here
+//! probe the new program ─▶ freeze ─▶ have it rehearse ─▶ pack into a socket, which becomes stdin ─▶ execve ─▶ resume
+//!        └─ it cannot: nothing has happened   └─ it fails: resume here                        └─ here too
 //! ```
+//!
+//! A program that knows another form of the state takes over the doors alone; the connections stay with this program,
+//! in a process of their own (`serve_out`).
 //!
 //! Signals that arrive between the two programs wait, instead of ending the process.
 
-use std::ffi::{CString, OsString};
+mod predecessors;
+pub(crate) mod serve_out;
+
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -19,15 +26,21 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::execve;
-use sns_proxy::{FORMAT, Frozen};
+use sns_proxy::{DOORS_FORMAT, FORMAT, Frozen};
 use tokio::time::timeout;
 
+pub(crate) use self::predecessors::Predecessors;
+use self::serve_out::Waiting;
 use crate::ask;
 
 /// Says to the next program that its standard input is what the one before has carried.
 const RESUME: &str = "SNS_PROXY_RESUME";
 /// What a program is asked for that shall go on.
 pub(crate) const FORMAT_WORD: &str = "state-format";
+pub(crate) const DOORS_WORD: &str = "doors-format";
+/// What it is asked to do before everything is given to it, and what it says when it could.
+pub(crate) const REHEARSE_WORD: &str = "rehearse";
+const REHEARSED: &str = "fits\n";
 /// How long it may take to answer.
 const PROBE_MAX: Duration = Duration::from_secs(5);
 /// How long an upgrade may take.
@@ -69,32 +82,83 @@ pub(crate) fn hear_signals() {
     let _ = signals().thread_unblock();
 }
 
-/// Whether a program can go on with what this one carries, and with this proxy.conf.
-pub(crate) async fn probe(program: &Path, file: &Path) -> anyhow::Result<()> {
+/// What a program can go on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Takes {
+    Everything,
+    /// The ports, and not what is connected.
+    Doors,
+}
+
+/// What a program can go on with, provided that it can use this proxy.conf.
+pub(crate) async fn probe(
+    program: &Path,
+    file: &Path,
+    predecessors: &mut Predecessors,
+) -> anyhow::Result<Takes> {
     let shown = program.display();
-    let output = run(program, &[FORMAT_WORD.as_ref()]).await?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let format: u32 = said
-        .trim()
-        .parse()
-        .ok()
-        .filter(|_| output.status.success())
+    let format = number(program, FORMAT_WORD).await?;
+    let format = format
         .with_context(|| format!("{shown} is no sns-proxy that can go on with connections"))?;
-    if format != FORMAT {
-        bail!(
-            "{shown} goes on with connections of format {format} only, and these have {FORMAT}: start it in the \
-             place of this one, whose connections then have as long as DRAIN says"
-        );
-    }
-    let output = run(program, &["check".as_ref(), file.as_os_str()]).await?;
+    let takes = if format == FORMAT {
+        Takes::Everything
+    } else {
+        let doors = number(program, DOORS_WORD).await?;
+        if doors.is_none_or(|doors| doors < DOORS_FORMAT) {
+            bail!(
+                "{shown} goes on with connections of format {format} only, and these have {FORMAT}: start it in \
+                 the place of this one, whose connections then have as long as DRAIN says"
+            );
+        }
+        if !predecessors.has_room() {
+            bail!(
+                "{shown} cannot go on with the connections of this program, and too many programs before this \
+                 one still serve out theirs: try again when one of them has ended"
+            );
+        }
+        Takes::Doors
+    };
+    let output = run(program, &["check".as_ref(), file.as_os_str()], None).await?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("{shown} cannot use {}: {}", file.display(), said.trim());
     }
+    Ok(takes)
+}
+
+/// The number that it says, if it says one.
+async fn number(program: &Path, word: &str) -> anyhow::Result<Option<u32>> {
+    let output = run(program, &[word.as_ref()], None).await?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let number = said.trim().parse().ok();
+    Ok(number.filter(|_| output.status.success()))
+}
+
+/// Has a program try to go on, in a process that ends at once.
+async fn rehearse(program: &Path, frozen: &Frozen) -> anyhow::Result<()> {
+    let packed = frozen.pack().context("no room for what is carried")?;
+    let output = run(program, &[REHEARSE_WORD.as_ref()], Some(packed)).await?;
+    if !output.status.success() || output.stdout != REHEARSED.as_bytes() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("it cannot go on with what is carried: {}", said.trim());
+    }
     Ok(())
 }
 
-async fn run(program: &Path, arguments: &[&std::ffi::OsStr]) -> anyhow::Result<Output> {
+/// What a program does that shall rehearse.
+pub(crate) fn rehearsed() -> anyhow::Result<&'static str> {
+    let frozen = Frozen::unpack(rustix::stdio::stdin()).context("cannot take what is carried")?;
+    frozen
+        .rehearse()
+        .context("cannot go on with what is carried")?;
+    Ok(REHEARSED)
+}
+
+async fn run(
+    program: &Path,
+    arguments: &[&OsStr],
+    stdin: Option<OwnedFd>,
+) -> anyhow::Result<Output> {
     #[expect(
         clippy::disallowed_methods,
         reason = "a program is tried before everything is given to it"
@@ -102,7 +166,7 @@ async fn run(program: &Path, arguments: &[&std::ffi::OsStr]) -> anyhow::Result<O
     let mut command = tokio::process::Command::new(program);
     command
         .args(arguments)
-        .stdin(Stdio::null())
+        .stdin(stdin.map_or_else(Stdio::null, Stdio::from))
         .kill_on_drop(true);
     let failed = || format!("cannot try {}", program.display());
     timeout(PROBE_MAX, command.output())
@@ -111,8 +175,40 @@ async fn run(program: &Path, arguments: &[&std::ffi::OsStr]) -> anyhow::Result<O
         .with_context(failed)
 }
 
-/// Goes on as another program. Returns only when that cannot be.
-pub(crate) fn exec(program: &Path, frozen: &Frozen) -> io::Error {
+/// Goes on as another program. Returns only when that cannot be: then nothing has changed.
+pub(crate) async fn go_on(
+    program: &Path,
+    takes: Takes,
+    file: &Path,
+    frozen: &Frozen,
+    predecessors: &Predecessors,
+) -> anyhow::Error {
+    match try_to_go_on(program, takes, file, frozen, predecessors).await {
+        Ok(error) => error.into(),
+        Err(error) => error,
+    }
+}
+
+async fn try_to_go_on(
+    program: &Path,
+    takes: Takes,
+    file: &Path,
+    frozen: &Frozen,
+    predecessors: &Predecessors,
+) -> anyhow::Result<io::Error> {
+    if takes == Takes::Everything {
+        rehearse(program, frozen).await?;
+        return Ok(exec(program, frozen, predecessors.with(None)));
+    }
+    let doors = frozen.doors().context("cannot share the ports")?;
+    rehearse(program, &doors).await?;
+    let waiting = Waiting::start(file, frozen)?;
+    let error = exec(program, &doors, predecessors.with(Some(waiting.id())));
+    waiting.call_off();
+    Ok(error)
+}
+
+fn exec(program: &Path, frozen: &Frozen, variable: OsString) -> io::Error {
     let packed = frozen
         .pack()
         .and_then(|socket| Ok(rustix::stdio::dup2_stdin(&socket)?));
@@ -121,27 +217,27 @@ pub(crate) fn exec(program: &Path, frozen: &Frozen) -> io::Error {
     }
     // Nothing can be wrong with a set of signals.
     let _ = signals().thread_block();
-    let error = execute(program);
+    let error = execute(program, variable);
     hear_signals();
     close_stdin();
     error
 }
 
 /// The library's own way to do this changes what signals mean, also when it fails.
-fn execute(program: &Path) -> io::Error {
+fn execute(program: &Path, variable: OsString) -> io::Error {
     let text = |text: OsString| CString::new(text.into_vec());
     let own = |(name, value): (OsString, OsString)| {
-        let is_own = name != RESUME;
+        let is_own = name != RESUME && name != predecessors::VARIABLE;
         is_own.then(|| [name, value].join("=".as_ref()))
     };
-    let prepare = || -> Result<_, std::ffi::NulError> {
+    let prepare = move || -> Result<_, std::ffi::NulError> {
         let arguments = std::iter::once(program.as_os_str().to_owned())
             .chain(std::env::args_os().skip(1))
             .map(text)
             .collect::<Result<Vec<_>, _>>()?;
         let resume = OsString::from(format!("{RESUME}=1"));
         let variables = std::env::vars_os().filter_map(own);
-        let variables = variables.chain([resume]).map(text);
+        let variables = variables.chain([resume, variable]).map(text);
         let path = text(program.as_os_str().to_owned())?;
         Ok((path, arguments, variables.collect::<Result<Vec<_>, _>>()?))
     };
@@ -177,12 +273,20 @@ fn close_stdin() {
 pub(crate) fn ask(file: &Path) -> anyhow::Result<String> {
     let socket = ask::socket(file)?;
     let pid = ask::pid(&socket)?;
+    // The next program makes a socket of its own, also when it is the same one as before.
+    let made = |path: &Path| {
+        let found = std::fs::symlink_metadata(path).ok()?;
+        Some((found.ino(), found.ctime(), found.ctime_nsec()))
+    };
+    let before = made(&socket);
     ask::post(&socket, "/upgrade")?;
     let own = std::env::current_exe().context("cannot see which program this is")?;
     let running = || std::fs::read_link(format!("/proc/{pid}/exe"));
     let until = std::time::Instant::now() + UPGRADE_MAX;
     while std::time::Instant::now() < until {
-        if running().is_ok_and(|running| running == own) && ask::get(&socket, "/metrics").is_ok() {
+        let is_new = made(&socket).is_some_and(|made| Some(made) != before);
+        let is_own = is_new && running().is_ok_and(|running| running == own);
+        if is_own && ask::get(&socket, "/metrics").is_ok() {
             return Ok(format!("process {pid} goes on as {}\n", own.display()));
         }
         std::thread::sleep(Duration::from_millis(20));

@@ -56,10 +56,12 @@ pub(crate) enum Order {
     CarryAll(Vec<Connection>),
     /// A backend of this port may have a place again.
     Freed(u16),
-    /// Those who wait for a place should look for one.
-    Look,
+    /// Those who wait for a place should look for one; the flag is taken down before.
+    Look(Arc<AtomicBool>),
     /// Say when everything before was done.
     Confirm(oneshot::Sender<()>),
+    /// Close what stands ready for other proxies.
+    CloseReady,
     /// Say when no connection is left.
     Drained(oneshot::Sender<()>),
     /// Take no more connections, wait a moment for those that are being dialled, and give everything away.
@@ -356,7 +358,10 @@ impl Worker {
                     self.serve_all();
                 }
                 Order::Freed(port) => drop(self.serve(port)),
-                Order::Look => self.serve_all(),
+                Order::Look(flag) => {
+                    flag.store(false, Ordering::Release);
+                    self.serve_all();
+                }
                 Order::Open(door) => self.open_door(door),
                 Order::Close(id) => self.close_door(id),
                 Order::Cut => self.cut(),
@@ -369,10 +374,8 @@ impl Worker {
                 }
                 // Whoever asked may have lost interest.
                 Order::Confirm(done) => drop(done.send(())),
-                Order::Drained(done) => {
-                    self.close_ready();
-                    self.drained.push(done);
-                }
+                Order::CloseReady => self.close_ready(),
+                Order::Drained(done) => self.drained.push(done),
                 Order::List { port, answer } => {
                     self.surveys.push_back(Survey::new(port, answer));
                 }

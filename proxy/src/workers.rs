@@ -62,6 +62,7 @@ impl Workers {
                 orders,
                 bell,
                 streams: Arc::default(),
+                looks: Arc::default(),
             });
         }
         let mut workers = Self {
@@ -104,7 +105,7 @@ impl Workers {
         let (all, counts) = (self.all.clone(), Arc::clone(&self.counts));
         Arc::new(move || {
             if counts.queued.load(Ordering::Relaxed) > 0 {
-                all.iter().for_each(|worker| worker.tell(Order::Look));
+                all.iter().for_each(Courier::have_look);
             }
         })
     }
@@ -231,10 +232,17 @@ impl Workers {
         self.answered(Order::Confirm).await;
     }
 
-    /// Waits until they carry no connection.
-    pub(crate) async fn drained(&self) {
+    /// Waits until they carry no connection. What stands ready for other proxies is `closed`, or waited for as well.
+    pub(crate) async fn drained(&self, closed: bool) {
         // One may be on its way from a worker to another that has answered already.
-        while self.open() > 0 && self.answered(Order::Drained).await {}
+        while self.open() > 0 {
+            if closed {
+                self.tell(|| Order::CloseReady);
+            }
+            if !self.answered(Order::Drained).await {
+                return;
+            }
+        }
     }
 
     /// Waits for the answers of all; false when one of them is gone.

@@ -66,6 +66,12 @@ impl Hops {
 /// Every proxy of the tests of this process, by where it talks to others: its key and its files.
 static PROXIES: Mutex<BTreeMap<SocketAddr, (PeerKey, PathBuf)>> = Mutex::new(BTreeMap::new());
 
+/// A proxy that is not one of the tests', known to whoever meets it.
+pub(crate) fn enrol(address: SocketAddr, key: PeerKey, folder: &std::path::Path) {
+    let own = (key, folder.to_owned());
+    PROXIES.lock().unwrap().insert(address, own);
+}
+
 /// Has the proxies know each other by their keys.
 pub(crate) fn introduce(one: SocketAddr, others: &[SocketAddr]) {
     let proxies = PROXIES.lock().unwrap();
@@ -165,6 +171,20 @@ impl Host {
         let report = reporter(&self.told);
         let proxy = Proxy::resume(&conf, Some(helper()), self.patience, report, frozen).unwrap();
         Self { proxy, ..self }
+    }
+
+    /// The same when the new binary takes the ports only: the old one serves out what it has, as the second value.
+    pub(crate) async fn succeed(self) -> (Self, Proxy) {
+        let handed = |frozen: &Frozen| Frozen::unpack(frozen.pack().unwrap().as_fd()).unwrap();
+        let frozen = within(self.proxy.freeze()).await.unwrap();
+        let doors = frozen.doors().unwrap();
+        handed(&doors).rehearse().unwrap();
+        let (frozen, doors) = (handed(&frozen), handed(&doors));
+        let (conf, patience) = (self.folder.path().join("proxy.conf"), self.patience);
+        let report = || reporter(&self.told);
+        let old = Proxy::serve_out(&conf, Some(helper()), patience, report(), frozen).unwrap();
+        let proxy = Proxy::resume(&conf, Some(helper()), patience, report(), doors).unwrap();
+        (Self { proxy, ..self }, old)
     }
 
     /// Writes a file beside proxy.conf.

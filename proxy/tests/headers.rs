@@ -56,6 +56,28 @@ async fn a_header_of_version_2_is_translated_or_stripped() {
 }
 
 #[tokio::test]
+async fn a_header_of_version_2_may_name_a_client_of_ipv6() {
+    let ip = |last: u8| [&[0x20, 1, 0x0d, 0xb8][..], &[0; 11], &[last]].concat();
+    let head = [
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x24".as_slice(),
+        &ip(7),
+        &ip(2),
+        b"\xc3\x50\x01\xbb",
+    ]
+    .concat();
+    let own = "PROXY TCP6 2001:db8::7 2001:db8::2 50000 443\r\n";
+    for (wants, expected) in [(true, format!("{own}hello")), (false, "hello".to_owned())] {
+        for hops in Hops::ALL {
+            let (near, _far, backend) = reached(hops, wants, UNHURRIED).await;
+            let (mut client, mut server) = tokio::join!(near.connect(PORT), backend.accept());
+            within(client.write_all(&head)).await.unwrap();
+            say(&mut client, "hello").await;
+            hear(&mut server, &expected).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_header_is_made_with_the_real_address_of_the_client() {
     check(
         true,

@@ -151,6 +151,11 @@ async fn known_traffic_gives_exact_numbers() {
     assert!(number("sns_proxy_open_descriptors ") > 6.0);
     assert!(number("sns_proxy_descriptors_limit ") > 6.0);
     assert!(number("sns_proxy_start_time_seconds ") > 1.7e9);
+    // Only where the kernel tracks connections.
+    let tracks = std::path::Path::new("/proc/sys/net/netfilter/nf_conntrack_max").exists();
+    let told = text.contains("sns_proxy_conntrack_entries ")
+        && text.contains("sns_proxy_conntrack_entries_limit ");
+    assert_eq!(told, tracks);
     drop(open);
     shows(&host, &[single("connections_active", 0)]).await;
 }

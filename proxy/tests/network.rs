@@ -2,7 +2,7 @@
 //! needs root.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -48,8 +48,17 @@ impl Drop for Host {
 
 /// So many hosts; all but the first have a pod that answers with the number of its host.
 fn cluster(network: &Network, hosts: usize, settings: &str) -> Vec<Host> {
+    cluster_at(network, hosts, settings, Network::address)
+}
+
+fn cluster_at(
+    network: &Network,
+    hosts: usize,
+    settings: &str,
+    address: fn(usize) -> IpAddr,
+) -> Vec<Host> {
     let keys: Vec<_> = (0..hosts).map(|_| ProxyKeys::generate().unwrap()).collect();
-    let at = |host: usize| SocketAddr::new(Network::address(host), RELAY);
+    let at = |host: usize| SocketAddr::new(address(host), RELAY);
     let peer = |host: usize| Peer {
         address: at(host),
         keys: keys[host].public().collect(),
@@ -66,7 +75,13 @@ fn cluster(network: &Network, hosts: usize, settings: &str) -> Vec<Host> {
             .map(|host| format!("{}\n", at(host)))
             .collect();
         write("hosts.conf", &lines, 0o644);
-        write("peers.conf", &peers, 0o644);
+        // The original's lines are for those without keys.
+        let known = if settings.contains("LEGACY") {
+            Peers(vec![peer(own)]).to_text()
+        } else {
+            peers.clone()
+        };
+        write("peers.conf", &known, 0o644);
         write("proxy-key.txt", &keys[own].to_text("of a test"), 0o600);
         write("clusterports.conf", &format!("{PORT}\n"), 0o644);
         let mapping = if own == 0 {
@@ -75,26 +90,57 @@ fn cluster(network: &Network, hosts: usize, settings: &str) -> Vec<Host> {
             format!("{PORT}:{POD}:1000:false\n")
         };
         write("portmappings.conf", &mapping, 0o644);
+        // The pod of the last host wants to know its clients, in the binary header.
+        let described = match own > 0 && own + 1 == hosts && settings.contains("ENDPOINTSCONF") {
+            true => format!("cluster={PORT} host={POD} max=1000 in=optional out=v2\n"),
+            false => String::new(),
+        };
+        write("endpoints.conf", &described, 0o644);
         let conf = format!(
             "HOSTSCONF hosts.conf\nPORTSCONF portmappings.conf\nCLUSTERPORTSCONF clusterports.conf\n\
              PEERSCONF peers.conf\nPEERKEY proxy-key.txt\n{settings}\n"
         );
         write("proxy.conf", &conf, 0o644);
-        network.at(own, || started(own, folder)).unwrap()
+        network
+            .at(own, || started(own, address(own), folder))
+            .unwrap()
     };
     (0..hosts).map(start).collect()
 }
 
-fn started(own: usize, folder: TempDir) -> Host {
+/// What a header of version 2 begins with, the family and the length behind it.
+const V2: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
+
+/// Who the client is, by a header of version 2 of which eight bytes were read already; and its question.
+fn header(client: &mut TcpStream) -> String {
+    let mut rest = [0; 8];
+    client.read_exact(&mut rest).unwrap();
+    assert_eq!(rest[..4], V2[8..]);
+    assert_eq!(rest[4..], [0x21, 0x21, 0, 36], "IPv6, and TCP");
+    let mut addresses = [0; 36];
+    client.read_exact(&mut addresses).unwrap();
+    let ip = |at: usize| IpAddr::from(<[u8; 16]>::try_from(&addresses[at..at + 16]).unwrap());
+    let mut question = [0; 8];
+    client.read_exact(&mut question).unwrap();
+    assert_eq!(&question, b"question");
+    format!(" {} {}", ip(0), ip(16))
+}
+
+fn started(own: usize, address: IpAddr, folder: TempDir) -> Host {
     if own > 0 {
-        let pod = TcpListener::bind((Network::address(own), POD)).unwrap();
+        let pod = TcpListener::bind((address, POD)).unwrap();
         thread::spawn(move || {
             while let Ok((mut client, _)) = pod.accept() {
                 thread::spawn(move || {
                     let mut question = [0; 8];
                     // A client may have left.
                     if client.read_exact(&mut question).is_ok() {
-                        let _ = client.write_all(own.to_string().as_bytes());
+                        let header = if question == V2[..8] {
+                            header(&mut client)
+                        } else {
+                            String::new()
+                        };
+                        let _ = client.write_all(format!("{own}{header}").as_bytes());
                     }
                 });
             }
@@ -174,4 +220,56 @@ fn until_only(host: usize, since: Instant) -> (usize, usize) {
         }
     }
     (asked, missed)
+}
+
+/// A client at `from` of the cluster port there: everything that it hears.
+fn ask_at(address: IpAddr) -> Option<String> {
+    let address = SocketAddr::new(address, PORT);
+    let mut client = TcpStream::connect_timeout(&address, CLIENT_MAX).ok()?;
+    client.set_read_timeout(Some(CLIENT_MAX)).unwrap();
+    client.write_all(b"question").ok()?;
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+/// Until somebody listens there.
+fn until_asked(address: IpAddr) {
+    while ask_at(address).is_none_or(|answer| answer.is_empty()) {}
+}
+
+#[test]
+fn hosts_without_one_address_of_ipv4_serve_each_other() {
+    for settings in ["", "ENCRYPT yes", "LEGACY yes"] {
+        let network = Network::of_ipv6(2).unwrap();
+        let hosts = cluster_at(&network, 2, settings, Network::address6);
+        if settings != "LEGACY yes" {
+            hosts[0].said("talking with proxy [fd77::2]:32767");
+        }
+        network.at(0, || until_asked(Network::address6(0))).unwrap();
+        let answers = network.at(0, || {
+            (0..20)
+                .map(|_| ask_at(Network::address6(0)))
+                .collect::<Vec<_>>()
+        });
+        let answers = answers.unwrap();
+        assert!(
+            answers.iter().all(|answer| answer.as_deref() == Some("1")),
+            "{settings}: {answers:?}"
+        );
+    }
+}
+
+#[test]
+fn a_pod_learns_the_address_of_ipv6_of_its_client() {
+    for settings in ["", "ENCRYPT yes"] {
+        let network = Network::of_ipv6(3).unwrap();
+        let settings = format!("ENDPOINTSCONF endpoints.conf\n{settings}");
+        let hosts = cluster_at(&network, 2, &settings, Network::address6);
+        hosts[0].said("talking with proxy [fd77::2]:32767");
+        // From another host, so that the client is nobody else.
+        network.at(2, || until_asked(Network::address6(0))).unwrap();
+        let answer = network.at(2, || ask_at(Network::address6(0))).unwrap();
+        assert_eq!(answer.as_deref(), Some("1 fd77::3 fd77::1"), "{settings}");
+    }
 }

@@ -55,7 +55,12 @@ impl Running {
     }
 
     pub(crate) fn said(&mut self, part: &str) {
-        let found = self.lines.by_ref().any(|line| line.unwrap().contains(part));
+        let found = self.lines.by_ref().any(|line| {
+            let line = line.unwrap();
+            // Shown only when the test fails.
+            println!("{line}");
+            line.contains(part)
+        });
         assert!(found, "it never said `{part}`");
     }
 

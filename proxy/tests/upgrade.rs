@@ -174,15 +174,19 @@ async fn a_client_that_waits_for_a_place_still_does() {
 }
 
 /// The program in a folder, where another one can take its place, with one pod.
-struct Placed {
-    folder: TempDir,
-    ip: IpAddr,
-    running: Running,
-    pod: TcpListener,
+pub(crate) struct Placed {
+    pub(crate) folder: TempDir,
+    pub(crate) ip: IpAddr,
+    pub(crate) running: Running,
+    pub(crate) pod: TcpListener,
 }
 
 impl Placed {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
+        Self::with("").await
+    }
+
+    pub(crate) async fn with(settings: &str) -> Self {
         let (folder, ip) = (TempDir::new().unwrap(), address());
         let pod = TcpListener::bind((ip, 0)).await.unwrap();
         let write = |name: &str, text: &str| {
@@ -193,7 +197,8 @@ impl Placed {
         write(
             "proxy.conf",
             &format!(
-                "HOSTSCONF hosts.conf\nPORTSCONF ports.conf\nHOST {ip}\nMETRICSSOCKET metrics.sock\n"
+                "HOSTSCONF hosts.conf\nPORTSCONF ports.conf\nHOST {ip}\nMETRICSSOCKET metrics.sock\n\
+                 {settings}\n"
             ),
         );
         let program = folder.path().join("sns-proxy");
@@ -209,17 +214,17 @@ impl Placed {
         }
     }
 
-    async fn joined(&self) -> (TcpStream, TcpStream) {
+    pub(crate) async fn joined(&self) -> (TcpStream, TcpStream) {
         let (client, server) = tokio::join!(TcpStream::connect((self.ip, PORT)), self.pod.accept());
         (client.unwrap(), server.unwrap().0)
     }
 
     /// The program that the process is now.
-    fn program(&self) -> std::path::PathBuf {
+    pub(crate) fn program(&self) -> std::path::PathBuf {
         std::fs::read_link(format!("/proc/{}/exe", self.running.child.id())).unwrap()
     }
 
-    fn conf(&self) -> std::path::PathBuf {
+    pub(crate) fn conf(&self) -> std::path::PathBuf {
         self.folder.path().join("proxy.conf")
     }
 }
@@ -231,7 +236,9 @@ async fn whoever_calls_goes_on_with_the_connections() {
     let newer = placed.folder.path().join("newer");
     std::fs::copy(PROGRAM, &newer).unwrap();
     say(&mut client, "before").await;
-    for program in [&newer, &placed.folder.path().join("sns-proxy")] {
+    let first = placed.folder.path().join("sns-proxy");
+    // The same one twice as well.
+    for program in [&newer, &newer, &newer, &first] {
         let asked = command_of(program, &[Path::new("upgrade"), &placed.conf()]).output();
         let asked = asked.unwrap();
         assert!(asked.status.success(), "{asked:?}");
@@ -275,7 +282,13 @@ async fn a_program_that_cannot_go_on_is_not_let() {
     let (mut client, mut server) = placed.joined().await;
     let path = placed.folder.path().join("sns-proxy");
     for (script, told) in [
-        ("#!/bin/sh\necho 99\n", "of format 99 only"),
+        (
+            "#!/bin/sh\n[ $1 = state-format ] && echo 99\n",
+            "of format 99 only",
+        ),
+        // It says that it could do everything.
+        ("#!/bin/sh\necho 1\n", "cannot go on with what is carried"),
+        ("#!/bin/sh\necho 99\n", "cannot go on with what is carried"),
         ("#!/bin/sh\nexit 1\n", "is no sns-proxy"),
         (
             "#!/bin/sh\n[ $1 = check ] && { echo no sense >&2; exit 1; }\necho 1\n",

@@ -6,10 +6,10 @@
 //! …                          │
 //! ```
 //!
-//! Nothing leads from there to the machine's own network, and nothing in.
+//! With IPv6 the addresses are fd77::1 and so on. Nothing leads from there to the machine's own network, and nothing in.
 
 use std::fs::File;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd as _;
 use std::panic::resume_unwind;
 use std::path::Path;
@@ -44,6 +44,18 @@ impl Network {
     /// # Errors
     /// This is not root, or `ip` is missing.
     pub fn new(hosts: u8) -> Result<Self> {
+        Self::with(hosts, Self::plug_in)
+    }
+
+    /// The same without one address of IPv4, see [`Self::address6`].
+    ///
+    /// # Errors
+    /// As there, or the kernel has no IPv6.
+    pub fn of_ipv6(hosts: u8) -> Result<Self> {
+        Self::with(hosts, Self::plug_in6)
+    }
+
+    fn with(hosts: u8, plug_in: fn(&mut Self, usize) -> Result<()>) -> Result<Self> {
         remove_forgotten();
         let switch = Namespace::new()?;
         switch.ip("link add bridge type bridge")?;
@@ -53,19 +65,34 @@ impl Network {
             hosts: Vec::new(),
         };
         for host in 0..hosts {
-            network.plug_in(usize::from(host))?;
+            plug_in(&mut network, usize::from(host))?;
         }
         Ok(network)
     }
 
-    fn plug_in(&mut self, host: usize) -> Result<()> {
-        let (namespace, address) = (Namespace::new()?, Self::address(host));
+    /// A host with a plug, and no address.
+    fn wire(&self, host: usize) -> Result<Namespace> {
+        let namespace = Namespace::new()?;
         let (switch, name) = (&self.switch, &namespace.0);
         switch.ip(&format!(
             "link add port{host} type veth peer name eth0 netns {name}"
         ))?;
         switch.ip(&format!("link set port{host} master bridge up"))?;
         namespace.ip("link set lo up")?;
+        Ok(namespace)
+    }
+
+    fn plug_in6(&mut self, host: usize) -> Result<()> {
+        let (namespace, address) = (self.wire(host)?, Self::address6(host));
+        // Nobody else has it, so that it can be used at once.
+        namespace.ip(&format!("address add {address}/64 dev eth0 nodad"))?;
+        namespace.ip("link set eth0 up")?;
+        self.hosts.push(namespace);
+        Ok(())
+    }
+
+    fn plug_in(&mut self, host: usize) -> Result<()> {
+        let (namespace, address) = (self.wire(host)?, Self::address(host));
         namespace.ip(&format!("address add {address}/24 dev eth0"))?;
         namespace.ip("link set eth0 up")?;
         // Programs look at the default route to learn which address is the host's.
@@ -79,6 +106,13 @@ impl Network {
     pub fn address(host: usize) -> IpAddr {
         let last = u8::try_from(host).unwrap_or(u8::MAX).saturating_add(1);
         IpAddr::from(Ipv4Addr::new(10, 77, 0, last))
+    }
+
+    /// The address of a host in a network of IPv6, a unique local one (RFC 4193).
+    #[must_use]
+    pub fn address6(host: usize) -> IpAddr {
+        let last = u16::try_from(host).unwrap_or(u16::MAX).saturating_add(1);
+        IpAddr::from(Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, last))
     }
 
     /// Does something at that host: all programs that are started and all sockets that are opened belong to its

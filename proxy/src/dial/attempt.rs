@@ -4,6 +4,7 @@ mod begin;
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use names::{AcceptProxy, SendProxy};
@@ -13,6 +14,7 @@ use crate::event::Event;
 use crate::lines::{Answer, LINE_MAX, Line, READ_BYTES, parse_answer};
 use crate::metrics;
 use crate::opening::Manner;
+use crate::peers::link::Link;
 use crate::request::Reply;
 use crate::route::Verdict;
 use crate::socket::{Received, Socket};
@@ -68,6 +70,8 @@ pub(super) struct Attempt {
     is_connected: bool,
     /// It takes what the client says before it has answered: it lives, as far as anybody knows.
     is_lively: bool,
+    /// What is known of the other proxy.
+    link: Option<Arc<Link>>,
     pub(super) began: Instant,
     pub(super) until: Instant,
     /// What another proxy has answered so far, once it was asked.
@@ -95,6 +99,7 @@ impl Attempt {
             talk,
             is_connected: false,
             is_lively: false,
+            link: None,
             began: now,
             until: now + DIAL_MAX,
             heard: None,
@@ -316,6 +321,13 @@ impl Attempt {
                 Verdict::Unreachable
             }
         };
+        if let Some(link) = &self.link {
+            match progress {
+                Progress::Reached { .. } => link.doubt(false),
+                Progress::Failed(_) if self.has_forwarded() => link.doubt(true),
+                Progress::Failed(_) | Progress::Refused(_) | Progress::Waits => {}
+            }
+        }
         if let Choice::Peer(_) | Choice::Anew(_) = self.choice {
             tools.memory.note(port, self.address, verdict, tools.now);
         }

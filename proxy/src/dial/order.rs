@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use super::attempt::Choice;
-use super::{Dialling, Missed};
+use super::{Dialling, LATER_AFTER, Missed};
 use crate::peers::view::Known;
 use crate::route::{self, Other};
 use crate::tools::Tools;
@@ -44,7 +44,7 @@ impl Dialling {
                 Some(Known::Offers(offer)) => Some(offer),
                 Some(Known::None | Known::Silent) => continue,
                 Some(Known::Nothing) => {
-                    self.miss(Missed::Soon);
+                    self.try_later(Choice::Peer(index), tools);
                     continue;
                 }
             };
@@ -56,6 +56,13 @@ impl Dialling {
         let ordered = order.into_iter().rev();
         let ordered = ordered.filter_map(|place| choices.get(place).copied());
         self.left.extend(ordered);
+    }
+
+    /// Tries one again in a moment, if another one does not answer until then: nobody waits only for that one.
+    pub(super) fn try_later(&mut self, choice: Choice, tools: &Tools) {
+        self.later.push(choice);
+        self.later_at = Some(tools.now + LATER_AFTER);
+        self.miss(Missed::Soon);
     }
 
     /// What is said in the end, unless somebody serves: that more will be known soon counts most.

@@ -20,7 +20,7 @@ impl Event {
     ///
     /// Fields, each where it makes sense: `cluster_port`, `backend` (address of a pod's host port), `proxy`
     /// (address of another host's proxy), `client` (address), `address` (of an own port), `path`, `failures` (in a
-    /// row), `seconds`, `count`, `busy`, `warning`, `ports`, `hosts`, `error`.
+    /// row), `seconds`, `count`, `max`, `busy`, `warning`, `ports`, `hosts`, `error`.
     #[must_use]
     pub fn to_json(&self) -> Map<String, Value> {
         let (kind, fields) = self.parts();
@@ -44,14 +44,6 @@ impl Event {
             Self::Stranger(client, why) => (
                 "stranger",
                 json!({ "client": client, "error": why.to_string() }),
-            ),
-            Self::Upgrading(program) => (
-                "upgrading",
-                json!({ "path": program.display().to_string() }),
-            ),
-            Self::NotUpgraded(program, why) => (
-                "not_upgraded",
-                json!({ "path": program.display().to_string(), "error": why }),
             ),
             Self::KeysRefused(why) => ("keys_refused", json!({ "error": why })),
             Self::Unknown(proxies) => ("proxies_unknown", json!({ "proxies": proxies })),
@@ -99,11 +91,17 @@ impl Event {
             | Self::Opened(..)
             | Self::Broken(..)
             | Self::Draining(_)
+            | Self::Upgrading(_)
+            | Self::NotUpgraded(..)
+            | Self::Succeeded(_)
+            | Self::ServesOut(..)
+            | Self::ServedOut
+            | Self::Tracked { .. }
             | Self::Cut(_) => self.parts_of_connections(),
         }
     }
 
-    /// Those about connections.
+    /// Those about connections, and who carries them.
     fn parts_of_connections(&self) -> (&'static str, Value) {
         match self {
             Self::NotServed { port, client, busy } => (
@@ -129,6 +127,27 @@ impl Event {
                 json!({ "cluster_port": port, "client": client, "error": why.to_string() }),
             ),
             Self::Draining(open) => ("draining", json!({ "count": open })),
+            Self::Upgrading(program) => (
+                "upgrading",
+                json!({ "path": program.display().to_string() }),
+            ),
+            Self::NotUpgraded(program, why) => (
+                "not_upgraded",
+                json!({ "path": program.display().to_string(), "error": why }),
+            ),
+            Self::Succeeded(program) => (
+                "succeeded",
+                json!({ "path": program.display().to_string() }),
+            ),
+            Self::ServesOut(open, limit) => (
+                "serves_out",
+                json!({ "count": open, "seconds": seconds(*limit) }),
+            ),
+            Self::ServedOut => ("served_out", json!({})),
+            Self::Tracked { count, max } => (
+                "conntrack_nearly_full",
+                json!({ "count": count, "max": max }),
+            ),
             Self::Cut(open) => ("connections_cut", json!({ "count": open })),
             // All others stand in `parts`.
             _ => ("other", json!({})),
@@ -298,6 +317,10 @@ mod tests {
             Event::Opened(port, at),
             Event::Broken(port, at, error()),
             Event::Draining(1),
+            Event::Succeeded(path()),
+            Event::ServesOut(1, time),
+            Event::ServedOut,
+            Event::Tracked { count: 1, max: 1 },
             Event::Cut(1),
         ];
         let mut kinds: Vec<&str> = events.iter().map(|event| event.parts().0).collect();

@@ -93,6 +93,25 @@ impl Event {
             Self::Broken(port, client, why) => {
                 write!(f, "{client} at cluster port {port} broke off: {why}")
             }
+            Self::Succeeded(program) => write!(
+                f,
+                "{} takes over the ports; what is connected goes on in this program",
+                program.display()
+            ),
+            Self::ServesOut(open, limit) => write!(
+                f,
+                "the program before this one serves out {open} connections, for {} s at most",
+                limit.as_secs()
+            ),
+            Self::ServedOut => {
+                f.write_str("the program before this one has served out all its connections")
+            }
+            Self::Tracked { count, max } => write!(
+                f,
+                "the kernel tracks {count} connections of {max} that it can, and loses new ones when its list is \
+                 full: raise net.netfilter.nf_conntrack_max, or have the packet filter not track what goes to \
+                 the proxy and the pods (notrack)"
+            ),
             Self::Draining(open) => write!(f, "ending: waiting for {open} open connections"),
             Self::Cut(open) => write!(f, "the time is up: reset {open} connections"),
             // All others stand above.

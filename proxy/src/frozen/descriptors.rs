@@ -13,6 +13,8 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 
+use zeroize::Zeroizing;
+
 use super::Frozen;
 
 /// How many the kernel takes in one message.
@@ -39,6 +41,14 @@ impl Descriptors {
         let place = usize::try_from(place).unwrap_or(usize::MAX);
         let found = self.0.get_mut(place).and_then(Option::take);
         found.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a descriptor is missing"))
+    }
+
+    /// Another one for the same, which stays.
+    pub(super) fn copy(&self, place: u32) -> io::Result<OwnedFd> {
+        let place = usize::try_from(place).unwrap_or(usize::MAX);
+        let found = self.0.get(place).and_then(Option::as_ref);
+        let missing = || io::Error::new(io::ErrorKind::InvalidData, "a descriptor is missing");
+        found.ok_or_else(missing)?.try_clone()
     }
 
     pub(super) fn count(&self) -> usize {
@@ -82,13 +92,31 @@ impl Frozen {
         while receive(socket, &mut all)? {}
         let mut all = all.into_iter();
         let memory = all.next().ok_or(io::ErrorKind::UnexpectedEof)?;
-        let mut state = Vec::new();
-        File::from(memory).read_to_end(&mut state)?;
+        let mut memory = File::from(memory);
+        let length = usize::try_from(memory.metadata()?.len()).map_err(io::Error::other)?;
+        let mut state = Zeroizing::new(vec![0; length]);
+        memory.read_exact(&mut state)?;
+        wipe(&mut memory, length)?;
         Ok(Self {
             state,
             descriptors: Descriptors(all.map(Some).collect()),
         })
     }
+}
+
+/// Leaves nothing in memory that nobody needs any more.
+fn wipe(memory: &mut File, length: usize) -> io::Result<()> {
+    memory.rewind()?;
+    let zeros = [0; 4096];
+    let mut left = length;
+    while let Some(some) = zeros
+        .get(..left.min(zeros.len()))
+        .filter(|some| !some.is_empty())
+    {
+        memory.write_all(some)?;
+        left -= some.len();
+    }
+    Ok(())
 }
 
 fn send(to: BorrowedFd<'_>, some: &[BorrowedFd<'_>]) -> io::Result<()> {
@@ -151,7 +179,7 @@ mod tests {
         let text = File::open("/proc/self/comm").unwrap();
         let place = descriptors.put(text.into());
         let frozen = Frozen {
-            state: vec![7; 300_000],
+            state: Zeroizing::new(vec![7; 300_000]),
             descriptors,
         };
         let socket = frozen.pack().unwrap();
@@ -173,6 +201,20 @@ mod tests {
     }
 
     #[test]
+    fn what_was_read_is_wiped() {
+        let mut memory = File::from(memfd_create("state", MemfdFlags::CLOEXEC).unwrap());
+        for length in [0, 1, 4096, 10_001] {
+            memory.rewind().unwrap();
+            memory.write_all(&vec![7; length]).unwrap();
+            wipe(&mut memory, length).unwrap();
+            memory.rewind().unwrap();
+            let mut left = Vec::new();
+            memory.read_to_end(&mut left).unwrap();
+            assert_eq!(left, vec![0; length]);
+        }
+    }
+
+    #[test]
     fn an_empty_socket_and_another_format_are_refused() {
         let (out, _) = socketpair(
             AddressFamily::UNIX,
@@ -183,7 +225,7 @@ mod tests {
         .unwrap();
         assert!(Frozen::unpack(out.as_fd()).is_err());
         let frozen = Frozen {
-            state: vec![9, 9, 9, 9, 0],
+            state: Zeroizing::new(vec![9, 9, 9, 9, 0]),
             descriptors: Descriptors::default(),
         };
         let error = frozen.open().unwrap_err().to_string();

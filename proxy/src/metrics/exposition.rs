@@ -8,6 +8,7 @@ use super::connections::pod_of;
 use super::histogram::{Histogram, Sum};
 use super::text::{Labels, Text};
 use super::{BackendTally, Board, Counter, PortTally, Sources, Way};
+use crate::conntrack::{FOLDER, Tracked};
 use crate::health::Standing;
 use crate::table::{Routes, Slot};
 
@@ -19,6 +20,7 @@ const HISTOGRAM: &str = "histogram";
 pub(crate) fn render(sources: &Sources) -> String {
     let mut text = Text::default();
     about_the_process(&mut text);
+    about_the_kernel(&mut text);
     about_settings(&mut text, sources);
     about_connections(&mut text, sources);
     about_ports(&mut text, sources);
@@ -53,6 +55,24 @@ fn about_the_process(text: &mut Text) {
             limit,
         );
     }
+}
+
+fn about_the_kernel(text: &mut Text) {
+    let Some(tracked) = Tracked::read(FOLDER.as_ref()) else {
+        return;
+    };
+    text.single(
+        "sns_proxy_conntrack_entries",
+        GAUGE,
+        "Connections that the kernel tracks in the network of the proxy, where it tracks any.",
+        tracked.count,
+    );
+    text.single(
+        "sns_proxy_conntrack_entries_limit",
+        GAUGE,
+        "How many it can track; new ones are lost when there are so many.",
+        tracked.max,
+    );
 }
 
 fn about_settings(text: &mut Text, sources: &Sources) {

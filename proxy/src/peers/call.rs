@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hostfiles::PeerKey;
@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use zeroize::Zeroizing;
 
 use super::identity::{Identity, Purpose, key_of, server_name};
 use super::lines::{GREETING, Lines, SECRET_LABEL, session_named};
@@ -44,6 +45,8 @@ pub(super) struct Caller {
     pub(super) report: Reporter,
     /// Which of the own keys the other side believes, as far as that is known.
     pub(super) key: AtomicUsize,
+    /// It has said what no proxy says.
+    pub(super) nonsense: AtomicBool,
     /// Has those look again who wait for a place.
     pub(super) wake: Arc<dyn Fn() + Send + Sync>,
 }
@@ -64,7 +67,13 @@ impl Caller {
                 ended = self.converse(heard) => ended,
                 () = hung.notified() => Ended::of(io::ErrorKind::TimedOut.into()),
             };
-            if ended.was_believed {
+            let is_nonsense = ended.error.kind() == io::ErrorKind::InvalidData;
+            if ended.was_believed && is_nonsense {
+                // Whoever says such things is given time to become another one.
+                if !self.nonsense.swap(true, Ordering::Relaxed) {
+                    self.tell(PeerNews::Unreachable(ended.error));
+                }
+            } else if ended.was_believed {
                 (pause, told) = (PAUSE_FIRST, false);
             } else {
                 if began.elapsed() >= GIVE_UP_AFTER {
@@ -106,7 +115,10 @@ impl Caller {
         match begun {
             Err(error) => Ended::of(error),
             Ok(mut lines) => {
-                self.tell(PeerNews::Joined);
+                // Not each time of one who then says what no proxy says.
+                if !self.nonsense.load(Ordering::Relaxed) {
+                    self.tell(PeerNews::Joined);
+                }
                 Ended {
                     error: self.listen(&mut lines, heard).await,
                     was_believed: true,
@@ -120,9 +132,9 @@ impl Caller {
         stream.write_all(GREETING.as_bytes()).await?;
         let mut lines = Lines::new(stream);
         let id = session_named(&lines.next().await?).ok_or(io::ErrorKind::InvalidData)?;
-        let mut secret = Secret::default();
+        let mut secret = Zeroizing::new(Secret::default());
         let (_, tls) = lines.stream().get_ref();
-        tls.export_keying_material(&mut secret, SECRET_LABEL, Some(&id))
+        tls.export_keying_material(&mut *secret, SECRET_LABEL, Some(&id))
             .map_err(io::Error::other)?;
         let shown = tls
             .peer_certificates()
@@ -190,6 +202,9 @@ impl Caller {
     fn hear(&self, line: &str) -> io::Result<()> {
         let message = Message::parse(line)
             .map_err(|nonsense| io::Error::new(io::ErrorKind::InvalidData, nonsense))?;
+        if message == Message::Complete && self.nonsense.swap(false, Ordering::Relaxed) {
+            self.tell(PeerNews::Joined);
+        }
         if self.link.hear(message, Instant::now()) == Change::More {
             (self.wake)();
         }

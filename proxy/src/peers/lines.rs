@@ -1,8 +1,10 @@
 //! Lines over a stream, as two proxies say them to each other.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::time::{Instant, sleep_until};
 
 use super::message::LINE_BYTES_MAX;
 use super::ticket::SessionId;
@@ -34,10 +36,34 @@ pub(super) fn session_named(answer: &str) -> Option<SessionId> {
     Some(id)
 }
 
+/// More lines than this in such a time are waited with, and so is whoever sends them. A host with tens of thousands
+/// of ports has less to say.
+const LINES_MAX: u32 = 20_000;
+const LINES_IN: Duration = Duration::from_millis(100);
+
+/// How fast the other side may talk.
+#[derive(Debug)]
+struct Pace {
+    since: Instant,
+    lines: u32,
+}
+
+impl Pace {
+    /// One more line has come.
+    async fn keep(&mut self) {
+        self.lines += 1;
+        if self.lines >= LINES_MAX {
+            sleep_until(self.since + LINES_IN).await;
+            (self.since, self.lines) = (Instant::now(), 0);
+        }
+    }
+}
+
 /// A stream of lines. To stop waiting for the next one loses nothing.
 pub(super) struct Lines<S> {
     stream: BufReader<S>,
     begun: Vec<u8>,
+    pace: Pace,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Lines<S> {
@@ -45,6 +71,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lines<S> {
         Self {
             stream: BufReader::with_capacity(1024, stream),
             begun: Vec::new(),
+            pace: Pace {
+                since: Instant::now(),
+                lines: 0,
+            },
         }
     }
 
@@ -54,6 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lines<S> {
 
     /// The next line, without its end.
     pub(super) async fn next(&mut self) -> io::Result<String> {
+        self.pace.keep().await;
         loop {
             let came = self.stream.fill_buf().await?;
             if came.is_empty() {

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -46,6 +47,8 @@ pub(crate) struct Link {
     /// What is asked of it goes over TLS.
     sealed: bool,
     state: Mutex<State>,
+    /// It has taken what a client has said, and not answered: so it gets no more of that before it has.
+    doubted: AtomicBool,
     /// A connection was taken, or was missing.
     pub(super) low: Notify,
 }
@@ -95,6 +98,7 @@ impl Link {
                 size: SPARES_FIRST,
                 missing: 0,
             }),
+            doubted: AtomicBool::new(before.is_some_and(Self::is_doubted)),
             low: Notify::new(),
         }
     }
@@ -106,7 +110,16 @@ impl Link {
 
     /// Whether what a client says may be sent there before it has answered.
     pub(crate) fn is_lively(&self, now: Instant) -> bool {
-        self.state().view.is_lively(now)
+        !self.is_doubted() && self.state().view.is_lively(now)
+    }
+
+    /// It has served a client, or lost one that had said something.
+    pub(crate) fn doubt(&self, doubted: bool) {
+        self.doubted.store(doubted, Ordering::Relaxed);
+    }
+
+    fn is_doubted(&self) -> bool {
+        self.doubted.load(Ordering::Relaxed)
     }
 
     /// A way to ask it; `ready` ones stand ready, and may have been closed by the other side meanwhile.
@@ -143,11 +156,13 @@ impl Link {
         self.sealed
     }
 
-    /// A conversation begins.
+    /// A conversation begins. What stood ready may lead to the program that was there before, which only serves out
+    /// what it has.
     pub(super) fn begin(&self, session: Session, shown: PeerKey) {
         let mut state = self.state();
         state.shown = Some(shown);
         state.session = Some(Arc::new(session));
+        state.spares.clear();
         state.view.begin();
         self.low.notify_one();
     }

@@ -22,6 +22,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{interval_at, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use zeroize::Zeroizing;
 
 pub(crate) use self::frozen::FrozenGuest;
 use super::announce::Offers;
@@ -38,6 +39,13 @@ const GREETING_MAX: Duration = Duration::from_secs(3);
 const GREETED_MAX: usize = 256;
 /// How many of them may come from where no proxy of the cluster is: they must not keep those out who belong to it.
 const FOREIGN_MAX: usize = 32;
+/// How many conversations one proxy may have at the same time: one, and one more for each program before it that still
+/// serves out what it has.
+const CONVERSATIONS_MAX: usize = 16;
+/// And how many that are over are remembered, because tickets of theirs may be on their way.
+const REMEMBERED_MAX: usize = 64;
+/// How many connections on which nothing was asked yet may stand ready for one proxy: it has 64 for each conversation.
+const READY_MAX: usize = 1024;
 /// How long tickets of a conversation that is over are good: the other side notices later.
 const AFTERWARDS: Duration = Duration::from_secs(10);
 
@@ -49,6 +57,8 @@ pub(crate) type Stranger = (OwnedFd, SocketAddr);
 pub(crate) struct Reception {
     strangers: mpsc::Sender<Stranger>,
     sessions: Mutex<HashMap<SessionId, Guest>>,
+    /// How many connections stand ready, by whose they are.
+    ready: Mutex<HashMap<PeerKey, Arc<()>>>,
     /// Whose keys are believed now; none before that was said for the first time.
     known: RwLock<Option<Arc<Known>>>,
     /// Everything was given to another program: nobody is believed any more.
@@ -71,6 +81,7 @@ impl Reception {
         let reception = Arc::new(Self {
             strangers,
             sessions: Mutex::default(),
+            ready: Mutex::default(),
             known: RwLock::default(),
             is_closed: AtomicBool::new(false),
         });
@@ -82,8 +93,16 @@ impl Reception {
         !self.is_closed() && self.strangers.try_send(stranger).is_ok()
     }
 
-    /// Whose ticket it is, if it is good.
-    pub(crate) fn admits(&self, ticket: &[u8; TICKET_BYTES]) -> Option<PeerKey> {
+    /// Whose ticket it is, if it is good and he has not too many connections that stand ready. The second value counts
+    /// for one of those as long as it is kept.
+    pub(crate) fn admits(&self, ticket: &[u8; TICKET_BYTES]) -> Option<(PeerKey, Arc<()>)> {
+        let key = self.owner(ticket)?;
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = ready.entry(key).or_default();
+        (Arc::strong_count(count) <= READY_MAX).then(|| (key, Arc::clone(count)))
+    }
+
+    fn owner(&self, ticket: &[u8; TICKET_BYTES]) -> Option<PeerKey> {
         let id = session_of(ticket)?;
         let mut sessions = self.sessions();
         let guest = sessions.get_mut(&id)?;
@@ -103,7 +122,7 @@ impl Reception {
         self.is_closed.store(true, Ordering::Relaxed);
     }
 
-    fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::Relaxed)
     }
 
@@ -118,6 +137,7 @@ impl Reception {
         }
         let now = Instant::now();
         sessions.retain(|_, guest| guest.until.is_none_or(|until| until > now));
+        make_room(&mut sessions, &key)?;
         let admission = Admission::new(secret);
         let until = None;
         sessions.insert(
@@ -144,11 +164,32 @@ impl Reception {
         drop(believed);
         self.sessions()
             .retain(|_, guest| known.0.contains_key(&guest.key));
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        ready.retain(|key, count| known.0.contains_key(key) || Arc::strong_count(count) > 1);
     }
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<SessionId, Guest>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// One proxy may not have any number of conversations; of those that are over the oldest are forgotten.
+fn make_room(sessions: &mut HashMap<SessionId, Guest>, key: &PeerKey) -> io::Result<()> {
+    let own = sessions.iter().filter(|(_, guest)| guest.key == *key);
+    let (over, going): (Vec<_>, Vec<_>) = own
+        .map(|(id, guest)| (guest.until, *id))
+        .partition(|(until, _)| until.is_some());
+    if going.len() >= CONVERSATIONS_MAX {
+        return Err(io::Error::other(
+            "it talks with this proxy too often at once",
+        ));
+    }
+    if over.len() >= REMEMBERED_MAX
+        && let Some((_, oldest)) = over.iter().min()
+    {
+        sessions.remove(oldest);
+    }
+    Ok(())
 }
 
 /// By which this proxy proves who it is, and whom it believes.
@@ -227,9 +268,9 @@ impl Porter {
         SystemRandom::new()
             .fill(&mut id)
             .map_err(|_| io::Error::other("no random bytes"))?;
-        let mut secret = Secret::default();
+        let mut secret = Zeroizing::new(Secret::default());
         let (_, tls) = lines.stream().get_ref();
-        tls.export_keying_material(&mut secret, SECRET_LABEL, Some(&id))
+        tls.export_keying_material(&mut *secret, SECRET_LABEL, Some(&id))
             .map_err(io::Error::other)?;
         self.reception.begin(id, key, &secret)?;
         lines.say(&answer(&id)).await?;
@@ -273,14 +314,14 @@ impl Porter {
         let mut first = "complete\n";
         loop {
             let now = Arc::clone(&self.offers.borrow_and_update());
-            // Mostly it is a beat that has woken this, and there is nothing to compare.
+            // Mostly it is a beat or a line of his that has woken this, and there is nothing to compare.
             if !Arc::ptr_eq(&now, &told) {
                 let news: String = now.news(&told).iter().map(ToString::to_string).collect();
                 if !news.is_empty() || !first.is_empty() {
                     said(&mut guest.lines, &format!("{news}{first}")).await?;
                 }
+                (told, first) = (now, "");
             }
-            (told, first) = (now, "");
             tokio::select! {
                 changed = self.offers.changed() => changed.map_err(io::Error::other)?,
                 changed = self.credentials.changed() => {

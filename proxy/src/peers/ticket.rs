@@ -100,8 +100,8 @@ impl Admission {
     }
 
     /// What another program needs to take the same tickets: the secret, the next number, and which were taken.
-    pub(crate) fn to_parts(&self) -> (Secret, u64, Vec<u64>) {
-        (*self.secret, self.next, self.taken.to_vec())
+    pub(crate) fn to_parts(&self) -> (Zeroizing<Secret>, u64, Vec<u64>) {
+        (self.secret.clone(), self.next, self.taken.to_vec())
     }
 
     /// The way back.

@@ -4,7 +4,7 @@ use std::io;
 
 use ring::aead::{CHACHA20_POLY1305, LessSafeKey, UnboundKey};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{Direction, Records, SECRET_BYTES};
 
@@ -30,6 +30,13 @@ struct FrozenDirection {
 impl std::fmt::Debug for FrozenRecords {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("FrozenRecords")
+    }
+}
+
+impl Drop for FrozenDirection {
+    fn drop(&mut self) {
+        self.secret.zeroize();
+        self.iv.zeroize();
     }
 }
 

@@ -83,7 +83,8 @@ impl Worker {
             self.counts.open.fetch_sub(1, Ordering::Relaxed);
             let stranger = place.connection.into_stranger();
             let from = stranger.1;
-            if !self.tools.reception.greet(stranger) {
+            let is_closed = self.tools.reception.is_closed();
+            if !self.tools.reception.greet(stranger) && !is_closed {
                 let why = io::Error::other("too many call at the same time");
                 (self.tools.report)(&Event::Stranger(from, why));
             }

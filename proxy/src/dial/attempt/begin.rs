@@ -3,10 +3,11 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use super::{Attempt, Choice, Talk};
 use crate::dial::entering::inside_at;
-use crate::header::Header;
+use crate::lines;
 use crate::peers::link::Way;
 use crate::request::Request;
 use crate::socket::Socket;
@@ -56,9 +57,7 @@ impl Attempt {
         let (client, destination) = who()?;
         let begin = |socket, talk| Self::new(choice, peer.address, socket, talk, tools.now);
         let Some(link) = &peer.link else {
-            // Only the last field counts: the cluster port.
-            let destination = SocketAddr::new(destination.ip(), port);
-            let line = Header::of(client, destination).to_string();
+            let line = lines::request(client, destination.ip(), port);
             let socket = Socket::dial(peer.address, true)?;
             return Ok(Some(begin(socket, Talk::Line(line.into_bytes()))));
         };
@@ -71,6 +70,7 @@ impl Attempt {
         let is_lively = link.is_lively(tools.now);
         let begin = |socket, talk| Self {
             is_lively,
+            link: Some(Arc::clone(link)),
             ..begin(socket, talk)
         };
         match link.way(matches!(choice, Choice::Peer(_))) {
