@@ -20,7 +20,7 @@ use crate::command_error::CommandError;
 use crate::environment::Environment;
 use crate::suggest::did_you_mean;
 
-pub(crate) use host::{Host, home_path};
+pub(crate) use host::{Host, home_path, home_place};
 pub(crate) use journal::log_line as journal_line;
 pub(crate) use lock::ProjectLock;
 pub(crate) use select::{Selected, VersionDefault};

@@ -17,7 +17,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::net::SocketAddr;
 
-use hostfiles::{CommitChain, HostAddress, HostState};
+use hostfiles::{CommitChain, HostState};
 use names::HostName;
 use simplenetes_sync::far::Holder;
 use simplenetes_sync::near::{peers, routers};
@@ -26,7 +26,7 @@ use simplenetes_sync::{Near, Wanted};
 
 use crate::command_error::{CommandError, Kind};
 use crate::git::Repository;
-use crate::project::{Cluster, Host, home_path};
+use crate::project::{Cluster, Host, home_place};
 
 pub(crate) use checks::{check_clean, check_overwrite, check_plugins, check_ports};
 pub(crate) use failure::Failure;
@@ -143,7 +143,7 @@ fn token() -> std::io::Result<String> {
 fn check_homes(cluster: &Cluster<'_>, targets: &[Target]) -> Result<(), CommandError> {
     let mut known: Vec<(String, &HostName)> = Vec::new();
     for target in targets {
-        let shown = place(cluster, &target.host)?;
+        let shown = home_place(&target.host.env, cluster.environment)?;
         let name = &target.host.name;
         if let Some((_, other)) = known.iter().find(|(home, _)| *home == shown) {
             return Err(CommandError::mistake(format!(
@@ -156,22 +156,6 @@ fn check_homes(cluster: &Cluster<'_>, targets: &[Target]) -> Result<(), CommandE
         known.push((shown, name));
     }
     Ok(())
-}
-
-/// Where the home of a host is, as one word for each place.
-fn place(cluster: &Cluster<'_>, host: &Host) -> Result<String, CommandError> {
-    let home = host.env.host_home();
-    match host.env.address() {
-        Some(HostAddress::Remote(address)) => {
-            let user = host.env.user().unwrap_or_default();
-            Ok(format!("{user}@{address}:{}/{home}", host.env.port()))
-        }
-        Some(HostAddress::Local) | None => {
-            let path = home_path(home, cluster.environment)?;
-            let path = path.canonicalize().unwrap_or(path);
-            Ok(path.display().to_string())
-        }
-    }
 }
 
 /// The newest commits.

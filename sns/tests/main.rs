@@ -24,5 +24,6 @@ mod pod_mistakes;
 mod proxy_keys;
 mod secret;
 mod ssh;
+mod ssh_sync;
 mod standalone;
 mod status;

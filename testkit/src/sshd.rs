@@ -108,6 +108,12 @@ impl Sshd {
         Ok(writeln!(file, "{}", public.trim())?)
     }
 
+    /// The home directory of everybody who logs in.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// What it has said.
     #[must_use]
     pub fn log(&self) -> String {
@@ -136,12 +142,16 @@ impl Drop for Sshd {
 
 fn start(folder: &Path, address: SocketAddr, lines: &str) -> Result<Child> {
     let path = folder.display();
-    // What the shell of a person does at its start is no business of a test: it takes time, and may lock files.
+    // What the shell of a person does at its start is no business of a test: it takes time, and may lock files. The
+    // programs of this build are those of the host.
+    let programs = crate::program("simplenetesd").ok();
+    let programs = programs.as_deref().and_then(Path::parent);
+    let programs = programs.map_or_else(String::new, |path| format!("{}:", path.display()));
     let config = format!(
         "ListenAddress {address}\nHostKey {path}/host\nAuthorizedKeysFile {path}/authorized\nPidFile none\n\
          StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
          PermitRootLogin yes\nMaxStartups 100\nPrintMotd no\nPrintLastLog no\n\
-         SetEnv HOME={path}\n{lines}\n"
+         SetEnv HOME={path} PATH={programs}/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin\n{lines}\n"
     );
     write(&folder.join("config"), &config)?;
     let log = folder.join("log");

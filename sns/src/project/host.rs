@@ -148,3 +148,18 @@ pub(crate) fn home_path(home: &str, environment: &Environment) -> Result<PathBuf
     })?;
     Ok(below.join(home))
 }
+
+/// Where the home of a host is, as one word for each place that there is.
+pub(crate) fn home_place(env: &HostEnv, environment: &Environment) -> Result<String, CommandError> {
+    let home = env.host_home();
+    match env.address() {
+        Some(HostAddress::Remote(address)) => {
+            let user = env.user().unwrap_or_default();
+            Ok(format!("{user}@{address}:{}/{home}", env.port()))
+        }
+        Some(HostAddress::Local) | None => {
+            let path = home_path(home, environment)?;
+            Ok(path.canonicalize().unwrap_or(path).display().to_string())
+        }
+    }
+}

@@ -11,7 +11,7 @@ use super::trust;
 use crate::command_error::{CommandError, Kind};
 use crate::commands::Context;
 use crate::directories::Staged;
-use crate::project::{Cluster, home_path};
+use crate::project::{Cluster, home_place};
 
 /// Add a host to the project, and ask it for the key by which it will be known
 ///
@@ -247,12 +247,9 @@ fn settings(pairs: &[(&str, &str)]) -> Result<HostEnv, CommandError> {
 
 /// Two hosts in one directory would undo each other's syncs.
 fn check_home_is_free(cluster: &Cluster<'_>, env: &HostEnv) -> Result<(), CommandError> {
-    let place = |env: &HostEnv| {
-        let home = env.host_home();
-        home_path(home, cluster.environment).unwrap_or_else(|_| home.into())
-    };
+    let place = home_place(env, cluster.environment)?;
     for other in cluster.hosts()? {
-        if other.env.get("HOST") == env.get("HOST") && place(&other.env) == place(env) {
+        if home_place(&other.env, cluster.environment)? == place {
             return Err(CommandError::mistake(format!(
                 "host {} has that home already: {}",
                 other.name,
