@@ -83,6 +83,8 @@ pub struct Driver<W> {
     looks_for_requests: usize,
     /// The configs as the units know them.
     configs: BTreeMap<VolumeName, String>,
+    /// The programs of the host home when they were looked at last.
+    programs: Option<String>,
     encrypted: reveal::Encrypted,
     memory: Memory,
     /// What the steps of operations write last.
@@ -120,6 +122,7 @@ impl<W: World> Driver<W> {
             hand: Hand::default(),
             looks_for_requests: 0,
             configs: BTreeMap::new(),
+            programs: None,
             encrypted: reveal::Encrypted::default(),
             memory: Memory::default(),
             told: None,
@@ -200,6 +203,10 @@ impl<W: World> Driver<W> {
             self.world.cancel();
         }
         self.learn_configs(desired.configs);
+        if self.programs.as_ref() != Some(&desired.programs) {
+            self.programs = Some(desired.programs);
+            self.apply(Event::Outdated(self.world.outdated()));
+        }
     }
 
     /// Puts another pod in service as soon as no unit of the one before is left.

@@ -23,7 +23,7 @@ mod truth;
 mod turns;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -217,6 +217,18 @@ impl World for Hands {
 
     fn lines(&self) -> channel::Receiver<String> {
         self.runner.told().lines()
+    }
+
+    fn outdated(&self) -> BTreeSet<UnitName> {
+        let Some(home) = &self.around.home else {
+            return BTreeSet::new();
+        };
+        // The kernel names a program by the way that has no links in it.
+        let programs = home.programs_dir();
+        let programs = programs.canonicalize().unwrap_or(programs);
+        let running = self.running().into_iter();
+        let outdated = running.filter(|(_, process)| process.runs_replaced_from(&programs));
+        outdated.map(|(unit, _)| unit).collect()
     }
 
     fn cancel(&self) {

@@ -157,7 +157,12 @@ pub(crate) async fn hands(
     let runner = StepRunner::new(
         place.id.clone(),
         place.release.clone(),
-        Programs::new(&settings.executable, daemon, &settings.path),
+        Programs::new(
+            place.home.as_ref(),
+            &settings.executable,
+            daemon,
+            &settings.path,
+        ),
         place.owner == 0,
         settings.open_files.clone(),
     );

@@ -9,6 +9,7 @@ mod marker;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,18 @@ impl ProcessId {
             pid,
             start_time: stat.start_time,
         })
+    }
+
+    /// True when its program lay in `directory` and is another file or none by now.
+    #[must_use]
+    pub fn runs_replaced_from(self, directory: &Path) -> bool {
+        let Ok(program) = fs::read_link(format!("/proc/{}/exe", self.pid)) else {
+            return false;
+        };
+        // The kernel's own words for a file that has no name any more.
+        let text = program.to_string_lossy();
+        let gone = text.strip_suffix(" (deleted)").map(Path::new);
+        gone.is_some_and(|gone| gone.parent() == Some(directory)) && self.is_alive()
     }
 
     /// A descriptor of the process; none when it has ended.

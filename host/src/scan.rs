@@ -62,7 +62,10 @@ impl Scanner {
             return None;
         }
         let reading = self.readings.entry(id.clone()).or_default();
-        Some(reading.read(id, &directory))
+        Some(DesiredRelease {
+            programs: release::programs(&self.home.programs_dir()),
+            ..reading.read(id, &directory)
+        })
     }
 
     /// The address that ports are bound to and the cluster proxy listens on: the first of `hosts.conf`.

@@ -23,6 +23,7 @@ fn start(release: &ReleaseDir, script: &str) -> Result<(), StepError> {
         WEB.parse().unwrap(),
         release.clone(),
         Programs::new(
+            None,
             "/nowhere/simplenetesd".as_ref(),
             env!("CARGO_BIN_EXE_simplenetesd").into(),
             "/usr/bin:/bin".as_ref(),

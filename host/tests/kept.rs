@@ -25,6 +25,7 @@ fn runner(folder: &Path) -> StepRunner {
         "web:1.0.0".parse().unwrap(),
         ReleaseDir::new(folder.join("release")),
         Programs::new(
+            None,
             "/nowhere/simplenetesd".as_ref(),
             env!("CARGO_BIN_EXE_simplenetesd").into(),
             "/usr/bin:/bin".as_ref(),

@@ -32,6 +32,7 @@ fn runner(folder: &Path) -> StepRunner {
         WEB.parse().unwrap(),
         ReleaseDir::new(folder),
         Programs::new(
+            None,
             "/nowhere/simplenetesd".as_ref(),
             env!("CARGO_BIN_EXE_simplenetesd").into(),
             "/usr/bin:/bin".as_ref(),
@@ -455,6 +456,7 @@ fn with_daemon(folder: &Path, script: &str) -> StepRunner {
         WEB.parse().unwrap(),
         ReleaseDir::new(folder),
         Programs::new(
+            None,
             "/nowhere/simplenetesd".as_ref(),
             daemon,
             "/usr/bin:/bin".as_ref(),

@@ -100,6 +100,12 @@ impl HostHome {
         self.0.join("plugins")
     }
 
+    /// The directory of the programs that count before those that were installed with the daemon.
+    #[must_use]
+    pub fn programs_dir(&self) -> PathBuf {
+        self.0.join("programs")
+    }
+
     /// The directory of the secrets: one file for each, made by hand, read by the daemon alone.
     #[must_use]
     pub fn secrets_dir(&self) -> PathBuf {

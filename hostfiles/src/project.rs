@@ -86,6 +86,12 @@ impl Project {
         self.0.join("_plugins")
     }
 
+    /// The programs that hosts get from the project, `NAME-DIGEST`.
+    #[must_use]
+    pub fn programs_dir(&self) -> PathBuf {
+        self.0.join("_programs")
+    }
+
     /// What each sync said, one file per sync.
     #[must_use]
     pub fn synclogs(&self) -> PathBuf {
@@ -142,6 +148,12 @@ impl HostDir {
     #[must_use]
     pub fn plugins_yaml(&self) -> PathBuf {
         self.0.join("plugins.yaml")
+    }
+
+    /// The programs that the host gets from the project: [`crate::Programs`].
+    #[must_use]
+    pub fn programs(&self) -> PathBuf {
+        self.0.join("programs.txt")
     }
 
     /// By which keys the host's SSH server proves who it is: [`crate::SshHostKeys`].

@@ -18,6 +18,7 @@ const COMMANDS: &[&[&str]] = &[
     &["host", "init"],
     &["host", "rekey"],
     &["host", "ls"],
+    &["host", "program"],
     &["host", "attach"],
     &["host", "detach"],
     &["host", "state"],

@@ -21,6 +21,7 @@ mod pod;
 mod pod_compile;
 mod pod_compile_again;
 mod pod_mistakes;
+mod program;
 mod proxy_keys;
 mod secret;
 mod ssh;

@@ -16,7 +16,7 @@ use std::sync::{Mutex, PoisonError};
 
 use hostfiles::{
     Format, HostDir, HostState, IngressConf, Peer, PeerKey, Peers, PluginsYaml, PortMappings,
-    Project, ReadError, ReleaseDir, Routers, present, read_if_present, read_with_text,
+    Programs, Project, ReadError, ReleaseDir, Routers, present, read_if_present, read_with_text,
 };
 use names::{HostName, PodState, ReleaseId, VolumeName};
 
@@ -69,6 +69,16 @@ pub enum NearError {
         /// The plugin.
         name: String,
         /// Its component.
+        path: PathBuf,
+    },
+    /// A program that is named but not there, or another one.
+    #[error("programs.txt of host {host} names {name}, but {} is missing or another file: bring it back from git, or take it again with `sns host program`", path.display())]
+    NoProgram {
+        /// The host.
+        host: HostName,
+        /// The program.
+        name: String,
+        /// Its file.
         path: PathBuf,
     },
     /// A plugin that is not the one that was granted.
@@ -162,6 +172,7 @@ impl Near {
         wanted.tree.hosts_conf = Some(wanted.keep(routers.to_text().into_bytes()));
         let directory = self.project.host(host);
         self.plugins(&mut wanted, host, &directory)?;
+        self.programs(&mut wanted, host, &directory)?;
         let releases = directory.releases().map_err(io_at(&directory.pods_dir()))?;
         for id in releases {
             let release = read_release(&mut wanted, &id, &directory.release(&id))?;
@@ -201,6 +212,30 @@ impl Near {
             wanted.tree.plugins.insert(entry.file_name(), found);
         }
         wanted.tree.plugins_yaml = Some(wanted.keep(text.into_bytes()));
+        Ok(())
+    }
+
+    fn programs(
+        &self,
+        wanted: &mut Wanted,
+        host: &HostName,
+        directory: &HostDir,
+    ) -> Result<(), NearError> {
+        let listed = read_if_present::<Programs>(&directory.programs())?;
+        for (name, expected) in listed.unwrap_or_default().0 {
+            let file = Programs::file_name(&name, &expected);
+            let path = self.project.programs_dir().join(file);
+            let found = self.component(&path)?;
+            let Some(found) = found.filter(|found| found.to_string() == expected) else {
+                return Err(NearError::NoProgram {
+                    host: host.clone(),
+                    name,
+                    path,
+                });
+            };
+            wanted.lies_in(found, path);
+            wanted.tree.programs.insert(name, found);
+        }
         Ok(())
     }
 

@@ -19,6 +19,7 @@ pub(crate) fn contents(plan: &Plan, tree: &Tree) -> BTreeSet<Digest> {
             Step::Peers { .. } => needed.extend(tree.peers_conf),
             Step::Grants { .. } => needed.extend(tree.plugins_yaml),
             Step::Plugin { digest, .. } => needed.extend([*digest]),
+            Step::Program { digest, .. } => needed.extend(*digest),
             Step::State { .. } => {}
             Step::Add { release, .. } => {
                 if let Some(release) = tree.releases.get(release) {
@@ -57,11 +58,13 @@ pub(crate) fn all(tree: &Tree) -> BTreeSet<Digest> {
         tree.plugins_yaml,
     ];
     let plugins = tree.plugins.values().copied();
+    let programs = tree.programs.values().copied();
     let releases = tree.releases.values().flat_map(of_release);
     files
         .into_iter()
         .flatten()
         .chain(plugins)
+        .chain(programs)
         .chain(releases)
         .collect()
 }

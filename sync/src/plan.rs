@@ -57,6 +57,13 @@ pub enum Step {
         /// Its content.
         digest: Digest,
     },
+    /// A program arrives, is replaced, or goes.
+    Program {
+        /// Its name.
+        name: String,
+        /// Its content; none if the project has none of that name any more.
+        digest: Option<Digest>,
+    },
     /// `plugins.yaml` gets new content, or goes.
     Grants {
         /// False if the project has none any more.
@@ -111,6 +118,11 @@ impl fmt::Display for Step {
             Self::Plugin { file_name, digest } => {
                 write!(f, "+ plugin {file_name} (sha256 {})", digest.short())
             }
+            Self::Program {
+                name,
+                digest: Some(digest),
+            } => write!(f, "+ program {name} (sha256 {})", digest.short()),
+            Self::Program { name, digest: None } => write!(f, "- program {name}"),
             Self::Grants { wanted: true } => write!(f, "~ plugins.yaml"),
             Self::Grants { wanted: false } => write!(f, "- plugins.yaml"),
             Self::Add { release, state } => write!(f, "+ {release} {state}"),
@@ -212,6 +224,7 @@ pub fn plan(wanted: &Tree, present: &Tree, options: &Options) -> Plan {
             wanted: wanted.plugins_yaml.is_some(),
         });
     }
+    programs(&mut plan, wanted, present);
     let all: BTreeSet<&ReleaseId> = wanted
         .releases
         .keys()
@@ -228,6 +241,23 @@ pub fn plan(wanted: &Tree, present: &Tree, options: &Options) -> Plan {
         }
     }
     plan
+}
+
+fn programs(plan: &mut Plan, wanted: &Tree, present: &Tree) {
+    let names: BTreeSet<&String> = wanted
+        .programs
+        .keys()
+        .chain(present.programs.keys())
+        .collect();
+    for name in names {
+        let digest = wanted.programs.get(name).copied();
+        if digest.as_ref() != present.programs.get(name) {
+            plan.steps.push(Step::Program {
+                name: name.clone(),
+                digest,
+            });
+        }
+    }
 }
 
 /// What the project says should become of a release; a release without a state is removed.

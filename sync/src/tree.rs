@@ -28,6 +28,9 @@ pub struct Tree {
     pub plugins_yaml: Option<Digest>,
     /// The plugin components, by file name.
     pub plugins: BTreeMap<String, Digest>,
+    /// Programs that count before those that were installed with the daemon, by name.
+    #[serde(default)]
+    pub programs: BTreeMap<String, Digest>,
     /// The releases.
     pub releases: BTreeMap<ReleaseId, Release>,
 }

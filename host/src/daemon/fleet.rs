@@ -57,6 +57,7 @@ impl Fleet {
     ) -> Self {
         // The running program, even when its file was replaced by an upgrade.
         let programs = Programs::new(
+            Some(&home.files),
             &settings.executable,
             PathBuf::from("/proc/self/exe"),
             &settings.path,

@@ -19,6 +19,8 @@ use crate::system::Clock;
 #[derive(Default)]
 struct State {
     found: Found,
+    /// Units that run a program which was replaced.
+    outdated: BTreeSet<UnitName>,
     /// What was asked, in order.
     asked: Vec<String>,
     /// What operations bring that do not succeed, by their line.
@@ -149,6 +151,10 @@ impl World for Fake {
 
     fn lines(&self) -> watch::Receiver<String> {
         self.0.lock().unwrap().lines.subscribe()
+    }
+
+    fn outdated(&self) -> BTreeSet<UnitName> {
+        self.0.lock().unwrap().outdated.clone()
     }
 
     fn cancel(&self) {
@@ -402,6 +408,11 @@ impl Prepare<'_> {
         self.0.0.lock().unwrap().not_asked.insert(kind);
     }
 
+    pub(super) fn outdated(&self, units: &[&str]) {
+        let units = units.iter().map(|unit| unit.parse().unwrap());
+        self.0.0.lock().unwrap().outdated = units.collect();
+    }
+
     pub(super) fn found(&self, found: Found) {
         self.0.0.lock().unwrap().found = found;
     }
@@ -413,6 +424,7 @@ fn desired(pod: CompiledPod, state: PodState) -> DesiredRelease {
         pod: Ok(Arc::new(pod)),
         program: None,
         configs: BTreeMap::from([("conf".parse().unwrap(), "1".to_owned())]),
+        programs: String::new(),
         mappings: vec!["61000:30000:10:false".parse().unwrap()],
         mappings_problem: None,
     }

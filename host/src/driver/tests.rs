@@ -120,6 +120,18 @@ async fn a_changed_config_restarts_those_that_mount_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_replaced_program_reloads_the_unit_that_runs_it() {
+    let units = "- name: first\n- name: second\n  signal: {sig: HUP}\n- name: third";
+    let stage = Stage::new(pod(units), |world| world.obedient());
+    stage.pass(1).await;
+    stage.asked();
+    stage.prepare().outdated(&["second", "third"]);
+    stage.change(|desired| desired.programs = "server 2".to_owned());
+    stage.pass(1).await;
+    assert_eq!(stage.asked(), "signal second, stop third, start third");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_held_waits_for_a_change_and_what_failed_for_time() {
     let stage = Stage::new(pod(""), |world| {
         world.trouble("start main", Some(("not granted", true)));

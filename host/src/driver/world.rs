@@ -1,6 +1,6 @@
 //! The seam between a driver and everything that has effects: plugin, steps, processes, probes, files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -133,6 +133,8 @@ pub trait World: Send + Sync + 'static {
     fn read_action(&self) -> Work<Option<Asked>>;
     /// What the steps of operations write last, line by line.
     fn lines(&self) -> watch::Receiver<String>;
+    /// The units that run a program of the host home which was replaced since.
+    fn outdated(&self) -> BTreeSet<UnitName>;
     /// Ends the download that is under way, if there is one: something else is wanted now.
     fn cancel(&self);
     /// Runs a probe within its time.

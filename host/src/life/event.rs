@@ -74,6 +74,8 @@ pub enum Event {
     },
     /// These configs have changed.
     Configs(BTreeSet<VolumeName>),
+    /// These units run a program of the host home that was replaced.
+    Outdated(BTreeSet<UnitName>),
     /// Plugin or grants have changed: what was held may be tried again.
     Unheld,
     /// A person wants these units signalled, in the way that their pod names.
@@ -138,6 +140,7 @@ impl Life {
                 incomplete,
             } => self.survived(spec, &unit, (since, now), start_count, incomplete),
             Event::Configs(changed) => self.configs_changed(spec, &changed),
+            Event::Outdated(units) => self.programs_changed(spec, &units),
             Event::Unheld => {
                 self.outdated = self.operation.is_some();
                 self.release_holds();
@@ -154,15 +157,6 @@ impl Life {
                 self.errand = Some(errand);
                 self.errand_trouble = None;
             }
-        }
-    }
-
-    fn cycle(&mut self, units: &[UnitName]) {
-        let named = |unit: &&mut UnitLife| units.contains(&unit.name);
-        for unit in self.units.iter_mut().filter(named) {
-            release_hold(unit);
-            unit.not_before = 0;
-            unit.cycle = true;
         }
     }
 
@@ -392,7 +386,7 @@ impl Life {
     }
 }
 
-fn release_hold(unit: &mut UnitLife) {
+pub(super) fn release_hold(unit: &mut UnitLife) {
     if unit.held {
         unit.held = false;
         unit.not_before = 0;

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use names::{UnitName, VolumeName};
 use podspec::{CompiledPod, Unit};
 
-use super::{Life, Nudge, Phase};
+use super::event::release_hold;
+use super::{Life, Nudge, Phase, UnitLife};
 use crate::plan::hears_when_ended;
 
 impl Life {
@@ -18,6 +19,13 @@ impl Life {
             {
                 self.nudge(unit, Nudge::Config);
             }
+        }
+    }
+
+    /// A program that was replaced is like a config that changed: a unit that has a signal for that goes on.
+    pub(super) fn programs_changed(&mut self, spec: &CompiledPod, units: &BTreeSet<UnitName>) {
+        for unit in spec.units.iter().filter(|unit| units.contains(&unit.name)) {
+            self.nudge(unit, Nudge::Config);
         }
     }
 
@@ -37,6 +45,16 @@ impl Life {
     pub(super) fn signalled(&mut self, spec: &CompiledPod, units: &[UnitName]) {
         for unit in spec.units.iter().filter(|unit| units.contains(&unit.name)) {
             self.nudge(unit, Nudge::Signal);
+        }
+    }
+
+    /// A person wants units started once more.
+    pub(super) fn cycle(&mut self, units: &[UnitName]) {
+        let named = |unit: &&mut UnitLife| units.contains(&unit.name);
+        for unit in self.units.iter_mut().filter(named) {
+            release_hold(unit);
+            unit.not_before = 0;
+            unit.cycle = true;
         }
     }
 

@@ -27,6 +27,8 @@ pub struct DesiredRelease {
     pub program: Option<Result<(), String>>,
     /// A checksum of the content of each config that is there.
     pub configs: BTreeMap<VolumeName, String>,
+    /// The programs of the host home, as far as one change of them is told from another.
+    pub programs: String,
     /// Cluster ports that lead to it while it is ready.
     pub mappings: Vec<PortMapping>,
     /// Why the mappings could not be read.
@@ -73,6 +75,20 @@ impl Stamp {
     }
 }
 
+/// What tells the programs of a host home from those of another time.
+pub(super) fn programs(directory: &Path) -> String {
+    let entries = fs::read_dir(directory).into_iter().flatten();
+    let mut marks: Vec<String> = entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let stamp = Stamp::of(&entry.path()).ok()?;
+            Some(format!("{} {stamp:?}", entry.file_name().display()))
+        })
+        .collect();
+    marks.sort_unstable();
+    marks.join("\n")
+}
+
 impl Reading {
     /// Reads the release in this directory.
     pub fn read(&mut self, id: &ReleaseId, directory: &ReleaseDir) -> DesiredRelease {
@@ -94,6 +110,7 @@ impl Reading {
             pod,
             program,
             configs,
+            programs: String::new(),
             mappings,
             mappings_problem,
         }

@@ -1,9 +1,11 @@
-//! Where programs are found: beside the daemon's own executable first, so that the programs which are
-//! installed together are used together, then in the directories of its `PATH`.
+//! Where programs are found: among those that a sync brought first, then beside the daemon's own executable, so that
+//! the programs which are installed together are used together, then in the directories of its `PATH`.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use hostfiles::HostHome;
 
 /// The directories that are searched, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,13 +16,15 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// The directories beside the daemon and of a `PATH`. Relative entries are left out: they would
+    /// The programs that a sync brought, then the directories beside the daemon and of a `PATH`. Relative entries are left out: they would
     /// mean another directory for every unit.
     #[must_use]
-    pub fn new(executable: &Path, daemon: PathBuf, path: &OsStr) -> Self {
+    pub fn new(home: Option<&HostHome>, executable: &Path, daemon: PathBuf, path: &OsStr) -> Self {
+        let synced = home.map(HostHome::programs_dir);
         let beside = executable.parent().map(Path::to_owned);
-        let directories = beside
+        let directories = synced
             .into_iter()
+            .chain(beside)
             .chain(std::env::split_paths(path))
             .filter(|path| path.is_absolute());
         Self {
@@ -66,12 +70,14 @@ mod tests {
 
     #[test]
     fn names_are_searched_and_paths_are_not() {
+        let home = HostHome::new("/home/cluster");
         let programs = Programs::new(
+            Some(&home),
             Path::new("/nowhere/simplenetesd"),
             "/proc/self/exe".into(),
             OsStr::new("relative:/bin"),
         );
-        assert_eq!(programs.as_path(), "/nowhere:/bin");
+        assert_eq!(programs.as_path(), "/home/cluster/programs:/nowhere:/bin");
         let here = Path::new("/srv");
         assert_eq!(programs.find("sh", here), Path::new("/bin/sh"));
         assert_eq!(

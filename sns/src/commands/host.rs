@@ -4,6 +4,7 @@ mod attach;
 mod detach;
 mod init;
 mod ls;
+mod program;
 mod register;
 mod rekey;
 mod shell;
@@ -22,6 +23,7 @@ pub(crate) enum HostCommand {
     Init(init::InitArgs),
     Rekey(rekey::RekeyArgs),
     Ls(ls::LsArgs),
+    Program(program::ProgramArgs),
     Attach(attach::AttachArgs),
     Detach(detach::DetachArgs),
     State(state::StateArgs),
@@ -37,6 +39,7 @@ pub(crate) fn run(context: &Context<'_>, command: &HostCommand) -> Result<(), Co
         HostCommand::Init(args) => init::run(context, args),
         HostCommand::Rekey(args) => rekey::run(context, args),
         HostCommand::Ls(args) => ls::run(context, args),
+        HostCommand::Program(args) => program::run(context, args),
         HostCommand::Attach(args) => attach::run(context, args),
         HostCommand::Detach(args) => detach::run(context, args),
         HostCommand::State(args) => state::run(context, args),
@@ -54,6 +57,7 @@ fn changes_project(command: &HostCommand) -> bool {
         | HostCommand::Rekey(_)
         | HostCommand::Attach(_)
         | HostCommand::Trust(_)
+        | HostCommand::Program(_)
         | HostCommand::Detach(_) => true,
     }
 }

@@ -10,7 +10,11 @@ use crate::git::Repository;
 impl Cluster<'_> {
     /// Refuses ignored files in the directories that are sent to hosts.
     pub(crate) fn check_ignored(&self) -> Result<(), CommandError> {
-        let mut sent: Vec<PathBuf> = vec![self.files.plugins_dir(), self.path().join("_config")];
+        let mut sent: Vec<PathBuf> = vec![
+            self.files.plugins_dir(),
+            self.files.programs_dir(),
+            self.path().join("_config"),
+        ];
         let hosts = self.host_names()?;
         sent.extend(
             hosts

@@ -25,6 +25,7 @@ pub(crate) fn check_ports(cluster: &Cluster<'_>) -> Result<(), CommandError> {
     Err(CommandError::mistake("ports clash")
         .listing(clashes)
         .hint("change the port in the pod.yaml (or use ${HOSTPORTAUTO1}), raise podVersion and compile")
+        .hint("two versions of a pod with a fixed port cannot both run: remove the one before, `sns pod state POD:VERSION -s removed` (a hard release)")
         .hint("a removed release keeps its ports until `sns pod delete`"))
 }
 

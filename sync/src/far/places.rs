@@ -19,6 +19,9 @@ pub(super) fn of(home: &HostHome, present: &Tree) -> BTreeMap<Digest, PathBuf> {
     for (name, digest) in &present.plugins {
         places.put(Some(*digest), home.plugins_dir().join(name));
     }
+    for (name, digest) in &present.programs {
+        places.put(Some(*digest), home.programs_dir().join(name));
+    }
     for (id, release) in &present.releases {
         let directory = home.release(id);
         places.put(release.pod, directory.pod());

@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use hostfiles::{ConfigChecksum, HostHome, ReleaseDir, read};
+use hostfiles::{ConfigChecksum, HostHome, Programs, ReleaseDir, read};
 use names::VolumeName;
 
 use super::digests::Digests;
@@ -36,6 +36,13 @@ pub(super) fn present_through(home: &HostHome, digests: &mut Digests) -> Result<
         let is_component = name.ends_with(".wasm") && !name.starts_with('.');
         if is_component && let Some(digest) = digest_of(digests, &home.plugins_dir().join(&name))? {
             tree.plugins.insert(name, digest);
+        }
+    }
+    for name in names_in(&home.programs_dir())? {
+        let path = home.programs_dir().join(&name);
+        let is_program = Programs::is_name(&name) && is_executable(&path);
+        if is_program && let Some(digest) = digest_of(digests, &path)? {
+            tree.programs.insert(name, digest);
         }
     }
     let pods = home.pods_dir();

@@ -121,6 +121,11 @@ impl<'a> Stager<'a> {
                 let peers = self.tree.peers_conf;
                 self.content(peers, FILE_MODE, &self.home.peers_conf())
             }
+            Step::Program { name, digest } => {
+                let directory = self.home.programs_dir();
+                self.make_directory(&directory);
+                self.content(*digest, EXECUTABLE_MODE, &directory.join(name))
+            }
             Step::Plugin { file_name, digest } => self.plugin(file_name, *digest),
             Step::Grants { .. } => {
                 self.content(self.tree.plugins_yaml, FILE_MODE, &self.home.plugins_yaml())

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use hostfiles::Programs;
 use names::ReleaseId;
 use serde::{Deserialize, Serialize};
 
@@ -266,6 +267,9 @@ pub(crate) fn check_tree(tree: &Tree) -> Result<(), String> {
         if !is_plain {
             return Err(format!("{name:?} is no name of a plugin's file"));
         }
+    }
+    if let Some(name) = tree.programs.keys().find(|name| !Programs::is_name(name)) {
+        return Err(format!("{name:?} is no name of a program"));
     }
     for (id, release) in &tree.releases {
         for (name, config) in &release.configs {

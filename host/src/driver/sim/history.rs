@@ -71,6 +71,7 @@ impl History {
             pod: Ok(Arc::clone(&pods[0])),
             program: None,
             configs: BTreeMap::from([("conf".parse().unwrap(), "0".to_owned())]),
+            programs: String::new(),
             mappings: vec!["61000:30000:10:false".parse().unwrap()],
             mappings_problem: None,
         };

@@ -1,6 +1,6 @@
 //! A machine that outlives its daemons: a disk, processes, steps that go on when their daemon is killed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -463,6 +463,10 @@ impl World for Machine {
 
     fn seen(&self) -> watch::Receiver<Seen> {
         self.state().seen.subscribe()
+    }
+
+    fn outdated(&self) -> BTreeSet<UnitName> {
+        BTreeSet::new()
     }
 
     fn cancel(&self) {
