@@ -8,6 +8,7 @@
 mod cluster_id;
 mod cluster_ports;
 mod cluster_vars;
+mod collection;
 mod commit_chain;
 mod config_checksum;
 mod endpoints;
@@ -35,6 +36,7 @@ mod ssh_host_keys;
 pub use cluster_id::ClusterId;
 pub use cluster_ports::ClusterPorts;
 pub use cluster_vars::ClusterVars;
+pub use collection::Collection;
 pub use commit_chain::{COMMITS_MAX, CommitChain};
 pub use config_checksum::ConfigChecksum;
 pub use endpoints::{Endpoint, Endpoints, Inside};

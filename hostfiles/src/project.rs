@@ -86,6 +86,12 @@ impl Project {
         self.0.join("_plugins")
     }
 
+    /// What is kept of removed releases: a [`crate::Collection`].
+    #[must_use]
+    pub fn collection(&self) -> PathBuf {
+        self.0.join("gc.env")
+    }
+
     /// The programs that hosts get from the project, `NAME-DIGEST`.
     #[must_use]
     pub fn programs_dir(&self) -> PathBuf {

@@ -11,6 +11,7 @@ const COMMANDS: &[&[&str]] = &[
     &["cluster", "sync"],
     &["cluster", "diff"],
     &["cluster", "ps"],
+    &["cluster", "gc"],
     &["cluster", "registry"],
     &["cluster", "importconfig"],
     &["host"],

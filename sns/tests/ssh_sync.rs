@@ -157,6 +157,33 @@ fn what_was_changed_by_hand_shows_in_diff_and_ps() {
 }
 
 #[test]
+fn old_releases_are_collected_when_it_is_asked_for_or_by_every_sync() {
+    let stage = Stage::new(&["one"]);
+    assert_eq!(stage.sync(&[]).code, 0);
+    stage.bench.ok(&["pod", "state", "web", "-s", "removed"]);
+    stage.bench.commit();
+    assert_eq!(stage.sync(&[]).code, 0);
+    let release = stage.home("one").join("pods/web/release/1.0.0");
+    assert_eq!(stage.bench.ok(&["cluster", "gc"]), "");
+    assert!(release.exists(), "two of each pod stay");
+    let shown = stage.bench.ok(&["cluster", "gc", "--keep=0", "--dry-run"]);
+    assert_eq!(shown, "one: would remove web:1.0.0\n");
+    stage.bench.write("gc.env", "KEEP_REMOVED=0\nAUTO=yes\n");
+    stage.bench.commit();
+    let synced = stage.sync(&[]);
+    assert!(
+        synced.stderr.contains("removed what was left of web:1.0.0"),
+        "{synced}"
+    );
+    assert!(!release.exists());
+    assert_eq!(
+        stage.sync(&["--exit-code"]).code,
+        0,
+        "it does not come back"
+    );
+}
+
+#[test]
 fn a_host_without_the_program_says_so() {
     let stage = Stage::new(&["one"]);
     let env = "one/host.env";

@@ -5,6 +5,7 @@
 //! appears, in one rename, which is the point of no return; then the journal's operations run, each of
 //! which may run twice; then the journal goes. Must not know the project.
 
+mod collect;
 mod confirm;
 mod contents;
 mod digests;
@@ -93,6 +94,14 @@ pub enum FarError {
     /// What is present cannot be listed.
     #[error("cannot list what is on the host")]
     Present(#[from] TreeError),
+    /// The releases of the host cannot be listed.
+    #[error("cannot list the releases in {}", path.display())]
+    Releases {
+        /// The directory.
+        path: PathBuf,
+        /// What the file system said.
+        source: io::Error,
+    },
     /// What is missing is not there.
     #[error("cannot get what the host lacks")]
     Content(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -5,6 +5,7 @@
 //! the host has, and writes nothing.
 
 mod link;
+mod pieces;
 mod wanted;
 
 use std::collections::BTreeMap;

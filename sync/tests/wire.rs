@@ -553,6 +553,36 @@ fn what_has_become_of_releases_is_told_in_their_order() {
 }
 
 #[test]
+fn what_was_removed_goes_but_for_the_newest_and_what_runs() {
+    let world = World::new();
+    let versions = ["1.0.0", "1.1.0", "1.2.0", "1.3.0", "1.4.0"];
+    for version in versions {
+        world.add(&format!("web:{version}"), "running", "one");
+    }
+    one_sync(&world);
+    for version in &versions[..4] {
+        let release = world.release(&format!("web:{version}"));
+        write(&release.state(), "removed\n", 0o644);
+    }
+    one_sync(&world);
+    // One that the daemon has not taken down yet.
+    let status = "pod: web-1.0.0\npodVersion: 1.0.0\nhostPorts: \ncreated: 1\nstarted: 1\nupdated: 1\nstatus: running\npid: 1\nreadiness: 1\ncontainers:\n";
+    write(&world.on_host("web:1.0.0").status(), status, 0o644);
+    let (link, _served) = link(&world, Daemon::default());
+    let collect = |keep, dry_run| -> Vec<String> {
+        let gone = link.collect(&cluster(), &holder(), keep, dry_run);
+        gone.unwrap().iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(collect(2, true), ["web:1.1.0"]);
+    assert!(world.on_host("web:1.1.0").path().exists());
+    assert_eq!(collect(2, false), ["web:1.1.0"]);
+    assert!(!world.on_host("web:1.1.0").path().exists());
+    assert_eq!(collect(0, false), ["web:1.2.0", "web:1.3.0"]);
+    assert!(world.on_host("web:1.0.0").path().exists());
+    assert!(world.on_host("web:1.4.0").path().exists());
+}
+
+#[test]
 fn options_of_a_sync_are_the_near_ends() {
     // A pod that was delivered is held back by the plan, which is made here.
     let world = World::new();

@@ -2,6 +2,7 @@
 
 mod create;
 mod diff;
+mod gc;
 pub(crate) mod importconfig;
 mod ps;
 mod registry;
@@ -19,6 +20,7 @@ pub(crate) enum ClusterCommand {
     Sync(sync::SyncArgs),
     Diff(diff::DiffArgs),
     Ps(ps::PsArgs),
+    Gc(gc::GcArgs),
     Registry(registry::RegistryArgs),
     #[command(name = "importconfig")]
     ImportConfig(importconfig::ImportConfigArgs),
@@ -32,6 +34,7 @@ pub(crate) fn run(context: &Context<'_>, command: &ClusterCommand) -> Result<(),
         ClusterCommand::Sync(args) => sync::run(context, args),
         ClusterCommand::Diff(args) => diff::run(context, args),
         ClusterCommand::Ps(args) => ps::run(context, args),
+        ClusterCommand::Gc(args) => gc::run(context, args),
         ClusterCommand::Registry(args) => registry::run(context, args),
         ClusterCommand::ImportConfig(args) => importconfig::run(context, args),
     }
@@ -44,6 +47,9 @@ fn changes_project(command: &ClusterCommand) -> bool {
             true
         }
         // A new project is nobody else's yet.
-        ClusterCommand::Create(_) | ClusterCommand::Diff(_) | ClusterCommand::Ps(_) => false,
+        ClusterCommand::Create(_)
+        | ClusterCommand::Diff(_)
+        | ClusterCommand::Ps(_)
+        | ClusterCommand::Gc(_) => false,
     }
 }

@@ -55,7 +55,7 @@ impl Only {
     }
 
     /// True when the host is meant.
-    pub(super) fn has(&self, host: &HostName) -> bool {
+    pub(crate) fn has(&self, host: &HostName) -> bool {
         self.0.is_empty() || self.0.contains_key(host)
     }
 
@@ -65,7 +65,7 @@ impl Only {
     }
 
     /// Refuses hosts and pods that there are not.
-    pub(super) fn check(&self, hosts: &[Host]) -> Result<(), CommandError> {
+    pub(crate) fn check(&self, hosts: &[Host]) -> Result<(), CommandError> {
         for (name, pods) in &self.0 {
             let Some(host) = hosts.iter().find(|host| host.name == *name) else {
                 let known = hosts.iter().map(|host| host.name.as_str());

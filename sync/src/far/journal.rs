@@ -62,6 +62,11 @@ impl SyncDir {
         self.0.join("synced.json")
     }
 
+    /// What is being removed.
+    pub(crate) fn trash(&self) -> PathBuf {
+        self.0.join("trash")
+    }
+
     /// Contents that came and are not in their place yet.
     pub(crate) fn incoming(&self) -> PathBuf {
         self.0.join("incoming")

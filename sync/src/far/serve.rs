@@ -134,6 +134,12 @@ impl Session<'_> {
                     Err(refusal) => Err(refusal),
                 },
                 Ask::Standings { cluster, releases } => self.standings(&cluster, &releases),
+                Ask::Collect {
+                    cluster,
+                    holder,
+                    keep,
+                    dry_run,
+                } => self.collect(&cluster, &holder, keep, dry_run),
                 Ask::Confirm { cluster, token } => self.confirm(&cluster, &token),
                 Ask::Init {
                     cluster,
@@ -274,6 +280,15 @@ impl Session<'_> {
         Ok(Answer::Standings {
             standings: standings.collect(),
         })
+    }
+
+    fn collect(&self, cluster: &str, holder: &Holder, keep: u32, dry_run: bool) -> Answered {
+        let cluster = cluster_id(cluster)?;
+        let far = Far::open(self.home.clone(), &cluster, holder);
+        let mut far = far.map_err(|error| of(&error))?;
+        let keep = usize::try_from(keep).unwrap_or(usize::MAX);
+        let releases = far.collect(keep, dry_run).map_err(|error| of(&error))?;
+        Ok(Answer::Collected { releases })
     }
 
     fn confirm(&self, cluster: &str, token: &str) -> Answered {

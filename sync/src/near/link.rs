@@ -3,20 +3,20 @@
 //! Believes nothing of what the host says but about itself. Must not know how the connection was made.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{Read, Write};
 
 use hostfiles::{ClusterId, CommitChain};
 use names::{HostName, ReleaseId};
 
+use super::pieces::{Pieces, recipes, total};
 use super::{NearError, Wanted};
-use crate::chunks::{PIECE_BYTES_MAX, Recipe, WHOLE_BYTES_MAX};
+use crate::chunks::Recipe;
 use crate::far::Holder;
 use crate::wire::{
     Answer, Ask, Channel, Confirmation, Frame, HostKeys, Need, PROTOCOLS, Refusal, Seen, Standing,
     Traffic, WireError,
 };
-use crate::{Digest, Plan, Tree, needs};
+use crate::{Digest, Plan, Tree};
 
 /// Small contents are sent together up to this many bytes.
 const CONTENTS_BYTES_MAX: usize = 1024 * 1024;
@@ -191,6 +191,29 @@ impl Link {
         })
     }
 
+    /// Removes what is left of old releases but the newest `keep` of each pod, or only says what would go.
+    ///
+    /// # Errors
+    /// Someone else has the lock, or it cannot be removed.
+    pub fn collect(
+        &self,
+        cluster: &ClusterId,
+        holder: &Holder,
+        keep: u32,
+        dry_run: bool,
+    ) -> Result<Vec<ReleaseId>, LinkError> {
+        let ask = Ask::Collect {
+            cluster: cluster.to_string(),
+            holder: holder.clone(),
+            keep,
+            dry_run,
+        };
+        match self.ask(&ask)? {
+            Answer::Collected { releases } => Ok(releases),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     /// Makes the directory a host home, with keys.
     ///
     /// # Errors
@@ -296,64 +319,6 @@ impl Link {
         }
         Ok(())
     }
-}
-
-/// Reads a file piece by piece.
-struct Pieces<'a> {
-    file: &'a mut File,
-    pieces: std::iter::Enumerate<std::slice::Iter<'a, crate::chunks::Piece>>,
-}
-
-impl<'a> Pieces<'a> {
-    fn of(file: &'a mut File, recipe: &'a Recipe) -> Self {
-        Self {
-            file,
-            pieces: recipe.0.iter().enumerate(),
-        }
-    }
-}
-
-impl Iterator for Pieces<'_> {
-    type Item = (u32, std::io::Result<Vec<u8>>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (number, piece) = self.pieces.next()?;
-        let mut bytes = vec![0; (piece.length as usize).min(PIECE_BYTES_MAX)];
-        let read = self.file.read_exact(&mut bytes).map(|()| bytes);
-        Some((u32::try_from(number).unwrap_or(u32::MAX), read))
-    }
-}
-
-/// How the large contents that the host lacks are made.
-fn recipes(delivery: &Delivery<'_>) -> Result<BTreeMap<Digest, Recipe>, NearError> {
-    let has = needs::all(delivery.present);
-    let needed = needs::contents(delivery.plan, &delivery.wanted.tree);
-    let mut recipes = BTreeMap::new();
-    for digest in needed.difference(&has) {
-        if let Some((path, length)) = delivery.wanted.file_of(digest)?
-            && length > WHOLE_BYTES_MAX
-        {
-            let recipe = Recipe::of(path).map_err(|source| NearError::Io {
-                path: path.to_owned(),
-                source,
-            })?;
-            recipes.insert(*digest, recipe);
-        }
-    }
-    Ok(recipes)
-}
-
-/// How many bytes will be sent, before they are packed.
-fn total(need: &Need, wanted: &Wanted, recipes: &BTreeMap<Digest, Recipe>) -> u64 {
-    let whole = need.contents.iter().map(|digest| wanted.length(digest));
-    let pieces = need.pieces.iter().flat_map(|(digest, numbers)| {
-        let recipe = recipes.get(digest);
-        numbers.iter().filter_map(move |number| {
-            let piece = recipe?.0.get(usize::try_from(*number).ok()?)?;
-            Some(u64::from(piece.length))
-        })
-    });
-    whole.chain(pieces).sum()
 }
 
 fn seen(answer: Answer) -> Result<Seen, LinkError> {

@@ -83,6 +83,17 @@ pub enum Ask {
         /// What the change was asked to wait for.
         token: String,
     },
+    /// To remove what is left of old releases.
+    Collect {
+        /// The cluster that the host should belong to.
+        cluster: String,
+        /// Who asks, and why.
+        holder: Holder,
+        /// How many removed releases of each pod stay.
+        keep: u32,
+        /// Only to say which would go.
+        dry_run: bool,
+    },
     /// To make the directory a host home of the cluster, with keys.
     Init {
         /// The cluster.
@@ -134,6 +145,11 @@ pub enum Answer {
     Standings {
         /// One for each.
         standings: Vec<Standing>,
+    },
+    /// To `Collect`.
+    Collected {
+        /// What went, or would go.
+        releases: Vec<ReleaseId>,
     },
     /// To `Stage`: what has to be sent.
     Need(Need),

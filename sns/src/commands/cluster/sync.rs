@@ -4,8 +4,10 @@ use clap::Args;
 use names::ReleaseId;
 use simplenetes_sync::Options;
 
+use super::gc;
 use crate::command_error::{CommandError, Kind};
 use crate::commands::Context;
+use crate::project::Cluster;
 use crate::remote::Remotes;
 use crate::syncing::{
     self, Became, HostOutcome, Only, OnlyTarget, Request, Session, Source, SyncLog,
@@ -100,7 +102,42 @@ pub(crate) fn run(context: &Context<'_>, args: &SyncArgs) -> Result<(), CommandE
         context.ui.note(&format!("log: {}", cluster.shown(&log)));
     }
     summary(&outcomes)?;
+    collect(context, &cluster, &remotes, &source)?;
     exit_code(&outcomes, args.exit_code)
+}
+
+/// Collects garbage after a sync that every host has confirmed, if the project wants it.
+fn collect(
+    context: &Context<'_>,
+    cluster: &Cluster<'_>,
+    remotes: &Remotes,
+    source: &Source,
+) -> Result<(), CommandError> {
+    let policy = gc::policy(cluster)?;
+    if !policy.auto {
+        return Ok(());
+    }
+    let hosts = source.targets.iter().map(|target| target.host.clone());
+    let collected = gc::collect(
+        cluster,
+        remotes,
+        hosts.collect(),
+        policy.keep_removed,
+        false,
+    );
+    for (host, releases) in collected {
+        match releases {
+            Ok(releases) => releases.iter().for_each(|release| {
+                context.ui.note(&format!(
+                    "host {}: removed what was left of {release}",
+                    host.name
+                ));
+            }),
+            // What could not be collected now is collected after the next sync.
+            Err(failure) => context.ui.warning(&failure.into_error().to_string()),
+        }
+    }
+    Ok(())
 }
 
 /// Tells a pipeline that asks for it whether there was anything to do.
