@@ -25,5 +25,6 @@ mod proxy_keys;
 mod secret;
 mod ssh;
 mod ssh_sync;
+mod ssh_verbs;
 mod standalone;
 mod status;

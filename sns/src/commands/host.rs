@@ -3,6 +3,7 @@
 mod attach;
 mod detach;
 mod init;
+mod logs;
 mod ls;
 mod register;
 mod rekey;
@@ -27,6 +28,7 @@ pub(crate) enum HostCommand {
     State(state::StateArgs),
     Trust(trust::TrustArgs),
     Shell(shell::ShellArgs),
+    Logs(logs::LogsArgs),
 }
 
 /// Runs one of them.
@@ -42,12 +44,13 @@ pub(crate) fn run(context: &Context<'_>, command: &HostCommand) -> Result<(), Co
         HostCommand::State(args) => state::run(context, args),
         HostCommand::Trust(args) => trust::run(context, args),
         HostCommand::Shell(args) => shell::run(context, args),
+        HostCommand::Logs(args) => logs::run(context, args),
     }
 }
 
 fn changes_project(command: &HostCommand) -> bool {
     match command {
-        HostCommand::Ls(_) | HostCommand::Shell(_) => false,
+        HostCommand::Ls(_) | HostCommand::Shell(_) | HostCommand::Logs(_) => false,
         HostCommand::State(args) => args.changes_project(),
         HostCommand::Register(_)
         | HostCommand::Init(_)
