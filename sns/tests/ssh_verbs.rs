@@ -3,13 +3,17 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Stdio};
+use std::time::Duration;
 
 use insta::assert_snapshot;
-use testkit::{Outcome, Sshd, Terminal, login_name, make_ssh_key, program};
+use testkit::{Outcome, Sshd, Terminal, login_name, make_ssh_key, program, wait_until};
 
 use crate::bench::{Bench, PROGRAM, write};
+
+/// Only ends a test that has failed already.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// A pod that is told something and says so.
 const TALKS: &str = r#"#!/bin/sh
@@ -216,6 +220,36 @@ fn logs_of_two_hosts_are_followed_and_one_that_is_cut_off_is_told() {
     let last = told.last().unwrap();
     assert!(last.contains("logs failed on 2 of 2"), "{told:?}");
     assert_eq!(follow.child.wait().unwrap().code(), Some(8));
+}
+
+/// True while a program there follows the logs of a release.
+fn is_followed(release: &Path) -> bool {
+    let release = release.display().to_string();
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let mut words = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
+    words.any(|words| {
+        let words = String::from_utf8_lossy(&words);
+        words.contains(&release) && words.contains("--follow")
+    })
+}
+
+#[test]
+fn what_follows_ends_there_with_its_reader_here() {
+    let mut stage = Stage::new(&["one", "two"]);
+    stage.log("one", "main", "stdout", "100 0 a\n");
+    stage.server("two").kill();
+    let release = stage.release("one");
+    let mut follow = Follow::start(&stage, &["pod", "logs", "web", "-f", "-d", "none"]);
+    assert_eq!(follow.next(), "one a");
+    let mut said = BufReader::new(follow.child.stderr.take().unwrap()).lines();
+    let told = said.next().unwrap().unwrap();
+    assert!(told.contains("could not reach host two"), "{told}");
+    assert!(is_followed(&release));
+    drop(follow.lines);
+    stage.go_on("one", "main", "101 0 b\n");
+    assert_eq!(follow.child.wait().unwrap().code(), Some(0));
+    let ended = || Ok((!is_followed(&release)).then_some(()));
+    wait_until("the program there to end", LIMIT, ended).unwrap();
 }
 
 #[test]
