@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use machine::{GateArgs, MachineArgs};
 
-use simplenetesd::pod::{self, logs::LogsArgs};
+use simplenetesd::pod;
+use simplenetesd::pod::logs::{Logs, LogsArgs};
 
 use change::Change;
 
@@ -222,6 +223,9 @@ impl Verb {
 
 /// What a verb gives: text for standard output, and whether it succeeded.
 pub(crate) fn run_verb(file: PathBuf, verb: &Verb, now_s: u64) -> anyhow::Result<(Vec<u8>, bool)> {
+    if let Verb::Logs(args) = verb {
+        return Ok((Logs::open(file)?.show(args, now_s)?, true));
+    }
     let pod = pod::PodFile::open(file)?;
     Ok(match verb {
         Verb::Version => (pod.version().into_bytes(), true),
@@ -230,8 +234,8 @@ pub(crate) fn run_verb(file: PathBuf, verb: &Verb, now_s: u64) -> anyhow::Result
         Verb::Ps(Shape { json: true }) => (pod.ps_json(now_s)?.into_bytes(), true),
         Verb::Ps(_) => (pod.ps(now_s)?.into_bytes(), true),
         Verb::Readiness => (Vec::new(), pod.is_ready(now_s)),
-        Verb::Logs(args) => (pod.logs(args, now_s)?, true),
-        Verb::Shell { .. }
+        Verb::Logs(_)
+        | Verb::Shell { .. }
         | Verb::Exec { .. }
         | Verb::Change(_)
         | Verb::Keep { .. }

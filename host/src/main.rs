@@ -2,26 +2,30 @@
 
 mod cli;
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Result;
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command, Verb, machine};
 use hostfiles::HostHome;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use simplenetes_plugin::HelperLimits;
 use simplenetesd::daemon::Settings;
 use simplenetesd::foreign::{become_program, is_program};
 use simplenetesd::log::{Level, Log};
-use simplenetesd::pod::{PodFile, logs::LogsArgs};
+use simplenetesd::pod::logs::{Logs, LogsArgs};
 use simplenetesd::{attach, gate, keep, owner, receive, shim, step, system, systemd};
 
 const FAILURE: u8 = 1;
 /// Between two looks at logs that are followed.
-const FOLLOW_PAUSE: Duration = Duration::from_millis(100);
+const FOLLOW_PAUSE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 100_000_000,
+};
 const WRONG_COMMAND_LINE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -56,7 +60,7 @@ fn main() -> ExitCode {
 }
 
 /// Becomes the program, for `pod FILE …` of a file that is a foreign pod: what the words mean is its own
-/// affair. Returns when it is none, or cannot be executed.
+/// affair. Returns when it is none, or cannot be executed, or when the words ask for a form of logs that is ours.
 fn become_foreign_pod() -> Option<anyhow::Error> {
     let mut words = std::env::args_os().skip(1);
     let file = PathBuf::from(
@@ -65,16 +69,22 @@ fn become_foreign_pod() -> Option<anyhow::Error> {
             .filter(|word| word == "pod")
             .and(words.next())?,
     );
-    if !is_program(&file) {
+    let words: Vec<OsString> = words.collect();
+    if !is_program(&file) || asks_for_lines(&words) {
         return None;
     }
     let place = std::fs::canonicalize(&file).map_err(anyhow::Error::new);
     let me = rustix::process::geteuid().as_raw();
     let error = match place.and_then(|place| Ok(owner::check(&place, None, me)?)) {
-        Ok(()) => become_program(&file, &words.collect::<Vec<_>>()).into(),
+        Ok(()) => become_program(&file, &words).into(),
         Err(error) => error,
     };
     Some(error.context(format!("cannot execute {}", file.display())))
+}
+
+/// True for `logs --json …`. The files are written by the daemon, or in its form, whatever the pod is.
+fn asks_for_lines(words: &[OsString]) -> bool {
+    words.first().is_some_and(|word| word == "logs") && words.iter().any(|word| word == "--json")
 }
 
 /// Runs a subcommand; gives the exit status.
@@ -155,17 +165,31 @@ fn translate(limits: &[u64]) -> u8 {
 
 /// Shows the logs of a pod until it is ended.
 fn follow(file: PathBuf, args: &LogsArgs) -> Result<u8> {
-    let pod = PodFile::open(file)?;
+    let logs = Logs::open(file)?;
     let now = || system::since_epoch().as_secs();
-    let (shown, mut follow) = pod.follow(args, now())?;
+    let (shown, mut follow) = logs.follow(args, now())?;
     print(&shown)?;
     loop {
-        std::thread::sleep(FOLLOW_PAUSE);
+        if has_no_reader(FOLLOW_PAUSE) {
+            return Ok(0);
+        }
         let news = follow.news(now());
         if !news.is_empty() && io::stdout().lock().write_all(&news).is_err() {
             // Whoever has read enough, as in `… | head`, does not want more.
             return Ok(0);
         }
+    }
+}
+
+/// True when nobody can read standard output any more; else it takes that long to say no. A pod that is silent must not
+/// keep a follower whose connection has gone.
+fn has_no_reader(pause: Timespec) -> bool {
+    let stdout = io::stdout();
+    let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
+    let gone = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
+    match poll(&mut watched, Some(&pause)) {
+        Ok(1..) => watched.iter().any(|end| end.revents().intersects(gone)),
+        _ => false,
     }
 }
 

@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use hostfiles::ReleaseDir;
-use names::UnitName;
+use names::{ReleaseId, UnitName};
 use podspec::{CompiledError, CompiledPod};
 
 /// The version of the Pod API that these verbs are part of.
@@ -23,6 +23,9 @@ pub enum PodError {
     /// The file cannot be read.
     #[error("cannot read the pod {}", .0.display())]
     Unreadable(PathBuf, #[source] io::Error),
+    /// It does not lie where the pod of a release does.
+    #[error("cannot tell the pod and the version of {}: expected …/POD/release/VERSION/pod", .0.display())]
+    Nowhere(PathBuf),
     /// It is not a compiled pod.
     #[error("cannot use {} as a pod", .0.display())]
     NotAPod(PathBuf, #[source] Box<CompiledError>),
@@ -90,21 +93,8 @@ impl PodFile {
             Some(name) => units.find(|unit| unit.as_str() == name),
             None => units.next_back(),
         };
-        found.ok_or_else(|| self.no_unit(name.unwrap_or_default()))
-    }
-
-    fn no_unit(&self, name: &str) -> PodError {
-        let known: Vec<&str> = self
-            .pod
-            .units
-            .iter()
-            .map(|unit| unit.name.as_str())
-            .collect();
-        PodError::NoUnit {
-            pod: self.pod.release().to_string(),
-            name: name.to_owned(),
-            known: known.join(", "),
-        }
+        let known = self.pod.units.iter().map(|unit| &unit.name);
+        found.ok_or_else(|| no_unit(&self.pod.release(), name.unwrap_or_default(), known))
     }
 
     /// The versions of Pod API, runtime and pod.
@@ -114,5 +104,18 @@ impl PodFile {
             "apiVersion {API}\nruntime {}\npodVersion {}\n",
             self.pod.runtime, self.pod.pod_version
         )
+    }
+}
+
+fn no_unit<'u>(
+    pod: &ReleaseId,
+    name: &str,
+    known: impl IntoIterator<Item = &'u UnitName>,
+) -> PodError {
+    let known: Vec<&str> = known.into_iter().map(UnitName::as_str).collect();
+    PodError::NoUnit {
+        pod: pod.to_string(),
+        name: name.to_owned(),
+        known: known.join(", "),
     }
 }

@@ -1,5 +1,10 @@
 //! The reading verbs of the Pod API.
 
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
+
 use serde_json::json;
 
 use crate::host::{Host, is_running, shell};
@@ -87,6 +92,39 @@ fn a_pod_answers_before_during_and_after_its_run() {
     daemon.stop().unwrap();
     assert_eq!(ask(&host, &["ps"]).1, "pod: web-1.0.0\nstatus: unknown\n");
     assert_eq!(ask(&host, &["readiness"]).0, 1);
+}
+
+#[test]
+fn who_follows_a_silent_pod_ends_with_its_reader() {
+    let host = Host::new();
+    host.pod(WEB, "stopped", "- name: main\n");
+    let pod = host.release(WEB).pod();
+    let words = ["pod", pod.to_str().unwrap(), "logs", "--follow", "--json"];
+    let mut follow = host.command(&words);
+    let mut follow = follow.stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(follow.stdout.take().unwrap()).lines();
+    assert_eq!(said.next().unwrap().unwrap(), "{}");
+    drop(said);
+    assert_eq!(follow.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn the_files_of_a_pod_that_is_a_program_are_read_without_asking_it() {
+    let host = Host::new();
+    let release = host.release(WEB);
+    Host::put(&release.pod(), b"#!/bin/sh\necho asked for $*\n");
+    fs::set_permissions(release.pod(), fs::Permissions::from_mode(0o755)).unwrap();
+    let log = release.log_dir();
+    Host::put(&log.join("main-web-1.0.0-stdout.log"), b"100 0 a\n");
+    Host::put(&log.join("web-1.0.0-stdout.log"), b"101 0 b\n");
+    assert_eq!(ask(&host, &["logs"]), (0, "asked for logs\n".into()));
+    let (code, said) = ask(&host, &["logs", "--json"]);
+    let units: Vec<serde_json::Value> = said
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["unit"].clone())
+        .collect();
+    assert_eq!((code, units), (0, vec![json!("main"), json!("<pod>")]));
+    assert_eq!(ask(&host, &["logs", "--json", "mian"]).0, 1);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::clock;
 use crate::command_error::{CommandError, Kind};
 
 /// The environment of one run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Environment {
     /// Where the user stands.
     pub(crate) current_dir: PathBuf,

@@ -1,18 +1,25 @@
-//! The output of the units of a release: which lines are shown, in which order, with which details. Pure;
-//! `logs/files.rs` reads.
-//!
-//! A line on disk is `UNIXSECONDS INDEX text`; INDEX counts the lines inside one second.
+//! The output of the units of a pod, from all its hosts: what the program of each host says about its lines, their
+//! order, and how a line is shown. The hosts read the files.
 
-mod files;
+mod merge;
+mod source;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use serde::Deserialize;
 
-pub(crate) use files::{LogFile, find};
+pub(crate) use merge::Merged;
+pub(crate) use source::{Asker, LINES_MAX, News};
+
+use crate::ui::Part;
 
 /// Where a unit wrote a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Stream {
     /// Standard output.
     Stdout,
@@ -35,51 +42,25 @@ pub(crate) enum Detail {
     None,
 }
 
-impl Detail {
-    /// Its word.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Ts => "ts",
-            Self::Age => "age",
-            Self::Name => "name",
-            Self::Stream => "stream",
-            Self::None => "none",
-        }
-    }
-}
-
-/// One line of a log.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// One line of a log, as `simplenetesd pod FILE logs --json` tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Line {
     /// When it was written, in seconds since 1970.
     pub(crate) seconds: i64,
     /// Its number inside that second.
     pub(crate) index: u64,
     /// The unit, or `<pod>` for the pod's own log.
-    pub(crate) name: String,
+    pub(crate) unit: String,
     /// The stream.
     pub(crate) stream: Stream,
     /// What was written.
     pub(crate) text: String,
 }
 
-/// Which lines are shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Filter {
-    /// From this time on: seconds since 1970, or seconds back from now when negative.
-    pub(crate) since: i64,
-    /// The first lines, or the last ones when negative; 0 is all.
-    pub(crate) limit: i64,
-}
-
-impl Filter {
-    /// The first second that is shown.
-    pub(crate) fn begin(&self, now: Timestamp) -> i64 {
-        if self.since < 0 {
-            now.as_second().saturating_add(self.since)
-        } else {
-            self.since
-        }
+impl Line {
+    /// Lines are shown in this order.
+    pub(crate) fn place(&self) -> (i64, u64) {
+        (self.seconds, self.index)
     }
 }
 
@@ -93,76 +74,36 @@ impl Stream {
     }
 }
 
-/// Reads one line of a log file; a line of another form is shown as it is, at the time of its neighbour.
-pub(crate) fn parse(text: &str, name: &str, stream: Stream, former: Option<&Line>) -> Line {
-    let mut parts = text.splitn(3, ' ');
-    let seconds = parts.next().and_then(|word| word.parse().ok());
-    let index = parts.next().and_then(|word| word.parse().ok());
-    let (name, foreign) = (name.to_owned(), text);
-    match (seconds, index, parts.next()) {
-        (Some(seconds), Some(index), text) => Line {
-            seconds,
-            index,
-            name,
-            stream,
-            text: text.unwrap_or_default().to_owned(),
-        },
-        _ => {
-            let (seconds, index) = former.map_or((0, 0), |line| (line.seconds, line.index));
-            Line {
-                seconds,
-                index,
-                name,
-                stream,
-                text: foreign.to_owned(),
-            }
-        }
-    }
-}
-
-/// The lines that are shown, in order of time.
-pub(crate) fn select(mut lines: Vec<Line>, filter: &Filter, now: Timestamp) -> Vec<Line> {
-    let since = filter.begin(now);
-    lines.retain(|line| line.seconds >= since);
-    lines.sort_by_key(|line| (line.seconds, line.index));
-    let count = usize::try_from(filter.limit.unsigned_abs()).unwrap_or(usize::MAX);
-    if filter.limit > 0 {
-        lines.truncate(count);
-    } else if filter.limit < 0 {
-        lines.drain(..lines.len().saturating_sub(count));
-    }
-    lines
-}
-
-/// One line as it is shown. Control characters of the unit do not reach the terminal, except tabs.
-pub(crate) fn show(line: &Line, details: &BTreeSet<Detail>, now: Timestamp) -> String {
+/// One line as it is shown.
+pub(crate) fn show<'l>(
+    line: &'l Line,
+    details: &BTreeSet<Detail>,
+    now: Timestamp,
+) -> Vec<Part<'l>> {
     let mut parts = Vec::new();
     if !details.contains(&Detail::None) {
-        for detail in details {
-            match detail {
-                Detail::Ts => parts.push(time(line.seconds)),
-                Detail::Age => {
-                    parts.push(format!("{}s", now.as_second().saturating_sub(line.seconds)));
-                }
-                Detail::Name => parts.push(line.name.clone()),
-                Detail::Stream => parts.push(line.stream.as_str().to_owned()),
-                Detail::None => {}
+        parts.extend(details.iter().filter_map(|detail| match detail {
+            Detail::Ts => Some(Part::Plain(time(line.seconds).into())),
+            Detail::Age => {
+                let age = now.as_second().saturating_sub(line.seconds);
+                Some(Part::Plain(format!("{age}s").into()))
             }
-        }
+            Detail::Name => Some(Part::Unit(visible(&line.unit))),
+            Detail::Stream => Some(Part::Plain(line.stream.as_str().into())),
+            Detail::None => None,
+        }));
     }
-    parts.push(
-        line.text
-            .chars()
-            .map(|c| {
-                if c.is_control() && c != '\t' {
-                    '\u{fffd}'
-                } else {
-                    c
-                }
-            })
-            .collect(),
-    );
-    parts.join(" ")
+    parts.push(Part::Plain(visible(&line.text)));
+    parts
+}
+
+/// Control characters that somebody else wrote do not reach the terminal, except tabs.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    let is_hidden = |c: char| c.is_control() && c != '\t';
+    match text.contains(is_hidden) {
+        true => text.replace(is_hidden, "\u{fffd}").into(),
+        false => text.into(),
+    }
 }
 
 fn time(seconds: i64) -> String {
@@ -173,59 +114,21 @@ fn time(seconds: i64) -> String {
 mod tests {
     use super::*;
 
-    fn line(seconds: i64, index: u64, text: &str) -> Line {
-        Line {
-            seconds,
-            index,
-            name: "main".into(),
-            stream: Stream::Stdout,
-            text: text.into(),
-        }
-    }
-
-    fn check(since: i64, limit: i64, expected: &[&str]) {
-        let now = Timestamp::from_second(100).unwrap();
-        let lines = vec![
-            line(90, 1, "c"),
-            line(90, 0, "b"),
-            line(80, 0, "a"),
-            line(99, 0, "d"),
-        ];
-        let selected = select(lines, &Filter { since, limit }, now);
-        let texts: Vec<&str> = selected.iter().map(|line| line.text.as_str()).collect();
-        assert_eq!(texts, expected, "since {since}, limit {limit}");
-    }
-
-    #[test]
-    fn order_time_and_limit() {
-        check(0, 0, &["a", "b", "c", "d"]);
-        check(90, 0, &["b", "c", "d"]);
-        check(-5, 0, &["d"]);
-        check(0, 2, &["a", "b"]);
-        check(0, -2, &["c", "d"]);
-        check(0, -9, &["a", "b", "c", "d"]);
-    }
-
-    #[test]
-    fn lines_of_the_format_and_others() {
-        let first = parse("1700000000 3 hello  world", "main", Stream::Stderr, None);
-        assert_eq!(
-            (first.seconds, first.index, first.text.as_str()),
-            (1_700_000_000, 3, "hello  world")
-        );
-        let torn = parse("half a line", "main", Stream::Stderr, Some(&first));
-        assert_eq!(
-            (torn.seconds, torn.text.as_str()),
-            (1_700_000_000, "half a line")
-        );
-        assert_eq!(parse("1700000000 4", "main", Stream::Stdout, None).text, "");
-    }
-
     #[test]
     fn details_and_control_characters() {
         let now = Timestamp::from_second(1_700_000_009).unwrap();
-        let line = line(1_700_000_000, 0, "a\u{1b}[31m\tb");
-        let shown = |details: &[Detail]| show(&line, &details.iter().copied().collect(), now);
+        let line = Line {
+            seconds: 1_700_000_000,
+            index: 0,
+            unit: "main".into(),
+            stream: Stream::Stdout,
+            text: "a\u{1b}[31m\tb".into(),
+        };
+        let shown = |details: &[Detail]| {
+            let parts = show(&line, &details.iter().copied().collect(), now);
+            let words: Vec<String> = parts.iter().map(|part| part.text().to_owned()).collect();
+            words.join(" ")
+        };
         assert_eq!(
             shown(&[Detail::Ts, Detail::Name]),
             "2023-11-14T22:13:20Z main a\u{fffd}[31m\tb"

@@ -17,17 +17,11 @@ mod git;
 mod host_keys;
 mod logs;
 mod plugins;
+mod pod_api;
 mod pod_sources;
 mod ports;
 mod project;
 mod registry;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "the verbs of pods on other machines are built on it"
-    )
-)]
 mod remote;
 mod secrets;
 mod special_pods;

@@ -161,6 +161,7 @@ impl Remotes {
             None => Place::Local(Near {
                 host: host.name.to_string(),
                 home: self.home.clone(),
+                engine: Arc::clone(&self.engine),
             }),
             Some((_, session)) => Place::Ssh(Far {
                 host: host.name.to_string(),

@@ -33,7 +33,7 @@ pub(crate) use failure::Failure;
 pub(crate) use log::SyncLog;
 pub(crate) use only::{Only, OnlyTarget};
 pub(crate) use outcome::{Became, HostOutcome, change_lines};
-pub(crate) use party::Receiver;
+pub(crate) use party::{Receiver, daemon, home};
 pub(crate) use session::{Request, Session, at_once};
 
 /// One host that a sync works on.

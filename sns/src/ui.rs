@@ -1,6 +1,7 @@
 //! The terminal: the only file that prints. Results go to stdout, everything else to stderr; colours
 //! appear only on a terminal.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::io::{self, Stderr, Stdout, Write};
 
@@ -13,6 +14,47 @@ const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
 const DONE: Style = AnsiColor::Green.on_default();
+
+/// Names beside one another are told apart by these.
+const NAMES: [Style; 6] = [
+    AnsiColor::Cyan.on_default(),
+    AnsiColor::Magenta.on_default(),
+    AnsiColor::Green.on_default(),
+    AnsiColor::Yellow.on_default(),
+    AnsiColor::Blue.on_default(),
+    AnsiColor::BrightRed.on_default(),
+];
+
+/// A part of a line of the result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Part<'t> {
+    /// Text as it is.
+    Plain(Cow<'t, str>),
+    /// The host with this number.
+    Host(usize, &'t str),
+    /// A unit of a pod.
+    Unit(Cow<'t, str>),
+}
+
+impl Part<'_> {
+    /// Without its colour.
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Plain(text) | Self::Unit(text) => text,
+            Self::Host(_, text) => text,
+        }
+    }
+
+    fn style(&self) -> Style {
+        let number = match self {
+            Self::Plain(_) => return Style::new(),
+            Self::Host(number, _) => *number,
+            // The same unit has the same colour, whoever is asked when.
+            Self::Unit(name) => name.bytes().map(usize::from).sum(),
+        };
+        NAMES.get(number % NAMES.len()).copied().unwrap_or_default()
+    }
+}
 
 /// Where a command says what it found and did.
 #[derive(Debug)]
@@ -36,6 +78,21 @@ impl Ui {
     /// One line of the result.
     pub(crate) fn result(&self, line: &str) {
         self.raw(format!("{line}\n").as_bytes());
+    }
+
+    /// One line of the result, in parts.
+    pub(crate) fn parts(&self, parts: &[Part<'_>]) {
+        let painted = |part: &Part<'_>| {
+            let (style, text) = (part.style(), part.text());
+            format!("{style}{text}{style:#}")
+        };
+        let words: Vec<String> = parts.iter().map(painted).collect();
+        self.result(&words.join(" "));
+    }
+
+    /// False when the reader of the results has gone.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.stdout_failure.borrow().is_none()
     }
 
     /// The result as JSON.

@@ -1,4 +1,4 @@
-//! `sns pod rerun · signal · shell · exec` and `logs --follow` on a local host, with the real daemon.
+//! `sns pod rerun · signal · shell · exec` and `logs --follow` on a host of this machine, with the real daemon.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -50,10 +50,23 @@ fn verbs_reach_the_pod_on_its_host() {
     );
     let wrong = bench.show(&["pod", "rerun", "web", "sied"]);
     assert!(
-        wrong.contains("there is no unit `sied`: expected main, side"),
+        wrong.contains("web:1.0.0@laptop has no unit `sied`: expected main, side")
+            && wrong.contains("did you mean `side`?"),
         "{wrong}"
     );
     assert!(wrong.contains("[exit 3]"), "{wrong}");
+    for words in [
+        &["pod", "logs", "web", "mian"][..],
+        &["pod", "signal", "web", "mian"],
+        &["pod", "shell", "web", "-u", "mian"],
+        &["pod", "exec", "web", "-u", "mian", "--", "true"],
+    ] {
+        let wrong = bench.show(words);
+        assert!(
+            wrong.contains("did you mean `main`?") && wrong.contains("[exit 3]"),
+            "{wrong}"
+        );
+    }
     let said = bench.show(&[
         "pod",
         "exec",

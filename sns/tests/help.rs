@@ -25,6 +25,7 @@ const COMMANDS: &[&[&str]] = &[
     &["host", "state"],
     &["host", "trust"],
     &["host", "shell"],
+    &["host", "logs"],
     &["pod"],
     &["pod", "compile"],
     &["pod", "ls"],

@@ -26,5 +26,6 @@ mod proxy_keys;
 mod secret;
 mod ssh;
 mod ssh_sync;
+mod ssh_verbs;
 mod standalone;
 mod status;

@@ -113,7 +113,6 @@ fn a_host_is_registered_with_its_key() {
     assert_snapshot!(stage.show(&["host", "register", "worker1", &address]), @r"
     $ sns host register worker1 --address=127.0.0.1:[PORT]
     | ok: host worker1 registered at [PROJECT]/worker1
-    | warning: this version syncs to local hosts only
     | ok: host worker1 is known by its key ssh-ed25519 SHA256:[SERVER]
     | hint: compare that with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` says on the host itself
     [exit 0]
@@ -143,14 +142,12 @@ fn a_fingerprint_is_insisted_on() {
     assert_snapshot!(stage.show(&["host", "register", "worker1", &address, &right, "--dir-home=a"]), @r"
     $ sns host register worker1 --address=127.0.0.1:[PORT] --fingerprint=SHA256:[SERVER] --dir-home=a
     | ok: host worker1 registered at [PROJECT]/worker1
-    | warning: this version syncs to local hosts only
     | ok: host worker1 is known by its key ssh-ed25519 SHA256:[SERVER]
     [exit 0]
     ");
     assert_snapshot!(stage.show(&["host", "register", "worker2", &address, &wrong, "--dir-home=b"]), @r"
     $ sns host register worker2 --address=127.0.0.1:[PORT] --fingerprint=SHA256:[OTHER] --dir-home=b
     | ok: host worker2 registered at [PROJECT]/worker2
-    | warning: this version syncs to local hosts only
     | error: host worker2 shows another key than you expect, and is not trusted
     |   expected    SHA256:[OTHER]
     |   it shows    SHA256:[SERVER]
@@ -183,7 +180,6 @@ fn a_host_that_is_not_there_is_registered_all_the_same() {
     assert_snapshot!(stage.show(&["host", "register", "worker1", &address]), @r"
     $ sns host register worker1 --address=127.0.0.1:[PORT]
     | ok: host worker1 registered at [PROJECT]/worker1
-    | warning: this version syncs to local hosts only
     | warning: its key is not known yet: could not reach host worker1: could not connect to 127.0.0.1:[PORT]: Connection refused (os error 111)
     | hint: once it can be reached: `sns host trust worker1`
     [exit 0]
@@ -198,7 +194,6 @@ fn a_host_that_is_not_there_is_registered_all_the_same() {
     assert_snapshot!(stage.show(&["host", "register", "worker2", &address, "--no-scan", "--dir-home=b"]), @r"
     $ sns host register worker2 --address=127.0.0.1:[PORT] --no-scan --dir-home=b
     | ok: host worker2 registered at [PROJECT]/worker2
-    | warning: this version syncs to local hosts only
     [exit 0]
     ");
 }

@@ -214,6 +214,8 @@ fn a_home_that_cannot_be_read_hides_no_other_host() {
 #[test]
 fn logs_are_merged_and_filtered() {
     let bench = compiled();
+    bench.commit();
+    bench.ok(&["cluster", "sync"]);
     let log = |name: &str| format!("{RELEASE}/log/{name}");
     bench.write_home(
         "laptop",
@@ -268,8 +270,8 @@ fn logs_are_merged_and_filtered() {
     ");
     assert_snapshot!(bench.show(&["pod", "logs", "web", "mian"]), @r"
     $ sns pod logs web mian
-    | error: web:1.0.0@laptop has no unit `mian`
-    | hint: did you mean `main`?
+    | error: web:1.0.0@laptop: logs failed (exit status 1)
+    |   pod web:1.0.0 has no unit `mian`: expected main
     [exit 3]
     ");
 }
@@ -299,8 +301,9 @@ fn a_host_that_is_out_of_reach_is_shown_with_the_reason() {
     );
     assert_snapshot!(bench.show(&["pod", "logs", "web@worker1"]), @r"
     $ sns pod logs web@worker1
-    | error: host worker1 is not on this machine, and this version works with local hosts only
-    | hint: set it aside with `sns host state worker1 -s disabled`, or register it with --address=local
-    [exit 3]
+    | error: could not reach host worker1
+    |   because: could not connect to 127.0.0.1:[PORT]
+    |   because: Connection refused (os error 111)
+    [exit 8]
     ");
 }

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use names::UnitName;
 
-use super::logs::{Line, LogsArgs, POD, parse, write_line};
-use super::{PodError, PodFile};
+use super::PodError;
+use super::logs::{Form, Line, Logs, LogsArgs, POD, parse, write_line};
 
 /// One stream that is followed.
 struct Tail<'a> {
@@ -26,11 +26,11 @@ struct Tail<'a> {
 /// The streams of a pod that are followed.
 pub struct Follow<'a> {
     tails: Vec<Tail<'a>>,
-    details: &'a [String],
+    form: Form<'a>,
 }
 
-impl PodFile {
-    /// What [`Self::logs`] shows, and the way to what is written after that.
+impl Logs {
+    /// What [`Self::show`] shows, and the way to what is written after that.
     ///
     /// # Errors
     /// A unit is named that the pod does not have.
@@ -52,14 +52,17 @@ impl PodFile {
             let last = tails.iter().find(of_line).and_then(|tail| tail.last);
             last >= Some((line.second, line.index))
         };
-        let shown = self.select(args, now_s, is_seen)?;
-        let details = &args.details;
-        Ok((shown, Follow { tails, details }))
+        let mut shown = self.select(args, now_s, is_seen)?;
+        let form = args.form();
+        if matches!(form, Form::Json) {
+            shown.extend_from_slice(b"{}\n");
+        }
+        Ok((shown, Follow { tails, form }))
     }
 
     fn tail<'a>(&'a self, unit: Option<&'a UnitName>, stream: &'a str) -> Tail<'a> {
         Tail {
-            path: self.release.log_dir().join(self.log_name(unit, stream)),
+            path: self.log_file(unit, stream),
             unit: unit.map_or(POD, UnitName::as_str),
             stream,
             file: None,
@@ -76,7 +79,7 @@ impl Follow<'_> {
         lines.sort_by_key(|line| (line.second, line.index));
         let mut out = Vec::new();
         for line in lines {
-            write_line(&mut out, &line, self.details, now_s);
+            write_line(&mut out, &line, self.form, now_s);
         }
         out
     }
@@ -153,7 +156,7 @@ mod tests {
                 .unwrap();
             file.write_all(text.as_bytes()).unwrap();
         };
-        let pod = PodFile::open(folder.path().join("pod")).unwrap();
+        let pod = Logs::open(folder.path().join("pod")).unwrap();
         let args = LogsArgs {
             stream: vec!["stdout".into(), "stderr".into()],
             details: vec!["none".into()],
@@ -187,7 +190,7 @@ mod tests {
             let pod = "format: 1\npod: web\npodVersion: 1.0.0\nruntime: native\nunits: [{name: main}, {name: side}]\n";
             put("pod", &format!("{}\n{pod}", podspec::FIRST_LINE));
             fs::create_dir(folder.path().join("log")).unwrap();
-            let pod = PodFile::open(folder.path().join("pod")).unwrap();
+            let pod = Logs::open(folder.path().join("pod")).unwrap();
             let mut args = LogsArgs {
                 stream: vec!["stdout".into(), "stderr".into()],
                 details: vec!["name".into()],

@@ -1,12 +1,16 @@
 //! `logs`: what the units of a pod have written, all streams merged in the order of time, including the
-//! files that were put aside.
+//! files that were put aside. A pod that is a program of its own is not asked: its units are those that have logs.
+
+mod units;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use names::UnitName;
+use hostfiles::ReleaseDir;
+use names::{ReleaseId, UnitName};
 
-use super::{PodError, PodFile};
+use super::{PodError, PodFile, no_unit};
+use crate::foreign::is_program;
 
 /// What units have to write to.
 const STREAMS: [&str; 2] = ["stdout", "stderr"];
@@ -48,6 +52,35 @@ pub struct LogsArgs {
     /// Show this before each line
     #[arg(short, long, value_delimiter = ',', default_values = ["ts", "name"], value_parser = ["ts", "age", "name", "stream", "none"])]
     pub details: Vec<String>,
+    /// As JSON, a line for each, for programs; with --follow `{}` stands behind what was there already
+    #[arg(long, conflicts_with = "details")]
+    pub json: bool,
+}
+
+/// How lines are written.
+#[derive(Clone, Copy)]
+pub(super) enum Form<'a> {
+    /// With these details before each.
+    Text(&'a [String]),
+    /// As JSON.
+    Json,
+}
+
+impl LogsArgs {
+    pub(super) fn form(&self) -> Form<'_> {
+        match self.json {
+            true => Form::Json,
+            false => Form::Text(&self.details),
+        }
+    }
+}
+
+/// The logs of one release.
+#[derive(Debug)]
+pub struct Logs {
+    release: ReleaseDir,
+    id: ReleaseId,
+    units: Vec<UnitName>,
 }
 
 pub(super) struct Line<'a> {
@@ -58,12 +91,28 @@ pub(super) struct Line<'a> {
     text: Vec<u8>,
 }
 
-impl PodFile {
+impl Logs {
+    /// Those of the release that this is the pod of.
+    ///
+    /// # Errors
+    /// There is no pod.
+    pub fn open(file: PathBuf) -> Result<Self, PodError> {
+        if is_program(&file) {
+            return units::of_program(file);
+        }
+        let PodFile { pod, release } = PodFile::open(file)?;
+        Ok(Self {
+            release,
+            id: pod.release(),
+            units: pod.units.into_iter().map(|unit| unit.name).collect(),
+        })
+    }
+
     /// The lines, each with a line end.
     ///
     /// # Errors
     /// A unit is named that the pod does not have.
-    pub fn logs(&self, args: &LogsArgs, now_s: u64) -> Result<Vec<u8>, PodError> {
+    pub fn show(&self, args: &LogsArgs, now_s: u64) -> Result<Vec<u8>, PodError> {
         self.select(args, now_s, |_| true)
     }
 
@@ -74,14 +123,14 @@ impl PodFile {
         now_s: u64,
         counts: impl Fn(&Line<'_>) -> bool,
     ) -> Result<Vec<u8>, PodError> {
-        let mut lines = Vec::new();
-        for (unit, stream) in self.streams(args)? {
-            self.read_stream(unit, stream, &mut lines);
-        }
         let since = match u64::try_from(args.timestamp) {
             Ok(since) => since,
             Err(_) => now_s.saturating_sub(args.timestamp.unsigned_abs()),
         };
+        let mut lines = Vec::new();
+        for (unit, stream) in self.streams(args)? {
+            self.read_stream(unit, stream, since, &mut lines);
+        }
         lines.retain(|line| line.second >= since && counts(line));
         lines.sort_by_key(|line| (line.second, line.index));
         let count = usize::try_from(args.limit.unsigned_abs()).unwrap_or(usize::MAX);
@@ -94,7 +143,7 @@ impl PodFile {
         };
         let mut out = Vec::new();
         for line in shown {
-            write_line(&mut out, line, &args.details, now_s);
+            write_line(&mut out, line, args.form(), now_s);
         }
         Ok(out)
     }
@@ -106,14 +155,14 @@ impl PodFile {
     ) -> Result<Vec<(Option<&'a UnitName>, &'a str)>, PodError> {
         let mut units: Vec<Option<&UnitName>> = Vec::new();
         for name in &args.units {
-            let unit = Some(self.unit(Some(name))?);
+            let unit = Some(self.unit(name)?);
             // A name that is said twice does not make two lines of one.
             if !units.contains(&unit) {
                 units.push(unit);
             }
         }
         if args.units.is_empty() && !args.daemon_process {
-            units.extend(self.pod.units.iter().map(|unit| Some(&unit.name)));
+            units.extend(self.units.iter().map(Some));
         }
         if args.units.is_empty() || args.daemon_process {
             units.push(None);
@@ -126,9 +175,18 @@ impl PodFile {
         Ok(pairs.collect())
     }
 
-    /// The name of the log file of a unit, or of the pod itself.
-    pub(super) fn log_name(&self, unit: Option<&UnitName>, stream: &str) -> String {
-        let own = format!("{}-{}-{stream}.log", self.pod.pod, self.pod.pod_version);
+    fn unit(&self, name: &str) -> Result<&UnitName, PodError> {
+        let found = self.units.iter().find(|unit| unit.as_str() == name);
+        found.ok_or_else(|| no_unit(&self.id, name, &self.units))
+    }
+
+    /// The log file of a unit, or of the pod itself.
+    pub(super) fn log_file(&self, unit: Option<&UnitName>, stream: &str) -> PathBuf {
+        self.release.log_dir().join(self.log_name(unit, stream))
+    }
+
+    fn log_name(&self, unit: Option<&UnitName>, stream: &str) -> String {
+        let own = format!("{}-{}-{stream}.log", self.id.pod, self.id.version);
         unit.map_or_else(|| own.clone(), |unit| format!("{unit}-{own}"))
     }
 
@@ -137,11 +195,12 @@ impl PodFile {
         &'a self,
         unit: Option<&'a UnitName>,
         stream: &'a str,
+        since: u64,
         lines: &mut Vec<Line<'a>>,
     ) {
         let name = self.log_name(unit, stream);
         let unit = unit.map_or(POD, UnitName::as_str);
-        for file in files(&self.release.log_dir(), &name) {
+        for file in files(&self.release.log_dir(), &name, since) {
             let Ok(content) = fs::read(file) else {
                 continue;
             };
@@ -154,14 +213,15 @@ impl PodFile {
     }
 }
 
-/// The log file and those that were put aside before it.
-fn files(directory: &Path, name: &str) -> Vec<PathBuf> {
+/// The log file and those that were put aside before it, but for those in which every line is older than `since`.
+fn files(directory: &Path, name: &str, since: u64) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else {
         return Vec::new();
     };
     let belongs = |file: &str| {
         let end = file.strip_prefix(name)?;
-        (end.is_empty() || end.strip_prefix('.')?.parse::<u64>().is_ok()).then_some(())
+        let put_aside = || end.strip_prefix('.')?.parse::<u64>().ok();
+        (end.is_empty() || put_aside()? >= since).then_some(())
     };
     entries
         .flatten()
@@ -184,7 +244,21 @@ pub(super) fn parse<'a>(line: &[u8], unit: &'a str, stream: &'a str) -> Option<L
     })
 }
 
-pub(super) fn write_line(out: &mut Vec<u8>, line: &Line<'_>, details: &[String], now_s: u64) {
+pub(super) fn write_line(out: &mut Vec<u8>, line: &Line<'_>, form: Form<'_>, now_s: u64) {
+    let details = match form {
+        Form::Text(details) => details,
+        Form::Json => {
+            let line = serde_json::json!({
+                "seconds": line.second,
+                "index": line.index,
+                "unit": line.unit,
+                "stream": line.stream,
+                "text": String::from_utf8_lossy(&line.text),
+            });
+            out.extend_from_slice(format!("{line}\n").as_bytes());
+            return;
+        }
+    };
     for detail in details {
         let text = match detail.as_str() {
             "ts" => line.second.to_string(),
@@ -204,7 +278,7 @@ pub(super) fn write_line(out: &mut Vec<u8>, line: &Line<'_>, details: &[String],
 mod tests {
     use super::*;
 
-    fn pod(files: &[(&str, &str)]) -> (tempfile::TempDir, PodFile) {
+    fn pod(files: &[(&str, &str)]) -> (tempfile::TempDir, Logs) {
         let folder = tempfile::tempdir().unwrap();
         let pod = format!(
             "{}\nformat: 1\npod: web\npodVersion: 1.0.0\nruntime: native\nunits: [{{name: main}}, {{name: side}}]\n",
@@ -220,7 +294,7 @@ mod tests {
             )
             .unwrap();
         }
-        let pod = PodFile::open(folder.path().join("pod")).unwrap();
+        let pod = Logs::open(folder.path().join("pod")).unwrap();
         (folder, pod)
     }
 
@@ -246,7 +320,7 @@ mod tests {
             ..LogsArgs::default()
         };
         change(&mut args);
-        let text = String::from_utf8(pod.logs(&args, 110).unwrap()).unwrap();
+        let text = String::from_utf8(pod.show(&args, 110).unwrap()).unwrap();
         assert_eq!(text.lines().collect::<Vec<_>>().join(","), expected);
     }
 
@@ -336,6 +410,14 @@ mod tests {
     }
 
     #[test]
+    fn for_programs_each_line_is_an_object() {
+        check(
+            |args| (args.json, args.limit) = (true, 1),
+            r#"{"index":0,"seconds":80,"stream":"stdout","text":"old","unit":"main"}"#,
+        );
+    }
+
+    #[test]
     fn an_unknown_unit_is_named() {
         let (_folder, pod) = pod(&[]);
         let args = LogsArgs {
@@ -343,7 +425,7 @@ mod tests {
             ..LogsArgs::default()
         };
         assert_eq!(
-            pod.logs(&args, 0).unwrap_err().to_string(),
+            pod.show(&args, 0).unwrap_err().to_string(),
             "pod web:1.0.0 has no unit `mian`: expected main, side"
         );
     }

@@ -3,6 +3,7 @@
 mod attach;
 mod detach;
 mod init;
+mod logs;
 mod ls;
 mod program;
 mod register;
@@ -29,6 +30,7 @@ pub(crate) enum HostCommand {
     State(state::StateArgs),
     Trust(trust::TrustArgs),
     Shell(shell::ShellArgs),
+    Logs(logs::LogsArgs),
 }
 
 /// Runs one of them.
@@ -45,12 +47,13 @@ pub(crate) fn run(context: &Context<'_>, command: &HostCommand) -> Result<(), Co
         HostCommand::State(args) => state::run(context, args),
         HostCommand::Trust(args) => trust::run(context, args),
         HostCommand::Shell(args) => shell::run(context, args),
+        HostCommand::Logs(args) => logs::run(context, args),
     }
 }
 
 fn changes_project(command: &HostCommand) -> bool {
     match command {
-        HostCommand::Ls(_) | HostCommand::Shell(_) => false,
+        HostCommand::Ls(_) | HostCommand::Shell(_) | HostCommand::Logs(_) => false,
         HostCommand::State(args) => args.changes_project(),
         HostCommand::Register(_)
         | HostCommand::Init(_)

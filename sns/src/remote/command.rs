@@ -71,6 +71,11 @@ impl Exit {
         *self == Self::Code(0)
     }
 
+    /// True when the program is not there, as a shell says it; a program that was started may say the same.
+    pub(crate) fn is_not_found(&self) -> bool {
+        *self == Self::Code(NOT_FOUND)
+    }
+
     /// The code that a shell has for it: 128 and the signal's number for one that was killed.
     pub(crate) fn code(&self) -> u8 {
         match self {

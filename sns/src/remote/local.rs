@@ -4,9 +4,13 @@ use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command as Program, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::command::{Command, Exit, NOT_FOUND, NOT_STARTED};
+use super::engine::Engine;
 use super::error::RemoteError;
 use super::running::{Errors, Input, Process as AnyProcess, Running, Source, Stdin, Stdout};
 use super::tail::Tail;
@@ -17,6 +21,7 @@ pub(super) struct Near {
     pub(super) host: String,
     /// Where commands start, as they do after a login.
     pub(super) home: PathBuf,
+    pub(super) engine: Arc<Engine>,
 }
 
 /// A process, or the code that a shell would have for one that could not be started.
@@ -59,6 +64,11 @@ impl Near {
 
     /// Runs a command with the streams of this process, and waits for it.
     pub(super) fn shell(&self, command: &Command) -> Result<Exit, RemoteError> {
+        // What is typed at the terminal is the command's: it ends at Ctrl-C or not, and how it ended is to be told.
+        let _kept = self.engine.block_on(async {
+            let kinds = [SignalKind::interrupt(), SignalKind::quit()];
+            kinds.map(|kind| signal(kind).ok())
+        });
         match self.program(command)?.status() {
             Ok(status) => Ok(exit(status)),
             Err(error) => {

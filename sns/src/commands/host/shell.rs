@@ -18,7 +18,7 @@ use crate::remote::{Command, Remotes};
 Examples:
   sns host shell worker1
   sns host shell worker1 -- 'ls -l pods | wc -l'
-  sns host shell worker1 --super-user -- sudo journalctl -u simplenetesd")]
+  sns host shell worker1 --super-user -- sudo systemctl restart simplenetesd")]
 pub(crate) struct ShellArgs {
     /// The host
     host: HostName,

@@ -1,21 +1,20 @@
-//! `sns pod rerun · signal · shell · exec`, and `logs --follow`: verbs of the Pod API on a host.
-//!
-//! They run the host's own `simplenetesd pod FILE VERB`; the pod file itself is never executed here.
-
-use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
-use std::process::Command;
+//! `sns pod rerun · signal` on all hosts at once, `shell · exec` on one: verbs of the Pod API.
 
 use clap::Args;
 
-use crate::command_error::{CommandError, Kind};
+use crate::command_error::CommandError;
 use crate::commands::Context;
 use crate::designation::Designation;
+use crate::logs::visible;
+use crate::pod_api::{Failures, PodOnHost, check_units};
 use crate::project::{Selected, VersionDefault};
+use crate::remote::{Output, Remotes};
+use crate::syncing::at_once;
 
-/// Remove and run a pod again, or start some of its units again, host by host
+/// Remove and run a pod again, or start some of its units again, on all its hosts
 ///
-/// Config and state stay as they are on the hosts; nothing is synced.
+/// All hosts do it at the same time; one that is out of reach is told, and the others go on. Config and state stay as
+/// they are on the hosts; nothing is synced.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -33,7 +32,7 @@ pub(crate) struct RerunArgs {
     kill: bool,
 }
 
-/// Signal units of a pod in the way that it names, host by host
+/// Signal units of a pod in the way that it names, on all its hosts
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -48,6 +47,8 @@ pub(crate) struct SignalArgs {
 }
 
 /// Open a shell in a unit that runs
+///
+/// Works on every host, over SSH too. The exit status is the shell's, or that of the command.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -69,10 +70,13 @@ pub(crate) struct ShellArgs {
 }
 
 /// Run a command in a unit that runs; its exit status is the command's
+///
+/// Works on every host, over SSH too. Without a terminal its three streams are those of `sns`, byte for byte.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  sns pod exec web@laptop -c main -- env")]
+  sns pod exec web@laptop -c main -- env
+  sns pod exec db@worker1 -- pg_dump app > app.sql")]
 pub(crate) struct ExecArgs {
     /// The pod; the version is the latest unless named
     #[arg(value_name = "POD[:VERSION][@HOST]")]
@@ -88,13 +92,12 @@ pub(crate) struct ExecArgs {
 /// Reruns on every host that is meant.
 pub(crate) fn rerun(context: &Context<'_>, args: &RerunArgs) -> Result<(), CommandError> {
     let kill = args.kill.then(|| "--kill".to_owned());
-    let words: Vec<String> = kill.into_iter().chain(args.units.clone()).collect();
-    on_all(context, &args.pod, "rerun", &words)
+    on_all(context, &args.pod, "rerun", kill, &args.units)
 }
 
 /// Signals on every host that is meant.
 pub(crate) fn signal(context: &Context<'_>, args: &SignalArgs) -> Result<(), CommandError> {
-    on_all(context, &args.pod, "signal", &args.units)
+    on_all(context, &args.pod, "signal", None, &args.units)
 }
 
 /// Becomes the shell.
@@ -104,7 +107,7 @@ pub(crate) fn shell(context: &Context<'_>, args: &ShellArgs) -> Result<(), Comma
     words.extend(args.bash.then(|| "--bash".to_owned()));
     words.push("--".to_owned());
     words.extend(args.line.clone());
-    become_verb(context, &args.pod, &words)
+    on_one(context, &args.pod, args.unit.as_ref(), &words)
 }
 
 /// Becomes the command.
@@ -113,43 +116,63 @@ pub(crate) fn exec(context: &Context<'_>, args: &ExecArgs) -> Result<(), Command
     words.extend(args.unit.iter().map(|unit| format!("--container={unit}")));
     words.push("--".to_owned());
     words.extend(args.command.clone());
-    become_verb(context, &args.pod, &words)
+    on_one(context, &args.pod, args.unit.as_ref(), &words)
 }
 
-/// Runs the verb on one host after the other; one that fails does not hide the others.
+/// Runs the verb on all hosts at the same time; one that fails does not hide the others.
 fn on_all(
     context: &Context<'_>,
     pod: &Designation,
     verb: &str,
-    words: &[String],
+    option: Option<String>,
+    units: &[String],
 ) -> Result<(), CommandError> {
     let releases = context.open()?.releases(pod, VersionDefault::Latest)?;
-    let mut failed = Vec::new();
-    for release in &releases {
-        let mut command = of_host(context, release)?;
-        let status = command.arg(verb).args(words).status();
-        let status = status.map_err(|error| not_started(&error))?;
-        if status.success() {
-            context.ui.result(&format!("{release} {verb}: done"));
-        } else {
-            failed.push(release.to_string());
+    releases
+        .iter()
+        .try_for_each(|release| check_units(release, units))?;
+    let mut words = vec![verb.to_owned()];
+    words.extend(option);
+    words.extend_from_slice(units);
+    let remotes = Remotes::new(context.environment)?;
+    let asked = at_once(&releases, &|release: &Selected| {
+        PodOnHost::open(&remotes, context.environment, release)?.ask(&words)
+    });
+    context.tell_warnings(&remotes);
+    let mut failures = Failures::of(context.ui, releases.len());
+    for (release, outcome) in releases.iter().zip(asked) {
+        match outcome {
+            Ok(output) => {
+                tell(context, release, releases.len() > 1, &output);
+                context.ui.result(&format!("{release} {verb}: done"));
+            }
+            Err(error) => failures.add(release, error),
         }
     }
-    if failed.is_empty() {
-        return Ok(());
-    }
-    Err(CommandError::mistake(format!(
-        "{verb} failed on {} of {}: {}",
-        failed.len(),
-        releases.len(),
-        failed.join(", ")
-    )))
+    failures.sum_up(verb)
+}
+
+/// Shows what a verb has said, which those of programs may do.
+fn tell(context: &Context<'_>, release: &Selected, are_many: bool, output: &Output) {
+    let prefix = match are_many {
+        true => format!("{} ", release.host.name),
+        false => String::new(),
+    };
+    let shown = |line: &str| format!("{prefix}{}", visible(line));
+    let said = String::from_utf8_lossy(&output.stdout);
+    said.lines()
+        .for_each(|line| context.ui.result(&shown(line)));
+    output
+        .stderr
+        .lines()
+        .for_each(|line| context.ui.note(&shown(line)));
 }
 
 /// Becomes the verb on the one host that is meant: terminal and exit status are its own.
-pub(super) fn become_verb(
+fn on_one(
     context: &Context<'_>,
     pod: &Designation,
+    unit: Option<&String>,
     words: &[String],
 ) -> Result<(), CommandError> {
     let releases = context.open()?.releases(pod, VersionDefault::Latest)?;
@@ -162,35 +185,9 @@ pub(super) fn become_verb(
         ))
         .hint("name the host, as in POD@HOST"));
     };
-    let error = of_host(context, release)?.args(words).exec();
-    Err(not_started(&error))
-}
-
-/// `simplenetesd pod FILE` for a release on its host.
-fn of_host(context: &Context<'_>, release: &Selected) -> Result<Command, CommandError> {
-    let home = release.host.home(context.environment)?;
-    let file = home.files.release(&release.id).pod();
-    if !file.exists() {
-        return Err(CommandError::mistake(format!(
-            "{release} is not on its host: there is no {}",
-            file.display()
-        ))
-        .hint("bring it there with `sns cluster sync`"));
-    }
-    let beside = context.environment.program_dir.as_ref();
-    let beside = beside.map(|directory| directory.join("simplenetesd"));
-    // Installed together, used together.
-    let program = beside.filter(|program| program.exists());
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is where the host's own program is asked"
-    )]
-    let mut command = Command::new(program.unwrap_or_else(|| PathBuf::from("simplenetesd")));
-    command.arg("pod").arg(file);
-    Ok(command)
-}
-
-fn not_started(error: &std::io::Error) -> CommandError {
-    CommandError::new(Kind::Files, format!("cannot start simplenetesd: {error}"))
-        .hint("sns and simplenetesd are installed together: put both into one directory")
+    check_units(release, unit)?;
+    let remotes = Remotes::new(context.environment)?;
+    let opened = PodOnHost::open(&remotes, context.environment, release);
+    context.tell_warnings(&remotes);
+    opened?.become_verb(words)
 }
