@@ -21,15 +21,9 @@ mod pod_sources;
 mod ports;
 mod project;
 mod registry;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "the verbs of pods on other machines are built on it"
-    )
-)]
 mod remote;
 mod secrets;
+mod setup;
 mod special_pods;
 mod status;
 mod suggest;

@@ -6,6 +6,7 @@ mod init;
 mod ls;
 mod register;
 mod rekey;
+mod setup;
 mod shell;
 mod state;
 mod trust;
@@ -19,6 +20,9 @@ use crate::command_error::CommandError;
 #[derive(Debug, Subcommand)]
 pub(crate) enum HostCommand {
     Register(Box<register::RegisterArgs>),
+    /// Prepare the machine of a host: its users, packages, firewall and programs
+    #[command(subcommand)]
+    Setup(setup::SetupCommand),
     Init(init::InitArgs),
     Rekey(rekey::RekeyArgs),
     Ls(ls::LsArgs),
@@ -34,6 +38,7 @@ pub(crate) fn run(context: &Context<'_>, command: &HostCommand) -> Result<(), Co
     let _lock = context.lock_if(changes_project(command))?;
     match command {
         HostCommand::Register(args) => register::run(context, args),
+        HostCommand::Setup(command) => setup::run(context, command),
         HostCommand::Init(args) => init::run(context, args),
         HostCommand::Rekey(args) => rekey::run(context, args),
         HostCommand::Ls(args) => ls::run(context, args),
@@ -47,7 +52,8 @@ pub(crate) fn run(context: &Context<'_>, command: &HostCommand) -> Result<(), Co
 
 fn changes_project(command: &HostCommand) -> bool {
     match command {
-        HostCommand::Ls(_) | HostCommand::Shell(_) => false,
+        // A setup takes minutes: it locks the project only while it writes there.
+        HostCommand::Ls(_) | HostCommand::Shell(_) | HostCommand::Setup(_) => false,
         HostCommand::State(args) => args.changes_project(),
         HostCommand::Register(_)
         | HostCommand::Init(_)
