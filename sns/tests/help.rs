@@ -27,6 +27,7 @@ const COMMANDS: &[&[&str]] = &[
     &["host", "state"],
     &["host", "trust"],
     &["host", "shell"],
+    &["host", "remove"],
     &["pod"],
     &["pod", "compile"],
     &["pod", "ls"],

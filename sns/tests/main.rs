@@ -16,6 +16,7 @@ mod containers;
 mod executable;
 mod help;
 mod host;
+mod host_remove;
 mod host_setup;
 mod host_state;
 mod plugin;

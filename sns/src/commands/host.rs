@@ -6,6 +6,7 @@ mod init;
 mod ls;
 mod register;
 mod rekey;
+mod remove;
 mod setup;
 mod shell;
 mod state;
@@ -31,6 +32,7 @@ pub(crate) enum HostCommand {
     State(state::StateArgs),
     Trust(trust::TrustArgs),
     Shell(shell::ShellArgs),
+    Remove(remove::RemoveArgs),
 }
 
 /// Runs one of them.
@@ -47,6 +49,7 @@ pub(crate) fn run(context: &Context<'_>, command: &HostCommand) -> Result<(), Co
         HostCommand::State(args) => state::run(context, args),
         HostCommand::Trust(args) => trust::run(context, args),
         HostCommand::Shell(args) => shell::run(context, args),
+        HostCommand::Remove(args) => remove::run(context, args),
     }
 }
 
@@ -60,6 +63,7 @@ fn changes_project(command: &HostCommand) -> bool {
         | HostCommand::Rekey(_)
         | HostCommand::Attach(_)
         | HostCommand::Trust(_)
+        | HostCommand::Remove(_)
         | HostCommand::Detach(_) => true,
     }
 }
