@@ -1,7 +1,7 @@
 //! A network as `INTERNAL` names it, and who lies in it.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 /// Networks that nobody but their owner can use (RFC 1918, RFC 4193), and those of one link.
@@ -80,20 +80,43 @@ impl FromStr for Network {
         };
         let address: IpAddr = address.parse().map_err(|_| refused())?;
         let max = if address.is_ipv4() { 32 } else { 128 };
-        let bits = match bits {
+        let bits: u8 = match bits {
             Some(bits) => bits.parse().map_err(|_| refused())?,
             None => max,
         };
         match bits <= max {
-            true => Ok(Self { address, bits }),
+            true => Ok(Self {
+                address: first(address, max - bits),
+                bits,
+            }),
             false => Err(refused()),
+        }
+    }
+}
+
+/// The first address of a network, by which all programs call it.
+fn first(address: IpAddr, free: u8) -> IpAddr {
+    let free = u32::from(free);
+    match address {
+        IpAddr::V4(own) => {
+            let mask = u32::MAX.checked_shl(free).unwrap_or(0);
+            IpAddr::from(Ipv4Addr::from_bits(own.to_bits() & mask))
+        }
+        IpAddr::V6(own) => {
+            let mask = u128::MAX.checked_shl(free).unwrap_or(0);
+            IpAddr::from(Ipv6Addr::from_bits(own.to_bits() & mask))
         }
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.bits)
+        let max = if self.address.is_ipv4() { 32 } else { 128 };
+        // A single address is called so: ufw does, and what it says is compared.
+        match self.bits == max {
+            true => write!(f, "{}", self.address),
+            false => write!(f, "{}/{}", self.address, self.bits),
+        }
     }
 }
 
@@ -120,6 +143,20 @@ mod tests {
         check("192.0.2.7", "192.0.2.8", false);
         check("fd00::/8", "fd12::1", true);
         check("fd00::/8", "fe80::1", false);
+    }
+
+    #[test]
+    fn a_network_has_one_name() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(text.parse::<Network>().unwrap().to_string(), expected);
+        };
+        check("10.1.2.3/8", "10.0.0.0/8");
+        check("10.1.2.3/32", "10.1.2.3");
+        check("10.1.2.3", "10.1.2.3");
+        check("10.1.2.3/0", "0.0.0.0/0");
+        check("fd12::1/8", "fd00::/8");
+        check("fd12::1/128", "fd12::1");
+        check("fd12::1/0", "::/0");
     }
 
     #[test]

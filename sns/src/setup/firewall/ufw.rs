@@ -14,7 +14,9 @@ pub(super) fn plan(plan: &mut Plan, facts: &Facts, doors: &Doors) {
         .map(|network| vec!["from".to_owned(), network.to_string()]);
     let wanted: Vec<Vec<String>> = ports.chain(networks).collect();
     let present: Vec<Vec<String>> = facts.ufw.iter().filter_map(|line| own(line)).collect();
-    for rule in wanted.iter().filter(|rule| !present.contains(rule)) {
+    // A rule that a person made does as well, and keeps its comment.
+    let any: Vec<Vec<String>> = facts.ufw.iter().filter_map(|line| allowed(line)).collect();
+    for rule in wanted.iter().filter(|rule| !any.contains(rule)) {
         let words: Vec<&str> = rule.iter().map(String::as_str).collect();
         plan.add(
             format!("ufw allow {}", rule.join(" ")),
@@ -45,12 +47,16 @@ pub(super) fn plan(plan: &mut Plan, facts: &Facts, doors: &Doors) {
     }
 }
 
-/// What one of our own rules allows: `ufw show added` prints the line by which it was made.
+/// What one of our own rules allows.
 fn own(line: &str) -> Option<Vec<String>> {
-    let rule = line
-        .trim()
-        .strip_prefix("ufw allow ")?
-        .strip_suffix(&format!(" comment '{COMMENT}'"))?;
+    let ours = line.trim().ends_with(&format!(" comment '{COMMENT}'"));
+    allowed(line).filter(|_| ours)
+}
+
+/// What a rule allows: `ufw show added` prints the line by which it was made.
+fn allowed(line: &str) -> Option<Vec<String>> {
+    let rule = line.trim().strip_prefix("ufw allow ")?;
+    let rule = rule.split(" comment '").next().unwrap_or(rule);
     Some(rule.split_whitespace().map(str::to_owned).collect())
 }
 
@@ -88,6 +94,12 @@ mod tests {
             "ufw allow 22/tcp",
         ];
         assert_eq!(planned(&ours), (Vec::new(), 0));
+        let theirs = [
+            "ufw allow 80/tcp",
+            "ufw allow from 10.0.0.0/8 comment 'office'",
+            "ufw deny 81/tcp",
+        ];
+        assert_eq!(planned(&theirs), (Vec::new(), 0));
         let former = [&ours[..], &["ufw allow 443/tcp comment 'simplenetes'"]].concat();
         assert_eq!(
             planned(&former),
