@@ -77,7 +77,7 @@ impl Kind {
     fn meaning(self) -> &'static str {
         match self {
             Self::No => {
-                "The answer is no: `sns pod ps -r -q` found no ready replica. Nothing is printed."
+                "The answer is no: `sns pod ps -r -q` found no ready replica, or the operator did not say yes. Nothing is printed."
             }
             Self::CommandLine => "The command line is wrong. Nothing was done.",
             Self::Mistake => {
@@ -90,7 +90,7 @@ impl Kind {
                 "A safety check said no before anything was changed: uncommitted changes, a project that is behind or has branched, another cluster's host, a held lock. The message names the way out."
             }
             Self::Incomplete => {
-                "A sync did not give every host what the project wants. The output says which: `failed` is entirely as before, `went back` was changed and is as before again, and a compiled pod that changed under the version that a host runs was not sent."
+                "A sync did not give every host what the project wants. The output says which: `failed` is entirely as before, `went back` was changed and is as before again, and a compiled pod that changed under the version that a host runs was not sent. Or `sns host setup` stopped at a step, which it names; what came before it is done, and running it again goes on."
             }
             Self::Files => "A file or directory could not be read or written.",
             Self::Unreachable => {

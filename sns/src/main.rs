@@ -24,6 +24,7 @@ mod project;
 mod registry;
 mod remote;
 mod secrets;
+mod setup;
 mod special_pods;
 mod status;
 mod suggest;

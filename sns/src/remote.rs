@@ -124,6 +124,19 @@ impl Remotes {
         self.connect_with(host, &host.dir.superuser_env(), superuser)
     }
 
+    /// Connects to a host as root, whose settings stand in no file: only `sns host setup superuser` has use for it.
+    ///
+    /// # Errors
+    /// As [`Remotes::connect`].
+    pub(crate) fn connect_as_root(
+        &self,
+        host: &Host,
+        root: &HostEnv,
+    ) -> Result<Remote, RemoteError> {
+        // A name of its own, so that it is no connection of another user; its folder has the pinned keys.
+        self.connect_with(host, &host.dir.path().join(".host-root.env"), root)
+    }
+
     /// Forgets all connections: who connects from now on gets fresh ones. Those in use stay.
     pub(crate) fn forget_connections(&self) {
         lock(&self.sessions).clear();

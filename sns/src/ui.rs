@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::io::{self, Stderr, Stdout, Write};
+use std::io::{self, BufRead as _, IsTerminal as _, Stderr, Stdout, Write};
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
@@ -125,6 +125,20 @@ impl Ui {
     /// What the user can do about the message before.
     pub(crate) fn hint(&self, hint: &str) {
         self.say(&format!("{HINT}hint{HINT:#}: {hint}"));
+    }
+
+    /// Asks the user, who says yes by `y`. Without a terminal nobody can be asked.
+    pub(crate) fn confirm(&self, question: &str) -> Result<bool, CommandError> {
+        let stdin = io::stdin();
+        if !stdin.is_terminal() {
+            return Err(CommandError::refused("there is no terminal to ask on")
+                .hint("--yes does it without asking"));
+        }
+        let _ = write!(self.stderr.borrow_mut(), "{question} [y/N] ");
+        let mut answer = String::new();
+        // Who is gone has not said yes.
+        let _ = stdin.lock().read_line(&mut answer);
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
     }
 
     /// A mistake in a file that people write: its lines, the first of which says `error` or `warning`.

@@ -274,7 +274,7 @@ fn a_shell_on_this_machine_is_the_same() {
     assert_snapshot!(bench.show(&["host", "shell", "laptop", "-s"]), @r"
     $ sns host shell laptop -s
     | error: host laptop has no super user
-    | hint: name one with --super-user-name at `sns host register`, or write host-superuser.env beside its host.env
+    | hint: only hosts that are reached by SSH have one
     [exit 3]
     ");
     assert_snapshot!(bench.show(&["host", "trust", "laptop"]), @r"
@@ -304,7 +304,7 @@ fn the_super_user_logs_in_with_his_own_key() {
     assert_snapshot!(stage.show(&["host", "shell", "worker2", "-s"]), @r"
     $ sns host shell worker2 -s
     | error: host worker2 has no super user
-    | hint: name one with --super-user-name at `sns host register`, or write host-superuser.env beside its host.env
+    | hint: `sns host setup superuser worker2` makes one; write host-superuser.env beside its host.env if there is one
     [exit 3]
     ");
 }

@@ -46,7 +46,7 @@ pub(crate) const RUN: [Package; 2] = [
 ];
 
 /// What the tests of container pods and of several hosts run, for root and for an ordinary user.
-pub(crate) const CONTAINERS: [Package; 12] = [
+pub(crate) const CONTAINERS: [Package; 15] = [
     Package {
         name: "podman",
         witness: "podman",
@@ -106,6 +106,21 @@ pub(crate) const CONTAINERS: [Package; 12] = [
         name: "openssh-server",
         witness: "/usr/sbin/sshd",
         reason: "remote hosts are tested with the real server",
+    },
+    Package {
+        name: "sudo",
+        witness: "/usr/sbin/visudo",
+        reason: "the super user of a machine that is set up becomes root by it",
+    },
+    Package {
+        name: "nftables",
+        witness: "/usr/sbin/nft",
+        reason: "the firewall of a machine that is set up is made of it",
+    },
+    Package {
+        name: "dbus-user-session",
+        witness: "/usr/lib/systemd/user/dbus.socket",
+        reason: "one of the packages that a machine has which is set up",
     },
 ];
 

@@ -8,6 +8,8 @@ mod ls;
 mod program;
 mod register;
 mod rekey;
+mod remove;
+mod setup;
 mod shell;
 mod state;
 mod trust;
@@ -21,6 +23,9 @@ use crate::command_error::CommandError;
 #[derive(Debug, Subcommand)]
 pub(crate) enum HostCommand {
     Register(Box<register::RegisterArgs>),
+    /// Prepare the machine of a host: its users, packages, firewall and programs
+    #[command(subcommand)]
+    Setup(setup::SetupCommand),
     Init(init::InitArgs),
     Rekey(rekey::RekeyArgs),
     Ls(ls::LsArgs),
@@ -31,6 +36,7 @@ pub(crate) enum HostCommand {
     Trust(trust::TrustArgs),
     Shell(shell::ShellArgs),
     Logs(logs::LogsArgs),
+    Remove(remove::RemoveArgs),
 }
 
 /// Runs one of them.
@@ -38,6 +44,7 @@ pub(crate) fn run(context: &Context<'_>, command: &HostCommand) -> Result<(), Co
     let _lock = context.lock_if(changes_project(command))?;
     match command {
         HostCommand::Register(args) => register::run(context, args),
+        HostCommand::Setup(command) => setup::run(context, command),
         HostCommand::Init(args) => init::run(context, args),
         HostCommand::Rekey(args) => rekey::run(context, args),
         HostCommand::Ls(args) => ls::run(context, args),
@@ -48,12 +55,17 @@ pub(crate) fn run(context: &Context<'_>, command: &HostCommand) -> Result<(), Co
         HostCommand::Trust(args) => trust::run(context, args),
         HostCommand::Shell(args) => shell::run(context, args),
         HostCommand::Logs(args) => logs::run(context, args),
+        HostCommand::Remove(args) => remove::run(context, args),
     }
 }
 
 fn changes_project(command: &HostCommand) -> bool {
     match command {
-        HostCommand::Ls(_) | HostCommand::Shell(_) | HostCommand::Logs(_) => false,
+        // A setup takes minutes: it locks the project only while it writes there.
+        HostCommand::Ls(_)
+        | HostCommand::Shell(_)
+        | HostCommand::Logs(_)
+        | HostCommand::Setup(_) => false,
         HostCommand::State(args) => args.changes_project(),
         HostCommand::Register(_)
         | HostCommand::Init(_)
@@ -61,6 +73,7 @@ fn changes_project(command: &HostCommand) -> bool {
         | HostCommand::Attach(_)
         | HostCommand::Trust(_)
         | HostCommand::Program(_)
+        | HostCommand::Remove(_)
         | HostCommand::Detach(_) => true,
     }
 }

@@ -252,6 +252,17 @@ impl RemoteError {
         }
     }
 
+    /// True when nobody listens there, as it is for a moment while a server reads its configuration again.
+    pub(crate) fn is_refused(&self) -> bool {
+        match self.root() {
+            Some(HopError::Dial { source, .. }) => {
+                source.kind() == io::ErrorKind::ConnectionRefused
+            }
+            Some(HopError::Forward { .. }) => true,
+            _ => false,
+        }
+    }
+
     /// What it is about, one line each.
     pub(crate) fn details(&self) -> Vec<String> {
         match self.root() {

@@ -59,13 +59,16 @@ pub(crate) fn run(context: &Context<'_>, args: &ShellArgs) -> Result<(), Command
     }
 }
 
-fn super_user(host: &Host) -> Result<HostEnv, CommandError> {
-    let missing = || {
-        CommandError::mistake(format!("host {} has no super user", host.name))
-            .hint("name one with --super-user-name at `sns host register`, or write host-superuser.env beside its host.env")
-    };
+/// How the user is reached that may administrate a host.
+pub(super) fn super_user(host: &Host) -> Result<HostEnv, CommandError> {
+    let missing = || CommandError::mistake(format!("host {} has no super user", host.name));
     if host.is_local() {
-        return Err(missing());
+        return Err(missing().hint("only hosts that are reached by SSH have one"));
     }
-    hostfiles::read_if_present(&host.dir.superuser_env())?.ok_or_else(missing)
+    hostfiles::read_if_present(&host.dir.superuser_env())?.ok_or_else(|| {
+        missing().hint(format!(
+            "`sns host setup superuser {}` makes one; write host-superuser.env beside its host.env if there is one",
+            host.name
+        ))
+    })
 }
