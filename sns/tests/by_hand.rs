@@ -115,3 +115,19 @@ fn what_is_not_on_a_host_is_said() {
         "{said}"
     );
 }
+
+#[test]
+fn volumes_go_only_with_a_pod_that_is_gone() {
+    let (bench, _daemon) = running();
+    let wanted = bench.run(&["pod", "purge", "web:1.0.0", "--yes"]);
+    assert_eq!(wanted.code, 5, "{wanted}");
+    assert_eq!(bench.run(&["pod", "purge", "web:1.0.0"]).code, 2);
+    bench.ok(&["pod", "state", "web", "-s", "removed"]);
+    let there = bench.run(&["pod", "purge", "web:1.0.0", "--yes"]);
+    assert_ne!(there.code, 0, "its host still has it: {there}");
+    bench.cluster.commit("gone").unwrap();
+    bench.ok(&["cluster", "sync"]);
+    let purged =
+        || Ok((bench.run(&["pod", "purge", "web:1.0.0", "--yes"]).code == 0).then_some(()));
+    wait_until("the volumes to go", Duration::from_secs(60), purged).unwrap();
+}

@@ -267,6 +267,7 @@ fn ports_that_clash_are_named() {
     | error: ports clash
     |   host port 8080 is used by a:1.0.0@laptop and by b:1.0.0@laptop
     | hint: change the port in the pod.yaml (or use ${HOSTPORTAUTO1}), raise podVersion and compile
+    | hint: two versions of a pod with a fixed port cannot both run: remove the one before, `sns pod state POD:VERSION -s removed` (a hard release)
     | hint: a removed release keeps its ports until `sns pod delete`
     [exit 3]
     ");

@@ -40,6 +40,7 @@ const COMMANDS: &[&[&str]] = &[
     &["pod", "logs"],
     &["pod", "rerun"],
     &["pod", "signal"],
+    &["pod", "purge"],
     &["pod", "shell"],
     &["pod", "exec"],
     &["pod", "updateconfig"],

@@ -91,3 +91,25 @@ fn a_damaged_file_of_keys_is_refused_and_not_shown() {
     let said = said.stderr;
     assert!(said.contains("can be read by others"), "{said}");
 }
+
+#[test]
+fn two_versions_of_the_proxy_pod_cannot_both_run() {
+    let bench = Bench::with_native_host();
+    let pod = include_str!("../../pods/proxy/pod.yaml");
+    let conf = include_str!("../../pods/proxy/config/conf/proxy.conf");
+    let files = [("pod.yaml", pod), ("config/conf/proxy.conf", conf)];
+    bench.attach("proxy", "laptop", &files);
+    bench.ok(&["pod", "compile", "proxy"]);
+    let next = pod.replace("podVersion: 0.1.0", "podVersion: 0.2.0");
+    bench.change_pod("proxy", "pod.yaml", &next);
+    bench.ok(&["pod", "compile", "proxy"]);
+    bench.commit();
+    let refused = bench.run(&["cluster", "sync"]);
+    assert_eq!(refused.code, 3, "{refused}");
+    for part in ["proxy:0.1.0", "proxy:0.2.0", "32767", "a hard release"] {
+        assert!(refused.stderr.contains(part), "{part}: {refused}");
+    }
+    bench.ok(&["pod", "state", "proxy:0.1.0", "-s", "removed"]);
+    bench.commit();
+    bench.ok(&["cluster", "sync"]);
+}

@@ -26,6 +26,7 @@ pub(crate) enum PodCommand {
     Logs(logs::LogsArgs),
     Rerun(by_hand::RerunArgs),
     Signal(by_hand::SignalArgs),
+    Purge(by_hand::PurgeArgs),
     Shell(by_hand::ShellArgs),
     Exec(by_hand::ExecArgs),
     #[command(name = "updateconfig")]
@@ -45,6 +46,7 @@ pub(crate) fn run(context: &Context<'_>, command: &PodCommand) -> Result<(), Com
         PodCommand::Logs(args) => logs::run(context, args),
         PodCommand::Rerun(args) => by_hand::rerun(context, args),
         PodCommand::Signal(args) => by_hand::signal(context, args),
+        PodCommand::Purge(args) => by_hand::purge(context, args),
         PodCommand::Shell(args) => by_hand::shell(context, args),
         PodCommand::Exec(args) => by_hand::exec(context, args),
         PodCommand::UpdateConfig(args) => updateconfig::run(context, args),
@@ -61,6 +63,7 @@ fn changes_project(command: &PodCommand) -> bool {
         // They change what runs, and nothing in the project.
         PodCommand::Rerun(_)
         | PodCommand::Signal(_)
+        | PodCommand::Purge(_)
         | PodCommand::Shell(_)
         | PodCommand::Exec(_) => false,
     }

@@ -97,7 +97,12 @@ fn is_proxied_at(addresses: &[Address], exposed: &PortUse, listener: &PortUse) -
     is_served || same_place(addresses, listener, exposed)
 }
 
+/// Versions of one pod may have the same fixed port as long as only one of them should run: that is a hard release.
 fn host_port_twice(one: &PortUse, other: &PortUse) -> Option<String> {
+    let is_release_after_release = one.release.pod == other.release.pod && one.host == other.host;
+    if is_release_after_release && !(one.is_running && other.is_running) {
+        return None;
+    }
     let port = one
         .host_port
         .filter(|port| Some(*port) == other.host_port)?;

@@ -1,6 +1,7 @@
 //! `sns pod rerun · signal` on all hosts at once, `shell · exec` on one: verbs of the Pod API.
 
 use clap::Args;
+use names::PodState;
 
 use crate::command_error::CommandError;
 use crate::commands::Context;
@@ -87,6 +88,40 @@ pub(crate) struct ExecArgs {
     /// The command and its arguments
     #[arg(last = true, required = true)]
     command: Vec<String>,
+}
+
+/// Remove the volumes of a pod that was removed, with all data in them
+///
+/// Nothing else removes a volume: no sync, no `sns cluster gc`. Refused while the project wants the pod, and by a host on
+/// which it still is.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  sns pod state db:1.0.0 -s removed && git commit -am 'db gone' && sns cluster sync
+  sns pod purge db:1.0.0@worker1 --yes")]
+pub(crate) struct PurgeArgs {
+    /// The pod and its version; the hosts are all unless named
+    #[arg(value_name = "POD:VERSION[@HOST]")]
+    pod: Designation,
+    /// The data is gone for good, and that is meant
+    #[arg(short, long, required = true)]
+    yes: bool,
+}
+
+/// Purges on every host that is meant.
+pub(crate) fn purge(context: &Context<'_>, args: &PurgeArgs) -> Result<(), CommandError> {
+    let releases = context
+        .open()?
+        .releases(&args.pod, VersionDefault::Latest)?;
+    for release in &releases {
+        if release.state()? != PodState::Removed {
+            return Err(
+                CommandError::refused(format!("{release} is wanted, so its volumes stay"))
+                    .hint("first remove it: sns pod state … -s removed, commit, sync"),
+            );
+        }
+    }
+    on_all(context, &args.pod, "purge", None, &[])
 }
 
 /// Reruns on every host that is meant.
