@@ -27,3 +27,4 @@ mod ssh;
 mod ssh_sync;
 mod standalone;
 mod status;
+mod typical_cluster;

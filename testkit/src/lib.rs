@@ -1,5 +1,5 @@
 //! What the tests of several crates need: a Cluster Project in a temporary folder, our own programs, a
-//! daemon, a podman, a registry, an SSH server, a terminal, a user and a network of hosts that never outlive their test, golden files,
+//! daemon, a podman, a registry, an SSH server, a terminal, a user, a network of hosts and a typical cluster of five of them that never outlive their test, golden files,
 //! redaction, soak counts and seeds.
 //!
 //! For tests and `xtask` only; no shipped crate depends on it. It knows the programs from outside and
@@ -19,6 +19,7 @@ mod registry;
 pub mod soak;
 mod sshd;
 mod terminal;
+mod typical;
 mod user;
 mod wait;
 
@@ -35,5 +36,6 @@ pub use redact::Redactor;
 pub use registry::Registry;
 pub use sshd::{SshAgent, Sshd, login_name, make_ssh_key, ssh_fingerprint};
 pub use terminal::Terminal;
+pub use typical::TypicalCluster;
 pub use user::User;
 pub use wait::wait_until;
