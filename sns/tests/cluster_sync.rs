@@ -308,9 +308,6 @@ fn what_programs_read() {
         "+ web:1.0.0 running",
     ];
     let expected = |result: &str, changes: &[&str], held_back: &[&str]| {
-        let effects = changes
-            .last()
-            .map(|_| "web:1.0.0 starts: it is new on the host");
         serde_json::json!([{
             "host": "laptop",
             "result": result,

@@ -27,4 +27,5 @@ mod ssh;
 mod ssh_sync;
 mod standalone;
 mod status;
+mod sync_faults;
 mod typical_cluster;

@@ -1,5 +1,5 @@
 //! What the tests of several crates need: a Cluster Project in a temporary folder, our own programs, a
-//! daemon, a podman, a registry, an SSH server, a terminal, a user, a network of hosts and a typical cluster of five of them that never outlive their test, golden files,
+//! daemon, a podman, a registry, an SSH server, a terminal, a small disk, a user, a network of hosts and a typical cluster of five of them that never outlive their test, golden files,
 //! redaction, soak counts and seeds.
 //!
 //! For tests and `xtask` only; no shipped crate depends on it. It knows the programs from outside and
@@ -9,6 +9,7 @@ mod cluster;
 mod component;
 mod daemon;
 mod golden;
+mod mount;
 mod net;
 mod network;
 mod outcome;
@@ -27,6 +28,7 @@ pub use cluster::Cluster;
 pub use component::{component, importing};
 pub use daemon::Daemon;
 pub use golden::check;
+pub use mount::SmallDisk;
 pub use net::{fetch, free_port};
 pub use network::Network;
 pub use outcome::Outcome;
