@@ -2,7 +2,7 @@
 //!
 //! Believes nothing of what the host says but about itself. Must not know how the connection was made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Write};
 
@@ -13,10 +13,10 @@ use super::{NearError, Wanted};
 use crate::chunks::{PIECE_BYTES_MAX, Recipe, WHOLE_BYTES_MAX};
 use crate::far::Holder;
 use crate::wire::{
-    Answer, Ask, Channel, Confirmation, Frame, HostKeys, Need, PROTOCOLS, Refusal, Seen, Standing,
-    Traffic, WireError,
+    Answer, Ask, Channel, Confirmation, Frame, HostKeys, Need, PROTOCOLS, Refusal, Reverted, Seen,
+    Standing, Traffic, WireError, check_plugin, check_tree,
 };
-use crate::{Digest, Plan, Tree, needs};
+use crate::{Digest, Plan, Step, Tree, needs};
 
 /// Small contents are sent together up to this many bytes.
 const CONTENTS_BYTES_MAX: usize = 1024 * 1024;
@@ -128,7 +128,9 @@ impl Link {
             releases: releases.to_vec(),
         };
         match self.ask(&ask)? {
-            Answer::Standings { standings } if standings.len() == releases.len() => Ok(standings),
+            Answer::Standings { standings } if standings.len() == releases.len() => {
+                Ok(standings.iter().map(plain_standing).collect())
+            }
             other => Err(unexpected(&other)),
         }
     }
@@ -151,7 +153,10 @@ impl Link {
             confirmation: delivery.confirmation.cloned(),
         };
         match self.ask(&ask)? {
-            Answer::Need(need) => self.send(&need, delivery.wanted, &recipes, sent)?,
+            Answer::Need(need) => {
+                check_need(&need, delivery, &recipes)?;
+                self.send(&need, delivery.wanted, &recipes, sent)?;
+            }
             other => return Err(unexpected(&other)),
         }
         self.do_(&Ask::Sent)
@@ -281,8 +286,6 @@ impl Link {
             self.channel.send(&Frame::Contents(batch))?;
         }
         for (digest, numbers) in &need.pieces {
-            let asked_in_vain =
-                || WireError::Broken("the host asked for a piece that nobody announced".to_owned());
             let recipe = recipes.get(digest).ok_or_else(asked_in_vain)?;
             let mut file = wanted.open(digest)?;
             for (number, bytes) in Pieces::of(&mut file, recipe) {
@@ -343,6 +346,29 @@ fn recipes(delivery: &Delivery<'_>) -> Result<BTreeMap<Digest, Recipe>, NearErro
     Ok(recipes)
 }
 
+/// A host that asks for what it was not offered, or for the same twice, would have this end send for ever.
+fn check_need(
+    need: &Need,
+    delivery: &Delivery<'_>,
+    recipes: &BTreeMap<Digest, Recipe>,
+) -> Result<(), WireError> {
+    let offered = needs::contents(delivery.plan, &delivery.wanted.tree);
+    let mut asked = BTreeSet::new();
+    let is_good = need
+        .contents
+        .iter()
+        .all(|digest| offered.contains(digest) && asked.insert(*digest))
+        && need
+            .pieces
+            .keys()
+            .all(|digest| recipes.contains_key(digest));
+    is_good.then_some(()).ok_or_else(asked_in_vain)
+}
+
+fn asked_in_vain() -> WireError {
+    WireError::Broken("the host asked for contents that nobody announced".to_owned())
+}
+
 /// How many bytes will be sent, before they are packed.
 fn total(need: &Need, wanted: &Wanted, recipes: &BTreeMap<Digest, Recipe>) -> u64 {
     let whole = need.contents.iter().map(|digest| wanted.length(digest));
@@ -358,7 +384,7 @@ fn total(need: &Need, wanted: &Wanted, recipes: &BTreeMap<Digest, Recipe>) -> u6
 
 fn seen(answer: Answer) -> Result<Seen, LinkError> {
     match answer {
-        Answer::Seen(seen) => Ok(*seen),
+        Answer::Seen(seen) => plain_seen(*seen),
         other => Err(unexpected(&other)),
     }
 }
@@ -373,6 +399,39 @@ fn keys(answer: Answer) -> Result<HostKeys, LinkError> {
 fn unexpected(answer: &Answer) -> LinkError {
     let shown: String = format!("{answer:?}").chars().take(60).collect();
     WireError::Broken(format!("an answer to something else: {shown}")).into()
+}
+
+/// What a host has, with names that are names and words that are words.
+fn plain_seen(seen: Seen) -> Result<Seen, LinkError> {
+    let trees = seen.present.iter();
+    let steps = seen.drift.iter().flat_map(|drift| &drift.steps);
+    let names = steps.filter_map(|step| match step {
+        Step::Plugin { file_name, .. } => Some(file_name),
+        _ => None,
+    });
+    let checked = trees
+        .map(check_tree)
+        .chain(names.map(|name| check_plugin(name)))
+        .collect::<Result<(), String>>();
+    checked.map_err(|why| WireError::Broken(format!("a host that cannot be: {why}")))?;
+    Ok(Seen {
+        chain: seen.chain.map_err(|why| plain(&why)),
+        reverted: seen.reverted.map(|reverted| Reverted {
+            commit: plain(&reverted.commit),
+            why: plain(&reverted.why),
+        }),
+        unconfirmed: seen.unconfirmed.map(|commit| plain(&commit)),
+        ..seen
+    })
+}
+
+/// A status has lines.
+fn plain_standing(standing: &Standing) -> Standing {
+    let lines: Vec<String> = standing.text.lines().map(plain).collect();
+    Standing {
+        kind: standing.kind,
+        text: lines.join("\n"),
+    }
 }
 
 /// What another machine says, without what would steer a terminal.

@@ -261,12 +261,9 @@ pub enum RefusalKind {
 
 /// Refuses a tree of which a name could lead out of a host home.
 pub(crate) fn check_tree(tree: &Tree) -> Result<(), String> {
-    for name in tree.plugins.keys() {
-        let is_plain = name.ends_with(".wasm") && !name.starts_with('.') && is_plain(name);
-        if !is_plain {
-            return Err(format!("{name:?} is no name of a plugin's file"));
-        }
-    }
+    tree.plugins
+        .keys()
+        .try_for_each(|name| check_plugin(name))?;
     for (id, release) in &tree.releases {
         for (name, config) in &release.configs {
             let foreign = config.files.keys().find(|path| !is_plain_path(path));
@@ -276,6 +273,15 @@ pub(crate) fn check_tree(tree: &Tree) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Refuses what is no name of a component.
+pub(crate) fn check_plugin(name: &str) -> Result<(), String> {
+    let is_plain = name.ends_with(".wasm") && !name.starts_with('.') && is_plain(name);
+    match is_plain {
+        true => Ok(()),
+        false => Err(format!("{name:?} is no name of a plugin's file")),
+    }
 }
 
 fn is_plain(name: &str) -> bool {
