@@ -28,4 +28,5 @@ mod ssh_sync;
 mod standalone;
 mod status;
 mod sync_faults;
+mod sync_hostile;
 mod typical_cluster;

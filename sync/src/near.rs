@@ -6,6 +6,7 @@
 
 mod inside;
 mod link;
+mod told;
 mod wanted;
 
 use std::collections::BTreeMap;

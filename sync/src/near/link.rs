@@ -2,21 +2,22 @@
 //!
 //! Believes nothing of what the host says but about itself. Must not know how the connection was made.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 
 use hostfiles::{ClusterId, CommitChain};
 use names::{HostName, ReleaseId};
 
+use super::told::{asked_in_vain, check_need, plain, plain_seen, plain_standing};
 use super::{NearError, Wanted};
 use crate::chunks::{PIECE_BYTES_MAX, Recipe, WHOLE_BYTES_MAX};
 use crate::far::Holder;
 use crate::wire::{
-    Answer, Ask, Channel, Confirmation, Frame, HostKeys, Need, PROTOCOLS, Refusal, Reverted, Seen,
-    Standing, Traffic, WireError, check_plugin, check_tree,
+    Answer, Ask, Channel, Confirmation, Frame, HostKeys, Need, PROTOCOLS, Refusal, Seen, Standing,
+    Traffic, WireError,
 };
-use crate::{Digest, Plan, Step, Tree, needs};
+use crate::{Digest, Plan, Tree, needs};
 
 /// Small contents are sent together up to this many bytes.
 const CONTENTS_BYTES_MAX: usize = 1024 * 1024;
@@ -346,29 +347,6 @@ fn recipes(delivery: &Delivery<'_>) -> Result<BTreeMap<Digest, Recipe>, NearErro
     Ok(recipes)
 }
 
-/// A host that asks for what it was not offered, or for the same twice, would have this end send for ever.
-fn check_need(
-    need: &Need,
-    delivery: &Delivery<'_>,
-    recipes: &BTreeMap<Digest, Recipe>,
-) -> Result<(), WireError> {
-    let offered = needs::contents(delivery.plan, &delivery.wanted.tree);
-    let mut asked = BTreeSet::new();
-    let is_good = need
-        .contents
-        .iter()
-        .all(|digest| offered.contains(digest) && asked.insert(*digest))
-        && need
-            .pieces
-            .keys()
-            .all(|digest| recipes.contains_key(digest));
-    is_good.then_some(()).ok_or_else(asked_in_vain)
-}
-
-fn asked_in_vain() -> WireError {
-    WireError::Broken("the host asked for contents that nobody announced".to_owned())
-}
-
 /// How many bytes will be sent, before they are packed.
 fn total(need: &Need, wanted: &Wanted, recipes: &BTreeMap<Digest, Recipe>) -> u64 {
     let whole = need.contents.iter().map(|digest| wanted.length(digest));
@@ -399,45 +377,4 @@ fn keys(answer: Answer) -> Result<HostKeys, LinkError> {
 fn unexpected(answer: &Answer) -> LinkError {
     let shown: String = format!("{answer:?}").chars().take(60).collect();
     WireError::Broken(format!("an answer to something else: {shown}")).into()
-}
-
-/// What a host has, with names that are names and words that are words.
-fn plain_seen(seen: Seen) -> Result<Seen, LinkError> {
-    let trees = seen.present.iter();
-    let steps = seen.drift.iter().flat_map(|drift| &drift.steps);
-    let names = steps.filter_map(|step| match step {
-        Step::Plugin { file_name, .. } => Some(file_name),
-        _ => None,
-    });
-    let checked = trees
-        .map(check_tree)
-        .chain(names.map(|name| check_plugin(name)))
-        .collect::<Result<(), String>>();
-    checked.map_err(|why| WireError::Broken(format!("a host that cannot be: {why}")))?;
-    Ok(Seen {
-        chain: seen.chain.map_err(|why| plain(&why)),
-        reverted: seen.reverted.map(|reverted| Reverted {
-            commit: plain(&reverted.commit),
-            why: plain(&reverted.why),
-        }),
-        unconfirmed: seen.unconfirmed.map(|commit| plain(&commit)),
-        ..seen
-    })
-}
-
-/// A status has lines.
-fn plain_standing(standing: &Standing) -> Standing {
-    let lines: Vec<String> = standing.text.lines().map(plain).collect();
-    Standing {
-        kind: standing.kind,
-        text: lines.join("\n"),
-    }
-}
-
-/// What another machine says, without what would steer a terminal.
-fn plain(text: &str) -> String {
-    text.chars()
-        .take(4096)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
 }
