@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use testkit::{Outcome, program};
 
-use crate::bench::{Bench, RUN};
+use crate::bench::Bench;
 use crate::ssh_sync::Stage;
 
 /// What no text of a host may bring to a terminal.
@@ -80,9 +80,19 @@ fn bounded(bench: &Bench, arguments: &str) -> Outcome {
 
 #[test]
 fn hosts_that_lie_flood_or_hang_are_left_behind() {
+    let names = [
+        "beats", "hangs", "leaves", "noise", "stderr", "long", "names", "piece", "nonsense",
+        "wants", "twice",
+    ];
+    let stage = Stage::new(&[&["good"], &names[..]].concat());
+    let pod = stage
+        .bench
+        .cluster
+        .project()
+        .join("twice/pods/web/release/1.0.0/pod");
+    let known = simplenetes_sync::Digest::of(&fs::read(pod).unwrap()).to_string();
     let nothing = seen(&json!({"present": tree("")}));
     let foreign = "0".repeat(64);
-    let known = simplenetes_sync::Digest::of(RUN.as_bytes()).to_string();
     let hosts: Vec<(&str, &str, Vec<u8>, &str)> = vec![
         (
             "beats",
@@ -157,8 +167,6 @@ fn hosts_that_lie_flood_or_hang_are_left_behind() {
             "the same contents twice",
         ),
     ];
-    let names: Vec<&str> = hosts.iter().map(|(name, ..)| *name).collect();
-    let stage = Stage::new(&[&["good"], &names[..]].concat());
     for (name, script, said, _) in &hosts {
         plant(stage.home(name).parent().unwrap(), script, said);
     }

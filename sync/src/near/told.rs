@@ -16,15 +16,17 @@ pub(super) fn check_need(
 ) -> Result<(), WireError> {
     let offered = needs::contents(delivery.plan, &delivery.wanted.tree);
     let mut asked = BTreeSet::new();
-    let is_good = need
-        .contents
-        .iter()
-        .all(|digest| offered.contains(digest) && asked.insert(*digest))
+    let is_offered = need.contents.iter().all(|digest| offered.contains(digest))
         && need
             .pieces
             .keys()
             .all(|digest| recipes.contains_key(digest));
-    is_good.then_some(()).ok_or_else(asked_in_vain)
+    if !is_offered {
+        return Err(asked_in_vain());
+    }
+    let is_once = need.contents.iter().all(|digest| asked.insert(*digest));
+    let again = || WireError::Broken("the host asked for the same contents twice".to_owned());
+    is_once.then_some(()).ok_or_else(again)
 }
 
 pub(super) fn asked_in_vain() -> WireError {

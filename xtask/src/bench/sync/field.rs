@@ -98,7 +98,10 @@ impl Field {
         let mut inventory = String::new();
         for host in 0..hosts {
             let (name, port) = (host_name(host), self.port(host));
-            inventory += &format!("{name} ansible_host=127.0.0.1 ansible_port={port}\n");
+            let home = self.home(host);
+            let home = home.display();
+            inventory +=
+                &format!("{name} ansible_host=127.0.0.1 ansible_port={port} home={home}\n");
             if host < self.hosts {
                 continue;
             }
@@ -187,7 +190,8 @@ impl Field {
             let shell = format!("ssh -p {} {}", self.port(host), self.ssh_options());
             let mut rsync = self.command("rsync");
             rsync.args(["-a", "--delete", "-e", &shell, &from]);
-            rsync.arg(format!("{}@127.0.0.1:peer/", self.user));
+            let home = self.home(host);
+            rsync.arg(format!("{}@127.0.0.1:{}/peer/", self.user, home.display()));
             Ok(rsync.spawn()?)
         });
         let started: Vec<_> = started.collect::<Result<_>>()?;
@@ -206,7 +210,7 @@ impl Field {
         ansible.args(["--forks", "20", "--user", &self.user, "--private-key"]);
         ansible.arg(self.cluster.folder().join("id"));
         ansible.args(["--ssh-common-args", &self.ssh_options()]);
-        let words = format!("src={} dest=all", all.display());
+        let words = format!("src={} dest={{{{ home }}}}/all", all.display());
         ansible.args(["-m", "copy", "-a", &words]);
         ansible.env("ANSIBLE_PYTHON_INTERPRETER", "/usr/bin/python3");
         let outcome = Outcome::of(ansible.stdout(Stdio::piped()))?;
@@ -240,6 +244,12 @@ impl Field {
 
     fn peers(&self) -> PathBuf {
         self.cluster.folder().join("peers")
+    }
+
+    /// The home of a host, which is not where whoever logs in begins.
+    fn home(&self, host: usize) -> PathBuf {
+        let server = self.servers.get(host);
+        server.map_or_else(PathBuf::new, |server| server.home().to_owned())
     }
 
     fn port(&self, host: usize) -> u16 {
