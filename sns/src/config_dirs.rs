@@ -171,8 +171,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let source = sample(root.path());
         let elsewhere = root.path().join("elsewhere");
-        fs::rename(source.join("conf"), &elsewhere).unwrap();
-        std::os::unix::fs::symlink(&elsewhere, source.join("conf")).unwrap();
+        write(&elsewhere, Path::new("a.txt"), b"a\n", false).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, source.join("linked")).unwrap();
         let refused = |source: &Path| {
             let error = copy_into_release(source, &root.path().join("config")).unwrap_err();
             assert!(error.to_string().contains("is a symbolic link"), "{error}");
@@ -181,7 +181,7 @@ mod tests {
         let link = root.path().join("_config/link");
         std::os::unix::fs::symlink(&source, &link).unwrap();
         refused(&link);
-        assert!(!root.path().join("config").exists());
+        assert!(!root.path().join("config/linked").exists());
     }
 
     #[test]

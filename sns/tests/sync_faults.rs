@@ -66,7 +66,10 @@ impl Rig {
     fn change(&mut self) {
         self.version += 1;
         let bench = &self.stage.bench;
-        let state = ["stopped\n", "running\n"][usize::from(self.version.is_multiple_of(2))];
+        let state = match self.version.is_multiple_of(2) {
+            true => "running\n",
+            false => "stopped\n",
+        };
         bench.write(&format!("{RELEASE}/pod.state"), state);
         for name in ["a", "b", "deep/c"] {
             let text = format!("{name} {}\n", self.version);
@@ -337,6 +340,10 @@ fn a_full_disk_of_the_host() {
 }
 
 /// Moves the host home onto a small disk.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nobody reads a host home while a test moves it"
+)]
 fn onto_a_disk(rig: &Rig, bytes: u64) -> SmallDisk {
     let (home, beside) = (rig.home(), rig.home().with_file_name("beside"));
     fs::rename(&home, &beside).unwrap();

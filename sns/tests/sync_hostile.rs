@@ -40,7 +40,8 @@ fn seen(more: &Value) -> Value {
         "answer": "seen", "chain": {"Ok": []}, "present": null, "drift": null, "reverted": null, "recovered": null,
     });
     for (key, value) in more.as_object().unwrap() {
-        seen[key] = value.clone();
+        let fields = seen.as_object_mut().unwrap();
+        fields.insert(key.clone(), value.clone());
     }
     seen
 }

@@ -52,7 +52,7 @@ impl<'a> Session<'a> {
     ) -> Result<(Vec<HostOutcome>, Vec<CommandError>), CommandError> {
         let mut outcomes = Vec::new();
         let looked = self.connect(|party| party.look(&self.cluster.id));
-        let parties = self.stay(looked, &mut outcomes)?;
+        let parties = Self::stay(looked, &mut outcomes)?;
         let mut refusals = Vec::new();
         for mut party in parties {
             refusals.extend(self.check(&party, false).err());
@@ -75,14 +75,14 @@ impl<'a> Session<'a> {
     fn sync_all(&self, request: &Request) -> Result<Vec<HostOutcome>, CommandError> {
         let mut outcomes = Vec::new();
         let connected = self.connect(|_| Ok(()));
-        let parties = self.stay(connected, &mut outcomes)?;
+        let parties = Self::stay(connected, &mut outcomes)?;
         let mut parties = self.lock(parties, &mut outcomes)?;
         for party in &mut parties {
             self.check(party, request.force)?;
             party.plan(self.source, &request.options)?;
         }
         let staged = self.stage(parties);
-        let parties = self.stay(staged, &mut outcomes)?;
+        let parties = Self::stay(staged, &mut outcomes)?;
         outcomes.extend(self.change(parties));
         Ok(sorted(outcomes))
     }
@@ -104,7 +104,6 @@ impl<'a> Session<'a> {
 
     /// Keeps those that are in it; of those that are out of reach it tells.
     fn stay(
-        &self,
         parties: Vec<(&'a Target, Result<Party<'a>, Failure>)>,
         outcomes: &mut Vec<HostOutcome>,
     ) -> Result<Parties<'a>, CommandError> {
@@ -134,7 +133,7 @@ impl<'a> Session<'a> {
             }
             locked.push((target, result.map(|()| party)));
         }
-        self.stay(locked, outcomes)
+        Self::stay(locked, outcomes)
     }
 
     /// Refuses a project that is behind the host or has branched, unless it is forced.
