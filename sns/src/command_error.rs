@@ -312,6 +312,10 @@ impl From<NearError> for CommandError {
                 Self::mistake(format!("a config of {release} cannot be sent")).caused_by(source)
             }
             NearError::Changed { .. } => Self::refused(error.to_string()),
+            NearError::Link { .. } => Self::mistake(error.to_string())
+                .hint("put what it leads to in its place, if the hosts should have that"),
+            NearError::TooLarge { .. } => Self::mistake(error.to_string())
+                .hint("let the pod fetch by itself what is so large"),
             _ => Self::mistake(error.to_string()),
         }
     }

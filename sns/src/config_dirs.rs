@@ -15,6 +15,11 @@ pub(crate) fn names(directory: &Path) -> Result<Vec<VolumeName>, CommandError> {
     if !directory.exists() {
         return Ok(Vec::new());
     }
+    no_link(directory)?;
+    let above = directory.parent().unwrap_or(directory);
+    if above.ends_with("_config") {
+        no_link(above)?;
+    }
     let mut names = Vec::new();
     for entry in sorted_entries(directory)? {
         let name = entry
@@ -23,6 +28,7 @@ pub(crate) fn names(directory: &Path) -> Result<Vec<VolumeName>, CommandError> {
             .to_string_lossy()
             .into_owned();
         if entry.is_dir() && !name.starts_with(['.', '_']) {
+            no_link(&entry)?;
             names.push(name.parse::<VolumeName>().map_err(|error| {
                 CommandError::new(
                     Kind::Diagnostics,
@@ -33,6 +39,17 @@ pub(crate) fn names(directory: &Path) -> Result<Vec<VolumeName>, CommandError> {
         }
     }
     Ok(names)
+}
+
+/// Refuses a link: it would lead whoever made the project or the pod to files of the operator.
+fn no_link(directory: &Path) -> Result<(), CommandError> {
+    if !directory.is_symlink() {
+        return Ok(());
+    }
+    Err(
+        CommandError::mistake(format!("{} is a symbolic link", directory.display()))
+            .hint("put the directory itself there: links do not travel to hosts"),
+    )
 }
 
 /// Copies the configs of `_config/POD` into the `config` directory of a release, each with its checksum
@@ -147,6 +164,24 @@ mod tests {
         let source = sample(root.path());
         std::os::unix::fs::symlink("/etc/passwd", source.join("conf/link")).unwrap();
         assert!(copy_into_release(&source, &root.path().join("config")).is_err());
+    }
+
+    #[test]
+    fn a_directory_of_configs_that_is_a_link_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let source = sample(root.path());
+        let elsewhere = root.path().join("elsewhere");
+        write(&elsewhere, Path::new("a.txt"), b"a\n", false).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, source.join("linked")).unwrap();
+        let refused = |source: &Path| {
+            let error = copy_into_release(source, &root.path().join("config")).unwrap_err();
+            assert!(error.to_string().contains("is a symbolic link"), "{error}");
+        };
+        refused(&source);
+        let link = root.path().join("_config/link");
+        std::os::unix::fs::symlink(&source, &link).unwrap();
+        refused(&link);
+        assert!(!root.path().join("config/linked").exists());
     }
 
     #[test]

@@ -31,6 +31,14 @@ pub(crate) fn logins_for(
     host: &Host,
 ) -> Result<Option<String>, CommandError> {
     for path in [path(cluster, Some(host)), path(cluster, None)] {
+        if path.is_symlink() {
+            // A project of somebody else could give the operator's own logins to a host.
+            return Err(CommandError::mistake(format!(
+                "{} is a symbolic link",
+                cluster.shown(&path)
+            ))
+            .hint("copy the logins that the host should have: `sns cluster registry`"));
+        }
         match std::fs::read_to_string(&path) {
             Ok(text) => {
                 parse(&text).map_err(|error| error.on(&cluster.shown(&path)))?;

@@ -62,8 +62,11 @@ pub(crate) struct Source {
     pub(crate) only: Only,
 }
 
-/// How long a host waits to be confirmed, in seconds.
-const CONFIRM_WITHIN_SECONDS: u32 = 60;
+/// How long a host waits to be confirmed unless the operator says otherwise, in seconds.
+pub(crate) const CONFIRM_WITHIN_SECONDS: u32 = 60;
+
+/// The longest that it can be made to wait: so long nobody else can sync it.
+pub(crate) const CONFIRM_WITHIN_SECONDS_MAX: u32 = 3600;
 
 impl Source {
     /// Reads the project: every active or inactive host that is meant, each with all that it should have.
@@ -110,15 +113,12 @@ impl Source {
         })
     }
 
-    /// The same, with hosts that go back by themselves unless they are confirmed.
-    pub(crate) fn confirmed(mut self) -> Result<Self, CommandError> {
+    /// The same, with hosts that go back by themselves unless they are confirmed within so many seconds.
+    pub(crate) fn confirmed(mut self, seconds: u32) -> Result<Self, CommandError> {
         let token = token().map_err(|error| {
             CommandError::new(Kind::Internal, "could not make a random word").caused_by(error)
         })?;
-        self.confirmation = Some(Confirmation {
-            token,
-            seconds: CONFIRM_WITHIN_SECONDS,
-        });
+        self.confirmation = Some(Confirmation { token, seconds });
         Ok(self)
     }
 }

@@ -109,8 +109,8 @@ fn a_host_that_cannot_take_what_is_sent_stops_the_sync_of_all() {
     let bench = committed();
     bench.add_host("desktop", "127.0.0.2");
     bench.commit();
-    // What is staged lies in a directory of this name.
-    bench.write_home("laptop", ".sync/stage", "in the way\n");
+    // What comes lies in a directory of this name.
+    bench.write_home("laptop", ".sync/incoming", "in the way\n");
     let outcome = bench.run(&["cluster", "sync"]);
     assert_eq!(outcome.code, 7, "{outcome}");
     assert!(

@@ -32,3 +32,6 @@ mod ssh_sync;
 mod ssh_verbs;
 mod standalone;
 mod status;
+mod sync_faults;
+mod sync_hostile;
+mod typical_cluster;

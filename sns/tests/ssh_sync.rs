@@ -8,14 +8,14 @@ use testkit::{Outcome, Sshd, login_name, make_ssh_key};
 use crate::bench::{Bench, PROGRAM, RUN};
 
 /// A project whose hosts are behind servers.
-struct Stage {
-    bench: Bench,
-    servers: Vec<(String, Sshd)>,
+pub(crate) struct Stage {
+    pub(crate) bench: Bench,
+    pub(crate) servers: Vec<(String, Sshd)>,
 }
 
 impl Stage {
     /// Hosts that are registered, initialised, and have a pod that was compiled and committed.
-    fn new(hosts: &[&str]) -> Self {
+    pub(crate) fn new(hosts: &[&str]) -> Self {
         let mut stage = Self {
             bench: Bench::new(),
             servers: Vec::new(),
@@ -55,7 +55,7 @@ impl Stage {
         self.servers.push((host.to_owned(), server));
     }
 
-    fn home(&self, host: &str) -> PathBuf {
+    pub(crate) fn home(&self, host: &str) -> PathBuf {
         let server = self.servers.iter().find(|(name, _)| name == host);
         server.unwrap().1.home().join("cluster")
     }
@@ -65,7 +65,7 @@ impl Stage {
         pod.exists()
     }
 
-    fn sync(&self, more: &[&str]) -> Outcome {
+    pub(crate) fn sync(&self, more: &[&str]) -> Outcome {
         self.bench.run(&[&["cluster", "sync"], more].concat())
     }
 

@@ -12,6 +12,8 @@ pub mod far;
 pub mod near;
 mod needs;
 pub mod plan;
+#[cfg(test)]
+mod soak;
 mod tree;
 pub mod wire;
 

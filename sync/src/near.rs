@@ -4,8 +4,10 @@
 //! `plugins.yaml` says, a release without its pod, a file that its reader would refuse. Must not know what
 //! the host has, and writes nothing.
 
+mod inside;
 mod link;
 mod pieces;
+mod told;
 mod wanted;
 
 use std::collections::BTreeMap;
@@ -94,6 +96,24 @@ pub enum NearError {
         /// What it should be.
         expected: String,
     },
+    /// A link, which may lead anywhere.
+    #[error("{} is a symbolic link, and a sync follows none in the project", path.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
+    },
+    /// Something that is read is no file.
+    #[error("{} is no regular file", path.display())]
+    NoFile {
+        /// What it is instead.
+        path: PathBuf,
+    },
+    /// A file that has no end in sight.
+    #[error("{} is larger than {} GiB", path.display(), inside::FILE_BYTES_MAX >> 30)]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
     /// The project was changed meanwhile.
     #[error("{} changed while it was read: sync again", path.display())]
     Changed {
@@ -171,12 +191,17 @@ impl Near {
     pub fn wanted(&self, host: &HostName, routers: &Routers) -> Result<Wanted, NearError> {
         let mut wanted = Wanted::default();
         wanted.tree.hosts_conf = Some(wanted.keep(routers.to_text().into_bytes()));
-        let directory = self.project.host(host);
+        let (root, directory) = (self.project.path(), self.project.host(host));
         self.plugins(&mut wanted, host, &directory)?;
         self.programs(&mut wanted, host, &directory)?;
-        let releases = directory.releases().map_err(io_at(&directory.pods_dir()))?;
-        for id in releases {
-            let release = read_release(&mut wanted, &id, &directory.release(&id))?;
+        let pods = directory.pods_dir();
+        inside::directory(root, &pods)?;
+        for pod in subdirectories(&pods)? {
+            inside::directory(root, &pod)?;
+            inside::directory(root, &pod.join("release"))?;
+        }
+        for id in directory.releases().map_err(io_at(&pods))? {
+            let release = read_release(root, &mut wanted, &id, &directory.release(&id))?;
             wanted.tree.releases.insert(id, release);
         }
         Ok(wanted)
@@ -188,6 +213,9 @@ impl Near {
         host: &HostName,
         directory: &HostDir,
     ) -> Result<(), NearError> {
+        if inside::file(self.project.path(), &directory.plugins_yaml())?.is_none() {
+            return Ok(());
+        }
         let read = present(read_with_text::<PluginsYaml>(&directory.plugins_yaml()))?;
         let Some((plugins, text)) = read else {
             return Ok(());
@@ -222,6 +250,7 @@ impl Near {
         host: &HostName,
         directory: &HostDir,
     ) -> Result<(), NearError> {
+        inside::file(self.project.path(), &directory.programs())?;
         let listed = read_if_present::<Programs>(&directory.programs())?;
         for (name, expected) in listed.unwrap_or_default().0 {
             let file = Programs::file_name(&name, &expected);
@@ -249,22 +278,24 @@ impl Near {
         if let Some(digest) = components.get(path) {
             return Ok(Some(*digest));
         }
-        let Some(bytes) = read_bytes(path)? else {
+        if inside::file(self.project.path(), path)?.is_none() {
             return Ok(None);
-        };
-        let digest = Digest::of(&bytes);
+        }
+        let digest = Digest::of_file(path).map_err(io_at(path))?;
         components.insert(path.to_owned(), digest);
         Ok(Some(digest))
     }
 }
 
 fn read_release(
+    root: &Path,
     wanted: &mut Wanted,
     id: &ReleaseId,
     directory: &ReleaseDir,
 ) -> Result<Release, NearError> {
+    inside::file(root, &directory.state())?;
     let state = read_if_present::<PodState>(&directory.state())?;
-    let pod = wanted.file(&directory.pod())?;
+    let pod = wanted.file(root, &directory.pod())?;
     if pod.is_none() && matches!(state, Some(PodState::Running | PodState::Stopped)) {
         return Err(NearError::NoPod {
             release: id.clone(),
@@ -272,7 +303,7 @@ fn read_release(
         });
     }
     let mut configs = BTreeMap::new();
-    for (name, path) in config_directories(&directory.configs_dir())? {
+    for (name, path) in config_directories(root, &directory.configs_dir())? {
         let config = wanted.config(&path);
         configs.insert(
             name,
@@ -282,9 +313,9 @@ fn read_release(
             })?,
         );
     }
-    let portmappings = wanted.checked::<PortMappings>(&directory.portmappings())?;
-    let routes = wanted.checked::<IngressConf>(&directory.ingress())?;
-    let routes_inactive = wanted.checked::<IngressConf>(&directory.ingress_inactive())?;
+    let portmappings = wanted.checked::<PortMappings>(root, &directory.portmappings())?;
+    let routes = wanted.checked::<IngressConf>(root, &directory.ingress())?;
+    let routes_inactive = wanted.checked::<IngressConf>(root, &directory.ingress_inactive())?;
     // Routes are in force or not; with both files, those in force count.
     let routes_inactive = routes_inactive.filter(|_| routes.is_none());
     Ok(Release {
@@ -298,7 +329,11 @@ fn read_release(
 }
 
 /// The configs of a release. Hidden ones and those that begin with `_` stay in the project.
-fn config_directories(directory: &Path) -> Result<Vec<(VolumeName, PathBuf)>, NearError> {
+fn config_directories(
+    root: &Path,
+    directory: &Path,
+) -> Result<Vec<(VolumeName, PathBuf)>, NearError> {
+    inside::directory(root, directory)?;
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         listed => listed.map_err(io_at(directory))?,
@@ -320,15 +355,20 @@ fn config_directories(directory: &Path) -> Result<Vec<(VolumeName, PathBuf)>, Ne
     Ok(configs)
 }
 
-fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, NearError> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(NearError::Io {
-            path: path.to_owned(),
-            source,
-        }),
-    }
+fn subdirectories(directory: &Path) -> Result<Vec<PathBuf>, NearError> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if is_absent(&error) => return Ok(Vec::new()),
+        listed => listed.map_err(io_at(directory))?,
+    };
+    let paths = entries.map(|entry| Ok(entry?.path()));
+    paths.collect::<io::Result<_>>().map_err(io_at(directory))
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 fn io_at(path: &Path) -> impl FnOnce(io::Error) -> NearError + '_ {

@@ -159,7 +159,14 @@ impl Config {
     /// # Errors
     /// Something cannot be read, or is neither a file nor a directory, or has a name that cannot be carried.
     pub fn read(directory: &Path) -> Result<Self, TreeError> {
-        Self::read_through(directory, &mut |path| Ok(Digest::of(&fs::read(path)?)))
+        let present = fs::symlink_metadata(directory).map_err(TreeError::io(directory))?;
+        if present.is_symlink() {
+            return Err(TreeError::Foreign {
+                path: directory.to_owned(),
+                why: "it is a symbolic link; put the directory itself there",
+            });
+        }
+        Self::read_through(directory, &mut |path| Digest::of_file(path))
     }
 
     /// As [`Config::read`], with the files read by the caller.

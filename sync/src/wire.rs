@@ -10,8 +10,8 @@ mod message;
 
 pub use channel::{BEAT_EVERY, Channel, SILENCE_MAX, Traffic};
 pub use frame::{FRAME_BYTES_MAX, Frame, WireError};
-pub(crate) use message::check_tree;
 pub use message::{
     Answer, Ask, Confirmation, HostKeys, Need, PROTOCOLS, Refusal, RefusalKind, Reverted, Seen,
     Standing, StandingKind,
 };
+pub(crate) use message::{check_plugin, check_tree};

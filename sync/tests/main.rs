@@ -9,6 +9,7 @@ mod back;
 mod chain;
 mod durability;
 mod faults;
+mod fuzz;
 mod near;
 mod plan;
 mod random;

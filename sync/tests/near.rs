@@ -211,3 +211,86 @@ fn peers_are_all_hosts_that_take_part_and_have_keys() {
     check("d", &[]);
     check("e", &[]);
 }
+
+/// Puts a link in the place of what the project has.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the input of a test is moved before anybody reads it"
+)]
+fn to_link(path: &std::path::Path) {
+    let target = path.with_file_name("elsewhere");
+    if path.exists() {
+        fs::rename(path, &target).unwrap();
+    }
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(&target, path).unwrap();
+}
+
+#[test]
+fn no_link_of_a_project_is_followed() {
+    type Place = fn(&World) -> std::path::PathBuf;
+    let places: [Place; 11] = [
+        |world| world.release("web:1.0.0").pod(),
+        |world| world.release("web:1.0.0").state(),
+        |world| world.release("web:1.0.0").portmappings(),
+        |world| world.release("web:1.0.0").ingress(),
+        |world| world.release("web:1.0.0").ingress_inactive(),
+        |world| world.release("web:1.0.0").configs_dir(),
+        |world| world.release("web:1.0.0").path().join("config/conf"),
+        |world| world.release("web:1.0.0").path().to_owned(),
+        |world| world.project.host(&host()).pods_dir().join("web"),
+        |world| world.project.host(&host()).pods_dir(),
+        |world| world.project.host(&host()).plugins_yaml(),
+    ];
+    for place in places {
+        let world = World::new();
+        world.add("web:1.0.0", "running", "a");
+        let path = place(&world);
+        to_link(&path);
+        let refusal = refusal(&world);
+        assert!(
+            refusal.contains("is a symbolic link, and a sync follows none in the project"),
+            "{}: {refusal}",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn a_component_that_is_a_link_or_no_file_is_refused() {
+    for kind in ["link", "directory"] {
+        let world = World::new();
+        let component = world.project.plugins_dir().join("p-1.0.0.wasm");
+        let digest = Digest::of(b"component");
+        write(
+            &world.project.host(&host()).plugins_yaml(),
+            &format!(
+                "plugins:\n- name: p\n  version: 1.0.0\n  digest: {digest}\n  source: here\n  grants: {{}}\n"
+            ),
+            0o644,
+        );
+        write(&component.with_file_name("elsewhere"), "component", 0o644);
+        match kind {
+            "link" => std::os::unix::fs::symlink("elsewhere", &component).unwrap(),
+            _ => fs::create_dir(&component).unwrap(),
+        }
+        let refusal = refusal(&world);
+        let expected = ["is a symbolic link", "is no regular file"][usize::from(kind != "link")];
+        assert!(refusal.contains(expected), "{refusal}");
+    }
+}
+
+#[test]
+fn a_file_without_an_end_in_sight_is_not_read() {
+    let world = World::new();
+    let pod = world.add("web:1.0.0", "running", "a").pod();
+    // It has a length and no contents.
+    let sparse = fs::File::options().write(true).open(&pod).unwrap();
+    sparse.set_len(1 << 40).unwrap();
+    assert!(refusal(&world).contains("is larger than 4 GiB"));
+    let world = World::new();
+    let release = world.add("web:1.0.0", "running", "a");
+    let config = fs::File::create(release.path().join("config/conf/huge")).unwrap();
+    config.set_len(1 << 40).unwrap();
+    assert!(refusal(&world).contains("config/conf/huge: file too large"));
+}

@@ -11,12 +11,13 @@ use simplenetes_sync::{Options, recover};
 use crate::faults::{At, Fault};
 use crate::world::{World, host, write};
 
-/// Cases per property: SOAK, or a tenth of the full count.
-fn cases(full: u32) -> ProptestConfig {
+/// Cases per property: SOAK percent of the full count, a tenth of it when unset.
+pub(crate) fn cases(full: u32) -> ProptestConfig {
     let soak = std::env::var("SOAK")
         .ok()
         .and_then(|text| text.parse().ok());
-    ProptestConfig::with_cases(soak.unwrap_or(full / 10).max(10))
+    let cases = full / 100 * soak.unwrap_or(10);
+    ProptestConfig::with_cases(cases.max(10))
 }
 
 /// A release of a project: state, pod, whether it has routes in force, and the files of its configs.

@@ -7,12 +7,13 @@
 //! ```
 //!
 //! With IPv6 the addresses are fd77::1 and so on. Nothing leads from there to the machine's own network, and nothing in.
+//! A second switch, outside, may have some of the hosts and others that reach nobody else: eth1 10.78.0.1 and so on.
 
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd as _;
 use std::panic::resume_unwind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
@@ -36,6 +37,7 @@ static MADE: AtomicU32 = AtomicU32::new(0);
 pub struct Network {
     switch: Namespace,
     hosts: Vec<Namespace>,
+    outside: Option<Namespace>,
 }
 
 impl Network {
@@ -57,12 +59,10 @@ impl Network {
 
     fn with(hosts: u8, plug_in: fn(&mut Self, usize) -> Result<()>) -> Result<Self> {
         remove_forgotten();
-        let switch = Namespace::new()?;
-        switch.ip("link add bridge type bridge")?;
-        switch.ip("link set bridge up")?;
         let mut network = Self {
-            switch,
+            switch: Namespace::switch()?,
             hosts: Vec::new(),
+            outside: None,
         };
         for host in 0..hosts {
             plug_in(&mut network, usize::from(host))?;
@@ -73,13 +73,39 @@ impl Network {
     /// A host with a plug, and no address.
     fn wire(&self, host: usize) -> Result<Namespace> {
         let namespace = Namespace::new()?;
-        let (switch, name) = (&self.switch, &namespace.0);
-        switch.ip(&format!(
-            "link add port{host} type veth peer name eth0 netns {name}"
-        ))?;
-        switch.ip(&format!("link set port{host} master bridge up"))?;
+        plug(&self.switch, host, &namespace, "eth0")?;
         namespace.ip("link set lo up")?;
         Ok(namespace)
+    }
+
+    /// Gives a host a second plug, outside, where it has [`Self::outside_address`].
+    ///
+    /// # Errors
+    /// There is no such host, or it has one.
+    pub fn plug_in_outside(&mut self, host: usize) -> Result<()> {
+        let switch = match self.outside.take() {
+            Some(switch) => switch,
+            None => Namespace::switch()?,
+        };
+        let switch = self.outside.insert(switch);
+        let namespace = self.hosts.get(host).context("there is no such host")?;
+        plug(switch, host, namespace, "eth1")?;
+        let address = Self::outside_address(host);
+        namespace.ip(&format!("address add {address}/24 dev eth1"))?;
+        namespace.ip("link set eth1 up")
+    }
+
+    /// Adds a host that is outside only, and gives its number.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn add_outsider(&mut self) -> Result<usize> {
+        let namespace = Namespace::new()?;
+        namespace.ip("link set lo up")?;
+        let host = self.hosts.len();
+        self.hosts.push(namespace);
+        self.plug_in_outside(host)?;
+        Ok(host)
     }
 
     fn plug_in6(&mut self, host: usize) -> Result<()> {
@@ -115,14 +141,28 @@ impl Network {
         IpAddr::from(Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, last))
     }
 
+    /// The address that a host has outside.
+    #[must_use]
+    pub fn outside_address(host: usize) -> IpAddr {
+        let last = u8::try_from(host).unwrap_or(u8::MAX).saturating_add(1);
+        IpAddr::from(Ipv4Addr::new(10, 78, 0, last))
+    }
+
+    /// The file of the namespace of a host, as `nsenter --net=FILE` takes it; none where there is no such host.
+    #[must_use]
+    pub fn file(&self, host: usize) -> Option<PathBuf> {
+        let namespace = self.hosts.get(host)?;
+        Some(Path::new(NAMESPACES).join(&namespace.0))
+    }
+
     /// Does something at that host: all programs that are started and all sockets that are opened belong to its
     /// network.
     ///
     /// # Errors
     /// There is no such host, or its namespace cannot be entered.
     pub fn at<T: Send>(&self, host: usize, work: impl FnOnce() -> T + Send) -> Result<T> {
-        let namespace = self.hosts.get(host).context("there is no such host")?;
-        let file = File::open(Path::new(NAMESPACES).join(&namespace.0))?;
+        let file = self.file(host).context("there is no such host")?;
+        let file = File::open(file)?;
         // Only a thread of its own can be elsewhere.
         let there = || -> Result<T> {
             move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
@@ -133,7 +173,7 @@ impl Network {
             .unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    /// Pulls the plug of a host: whatever is sent to it is lost, and nobody is told.
+    /// Pulls the plug of a host, not the one outside: whatever is sent to it is lost, and nobody is told.
     ///
     /// # Errors
     /// There is no such host.
@@ -162,9 +202,25 @@ impl Namespace {
         Ok(Self(name))
     }
 
+    fn switch() -> Result<Self> {
+        let switch = Self::new()?;
+        switch.ip("link add bridge type bridge")?;
+        switch.ip("link set bridge up")?;
+        Ok(switch)
+    }
+
     fn ip(&self, words: &str) -> Result<()> {
         ip(&format!("-netns {} {words}", self.0))
     }
+}
+
+/// A wire from a port of a switch to a host.
+fn plug(switch: &Namespace, host: usize, namespace: &Namespace, device: &str) -> Result<()> {
+    let name = &namespace.0;
+    switch.ip(&format!(
+        "link add port{host} type veth peer name {device} netns {name}"
+    ))?;
+    switch.ip(&format!("link set port{host} master bridge up"))
 }
 
 impl Drop for Namespace {
@@ -227,6 +283,25 @@ mod tests {
         heals.unwrap();
         drop(listener);
         assert!(network.at(2, || ()).is_err());
+    }
+
+    #[test]
+    fn who_is_outside_reaches_only_what_has_a_plug_there() {
+        let mut network = Network::new(2).unwrap();
+        network.plug_in_outside(1).unwrap();
+        let outsider = network.add_outsider().unwrap();
+        let addresses = [Network::outside_address(1), Network::address(0)];
+        let [open, closed] = addresses.map(|ip| SocketAddr::new(ip, 7000));
+        let listeners = [(1, open), (0, closed)].map(|(host, address)| {
+            let listen = || TcpListener::bind(address).unwrap();
+            network.at(host, listen).unwrap()
+        });
+        let connects = |address: SocketAddr| {
+            let connect = || TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok();
+            network.at(outsider, connect).unwrap()
+        };
+        assert!(connects(open) && !connects(closed));
+        drop(listeners);
     }
 
     #[test]

@@ -28,6 +28,7 @@ const PORTS_TRIED: usize = 5;
 pub struct Sshd {
     folder: TempDir,
     address: SocketAddr,
+    lines: String,
     child: Child,
 }
 
@@ -67,6 +68,7 @@ impl Sshd {
                     return Ok(Self {
                         folder,
                         address,
+                        lines: lines.to_owned(),
                         child,
                     });
                 }
@@ -120,12 +122,35 @@ impl Sshd {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    /// Ends the server and all connections at once.
+    /// Ends the server and all connections at once, with everything that was started over them.
     pub fn kill(&mut self) {
+        self.kill_all(|_| true);
+    }
+
+    /// Ends the server and all connections at once; what was started over them is left to itself.
+    pub fn kill_alone(&mut self) {
+        let is_server = |pid: Pid| {
+            let file = format!("/proc/{}/exe", pid.as_raw_nonzero());
+            fs::read_link(file).is_ok_and(|program| program == Path::new(PROGRAM))
+        };
+        self.kill_all(is_server);
+    }
+
+    /// Starts the server again, at the same address and with the same keys. To be called where the first one was started.
+    ///
+    /// # Errors
+    /// As [`Sshd::new`].
+    pub fn restart(&mut self) -> Result<()> {
+        self.kill();
+        self.child = start(self.folder.path(), self.address, &self.lines)?;
+        Ok(())
+    }
+
+    fn kill_all(&mut self, is_meant: impl Fn(Pid) -> bool) {
         if let Some(pid) = Pid::from_raw(i32::try_from(self.child.id()).unwrap_or_default()) {
             // What is stopped starts nothing new while its descendants are looked for.
             let _ = kill_process(pid, Signal::STOP);
-            for descendant in descendants(pid) {
+            for descendant in descendants(pid).into_iter().filter(|pid| is_meant(*pid)) {
                 let _ = kill_process(descendant, Signal::KILL);
             }
         }
@@ -143,7 +168,7 @@ impl Drop for Sshd {
 fn start(folder: &Path, address: SocketAddr, lines: &str) -> Result<Child> {
     let path = folder.display();
     // What the shell of a person does at its start is no business of a test: it takes time, and may lock files. The
-    // programs of this build are those of the host.
+    // programs of this build are those of the host, unless a test has put others into `bin` of its home.
     let programs = crate::program("simplenetesd").ok();
     let programs = programs.as_deref().and_then(Path::parent);
     let programs = programs.map_or_else(String::new, |path| format!("{}:", path.display()));
@@ -151,7 +176,7 @@ fn start(folder: &Path, address: SocketAddr, lines: &str) -> Result<Child> {
         "ListenAddress {address}\nHostKey {path}/host\nAuthorizedKeysFile {path}/authorized\nPidFile none\n\
          StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
          PermitRootLogin yes\nMaxStartups 100\nPrintMotd no\nPrintLastLog no\n\
-         SetEnv HOME={path} PATH={programs}/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin\n{lines}\n"
+         SetEnv HOME={path} PATH={path}/bin:{programs}/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin\n{lines}\n"
     );
     write(&folder.join("config"), &config)?;
     let log = folder.join("log");

@@ -8,6 +8,7 @@ mod crowd;
 mod fleet;
 mod one_host;
 mod proxy;
+mod sync;
 mod table;
 mod timing;
 
@@ -34,6 +35,8 @@ pub(crate) enum Part {
     Containers,
     /// The cluster proxy beside HAProxy and nginx
     Proxy,
+    /// Syncs of 1, 5 and 20 hosts over SSH beside rsync and ansible
+    Sync,
 }
 
 /// Options of `cargo xtask bench`.
@@ -58,8 +61,7 @@ pub(crate) use self::proxy::helper::{Options as ServeOptions, serve};
 /// Builds the release programs, measures, prints the table.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     packages::install(&[&packages::RUN[..], &packages::CONTAINERS].concat())?;
-    let is_proxy_alone = options.part == [Part::Proxy];
-    build(workspace, is_proxy_alone)?;
+    build(workspace, &options.part)?;
     let programs = workspace.programs(Profile::Release);
     ui::say("bench: a shell");
     let shell = timing::shell()?;
@@ -93,8 +95,18 @@ impl Part {
                 packages::install(&packages::PEERS)?;
                 proxy::measure(programs, &options.topic)
             }
+            Self::Sync => syncs(programs),
         }
     }
+}
+
+fn syncs(programs: &Path) -> Result<Vec<Row>> {
+    // A machine without the peers has nothing to compare with, which is no failure of ours.
+    if let Err(error) = packages::install(&packages::SYNC_PEERS) {
+        ui::say(&format!("bench: syncs NOT MEASURED: {error:#}"));
+        return Ok(Vec::new());
+    }
+    sync::measure(programs)
 }
 
 fn fleet(workspace: &Workspace, programs: &Path) -> Result<Vec<Row>> {
@@ -118,25 +130,21 @@ fn host(programs: &Path) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn build(workspace: &Workspace, is_proxy_alone: bool) -> Result<()> {
+fn build(workspace: &Workspace, parts: &[Part]) -> Result<()> {
     let cargo = || Program::cargo().directory(&workspace.root);
-    if is_proxy_alone {
-        return cargo()
-            .args(["build", "--release", "--bins", "--package", "sns-proxy"])
-            .run();
-    }
-    let programs = [
-        "--package",
-        "sns",
-        "--package",
-        "simplenetesd",
-        "--package",
-        "sns-proxy",
-    ];
+    let programs: &[&str] = match parts {
+        [Part::Proxy] => &["sns-proxy"],
+        [Part::Sync] => &["sns", "simplenetesd"],
+        _ => &["sns", "simplenetesd", "sns-proxy"],
+    };
+    let named = programs.iter().flat_map(|name| ["--package", *name]);
     cargo()
         .args(["build", "--release", "--bins"])
-        .args(programs)
+        .args(named)
         .run()?;
+    if matches!(parts, [Part::Proxy | Part::Sync]) {
+        return Ok(());
+    }
     cargo()
         .args([
             "build",

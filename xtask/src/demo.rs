@@ -37,6 +37,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     played.and(closed)
 }
 
+pub(crate) use self::stage::{interruption, line};
+
 /// Builds the plugins and the programs with their progress in the terminal.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     ui::say("building the plugins and the programs; the first time takes some minutes");

@@ -3,6 +3,7 @@
 //! One module per task. Nothing here is shipped, so errors are `anyhow` and end the task.
 
 mod bench;
+mod cluster;
 mod demo;
 mod packages;
 mod plugins;
@@ -39,6 +40,8 @@ enum Task {
     Tidy,
     /// Make a cluster of one host in a temporary folder and show it at work
     Demo(demo::Options),
+    /// Make the typical cluster of five hosts in network namespaces, to try things by hand; needs root
+    Cluster(cluster::Options),
     /// Install what the tests need and run every check that a commit must pass
     Test(suites::Options),
     /// Run everything that CI runs, the demo included
@@ -72,6 +75,7 @@ fn run(task: Task) -> Result<()> {
         Task::Plugins(options) => plugins::build(&workspace, &options),
         Task::Tidy => tidy::run(&workspace),
         Task::Demo(options) => demo::run(&workspace, &options),
+        Task::Cluster(options) => cluster::run(&workspace, &options),
         Task::Test(options) => suites::test(&workspace, &options),
         Task::Ci => suites::ci(&workspace),
         Task::Bench(options) => bench::run(&workspace, &options),

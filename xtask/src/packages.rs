@@ -143,6 +143,25 @@ pub(crate) const PEERS: [Package; 3] = [
     },
 ];
 
+/// What a sync is measured beside.
+pub(crate) const SYNC_PEERS: [Package; 3] = [
+    Package {
+        name: "openssh-client",
+        witness: "ssh",
+        reason: "the peers of a sync reach their hosts by it",
+    },
+    Package {
+        name: "rsync",
+        witness: "rsync",
+        reason: "a sync is measured beside it",
+    },
+    Package {
+        name: "ansible-core",
+        witness: "ansible",
+        reason: "a sync is measured beside it",
+    },
+];
+
 /// Installs those that are missing.
 pub(crate) fn install(wanted: &[Package]) -> Result<()> {
     let missing = wanted

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::program::{Program, is_installed};
 use crate::workspace::Workspace;
-use crate::{demo, packages, plugins, tidy, ui};
+use crate::{cluster, demo, packages, plugins, tidy, ui};
 
 /// One group of checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -30,6 +30,8 @@ pub(crate) enum Suite {
     Deny,
     /// The demo from nothing to the end
     Demo,
+    /// The typical cluster of five hosts, until its page is served
+    Cluster,
 }
 
 /// What `cargo xtask test` runs, cheap and telling first.
@@ -43,7 +45,7 @@ const TEST: [Suite; 6] = [
 ];
 
 /// What CI runs.
-const CI: [Suite; 8] = [
+const CI: [Suite; 9] = [
     Suite::Fmt,
     Suite::Tidy,
     Suite::Build,
@@ -52,6 +54,7 @@ const CI: [Suite; 8] = [
     Suite::Docs,
     Suite::Deny,
     Suite::Demo,
+    Suite::Cluster,
 ];
 
 /// Options of `cargo xtask test`.
@@ -143,6 +146,7 @@ impl Suite {
             Self::Docs => "docs",
             Self::Deny => "deny",
             Self::Demo => "demo",
+            Self::Cluster => "cluster",
         }
     }
 
@@ -162,6 +166,7 @@ impl Suite {
             Self::Docs => docs(workspace),
             Self::Deny => deny(workspace),
             Self::Demo => demo::run(workspace, &demo::Options { once: true }),
+            Self::Cluster => cluster::run(workspace, &cluster::Options { once: true }),
         }
     }
 }

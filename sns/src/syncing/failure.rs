@@ -6,6 +6,10 @@ use simplenetes_sync::wire::{Refusal, RefusalKind};
 use crate::command_error::{CommandError, Kind};
 use crate::project::Host;
 
+/// So many lines of what a program has said are shown, and so much of each.
+const LINES_MAX: usize = 10;
+const LINE_CHARS_MAX: usize = 500;
+
 /// A host did not take part to the end.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -33,7 +37,7 @@ impl Failure {
                 let failure =
                     CommandError::new(Kind::Unreachable, format!("host {name} stopped answering"))
                         .caused_by(error)
-                        .listing(said.lines().map(str::to_owned));
+                        .listing(last_lines(said));
                 Self::Away(match said.contains("simplenetesd") {
                     true => failure.hint(format!(
                         "is simplenetesd installed there? `sns host setup install {name}` does it"
@@ -43,6 +47,17 @@ impl Failure {
             }
         }
     }
+}
+
+/// The last lines of what a program has said, without what would steer a terminal: a host may be hostile.
+fn last_lines(said: &str) -> Vec<String> {
+    let plain = |line: &str| {
+        let line = line.chars().take(LINE_CHARS_MAX);
+        line.map(|c| if c.is_control() { ' ' } else { c }).collect()
+    };
+    let mut lines: Vec<String> = said.lines().rev().take(LINES_MAX).map(plain).collect();
+    lines.reverse();
+    lines
 }
 
 fn refused(host: &Host, refusal: Refusal) -> CommandError {

@@ -1,5 +1,9 @@
 //! One host that takes part in a sync: the program that was started there, and what it says.
 
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
 use hostfiles::{ClusterId, CommitChain};
 use simplenetes_sync::chain::extended;
 use simplenetes_sync::near::{Delivery, Link, LinkError};
@@ -18,6 +22,9 @@ pub(crate) const PROGRAM: &str = concat!("sns ", env!("CARGO_PKG_VERSION"));
 
 /// How often a change is tried to be confirmed before its host is left to itself.
 const CONFIRM_TRIES: u32 = 3;
+
+/// How long a program that has broken off may take to end.
+const LAST_WORDS_WITHIN: Duration = Duration::from_secs(2);
 
 /// A program at the far end that waits for questions.
 pub(crate) struct Receiver {
@@ -58,10 +65,7 @@ impl Receiver {
                 is_local: remote.is_local(),
                 _remote: remote,
             }),
-            Err(error) => {
-                let _ = running.wait();
-                Err(Failure::of(host, error, &running.errors()))
-            }
+            Err(error) => Err(Failure::of(host, error, &last_words(running))),
         }
     }
 
@@ -97,6 +101,17 @@ pub(crate) fn home(
         true => Ok(home_path(home, environment)?.display().to_string()),
         false => Ok(home.to_owned()),
     }
+}
+
+/// What a program says that ends. One that goes on is not waited for: it may do so for ever.
+fn last_words(mut running: Running) -> String {
+    let (sender, ended) = mpsc::channel();
+    thread::spawn(move || {
+        let _ = running.wait();
+        // Nobody listens any more when it took too long.
+        let _ = sender.send(running.errors());
+    });
+    ended.recv_timeout(LAST_WORDS_WITHIN).unwrap_or_default()
 }
 
 fn not_started(host: &Host, said: &str) -> Failure {

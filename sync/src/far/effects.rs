@@ -147,9 +147,16 @@ impl Effects {
         self.act(Effect::Remove, path, || gone(fs::remove_file(path)))
     }
 
-    /// Removes a directory; it may be gone already.
+    /// Removes a directory, or what somebody has put in its place; it may be gone already.
     pub(crate) fn remove_tree(&mut self, path: &Path) -> Done {
-        self.act(Effect::RemoveTree, path, || gone(fs::remove_dir_all(path)))
+        self.act(Effect::RemoveTree, path, || {
+            match fs::remove_dir_all(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                    gone(fs::remove_file(path))
+                }
+                removed => gone(removed),
+            }
+        })
     }
 
     pub(crate) fn sync(&mut self, path: &Path) -> Done {

@@ -9,6 +9,7 @@ use hostfiles::{ClusterId, CommitChain};
 use names::{HostName, ReleaseId};
 
 use super::pieces::{Pieces, recipes, total};
+use super::told::{asked_in_vain, check_need, plain, plain_seen, plain_standing};
 use super::{NearError, Wanted};
 use crate::chunks::Recipe;
 use crate::far::Holder;
@@ -128,7 +129,9 @@ impl Link {
             releases: releases.to_vec(),
         };
         match self.ask(&ask)? {
-            Answer::Standings { standings } if standings.len() == releases.len() => Ok(standings),
+            Answer::Standings { standings } if standings.len() == releases.len() => {
+                Ok(standings.iter().map(plain_standing).collect())
+            }
             other => Err(unexpected(&other)),
         }
     }
@@ -151,7 +154,10 @@ impl Link {
             confirmation: delivery.confirmation.cloned(),
         };
         match self.ask(&ask)? {
-            Answer::Need(need) => self.send(&need, delivery.wanted, &recipes, sent)?,
+            Answer::Need(need) => {
+                check_need(&need, delivery, &recipes)?;
+                self.send(&need, delivery.wanted, &recipes, sent)?;
+            }
             other => return Err(unexpected(&other)),
         }
         self.do_(&Ask::Sent)
@@ -304,8 +310,6 @@ impl Link {
             self.channel.send(&Frame::Contents(batch))?;
         }
         for (digest, numbers) in &need.pieces {
-            let asked_in_vain =
-                || WireError::Broken("the host asked for a piece that nobody announced".to_owned());
             let recipe = recipes.get(digest).ok_or_else(asked_in_vain)?;
             let mut file = wanted.open(digest)?;
             for (number, bytes) in Pieces::of(&mut file, recipe) {
@@ -323,7 +327,7 @@ impl Link {
 
 fn seen(answer: Answer) -> Result<Seen, LinkError> {
     match answer {
-        Answer::Seen(seen) => Ok(*seen),
+        Answer::Seen(seen) => plain_seen(*seen),
         other => Err(unexpected(&other)),
     }
 }
@@ -338,12 +342,4 @@ fn keys(answer: Answer) -> Result<HostKeys, LinkError> {
 fn unexpected(answer: &Answer) -> LinkError {
     let shown: String = format!("{answer:?}").chars().take(60).collect();
     WireError::Broken(format!("an answer to something else: {shown}")).into()
-}
-
-/// What another machine says, without what would steer a terminal.
-fn plain(text: &str) -> String {
-    text.chars()
-        .take(4096)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
 }

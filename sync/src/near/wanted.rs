@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use hostfiles::{ClusterPorts, Format, Peers, present, read_with_text};
 
-use super::{NearError, io_at, read_bytes};
+use super::{NearError, inside, io_at};
 use crate::{Config, Digest, Tree, TreeError};
 
 /// What one host should have, and where the contents are.
@@ -26,7 +26,7 @@ enum Content {
 }
 
 /// Largest content that is kept in memory, in bytes.
-const KEPT_BYTES_MAX: usize = 64 * 1024;
+const KEPT_BYTES_MAX: u64 = 64 * 1024;
 
 impl Wanted {
     /// The same with the cluster ports that exist in the cluster, which no single host's folder knows.
@@ -124,25 +124,45 @@ impl Wanted {
     }
 
     /// Reads a file that may be absent.
-    pub(super) fn file(&mut self, path: &Path) -> Result<Option<Digest>, NearError> {
-        Ok(read_bytes(path)?.map(|bytes| self.keep(bytes)))
+    pub(super) fn file(&mut self, root: &Path, path: &Path) -> Result<Option<Digest>, NearError> {
+        match inside::file(root, path)? {
+            Some(_) => self.read(path).map(Some).map_err(io_at(path)),
+            None => Ok(None),
+        }
     }
 
     /// Reads a file that may be absent, if the host would understand it. What was understood is what is kept.
-    pub(super) fn checked<F: Format>(&mut self, path: &Path) -> Result<Option<Digest>, NearError> {
+    pub(super) fn checked<F: Format>(
+        &mut self,
+        root: &Path,
+        path: &Path,
+    ) -> Result<Option<Digest>, NearError> {
+        inside::file(root, path)?;
         let read = present(read_with_text::<F>(path))?;
         Ok(read.map(|(_, text)| self.keep(text.into_bytes())))
     }
 
     pub(super) fn config(&mut self, directory: &Path) -> Result<Config, TreeError> {
         Config::read_through(directory, &mut |path| {
-            let bytes = fs::read(path)?;
-            if bytes.len() <= KEPT_BYTES_MAX {
+            if fs::symlink_metadata(path)?.len() > inside::FILE_BYTES_MAX {
+                return Err(io::ErrorKind::FileTooLarge.into());
+            }
+            self.read(path)
+        })
+    }
+
+    /// Keeps a small file, and takes the digest of a large one without having all of it in memory.
+    fn read(&mut self, path: &Path) -> io::Result<Digest> {
+        if fs::symlink_metadata(path)?.len() <= KEPT_BYTES_MAX {
+            let mut bytes = Vec::new();
+            let file = File::open(path)?;
+            file.take(KEPT_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+            if bytes.len() as u64 <= KEPT_BYTES_MAX {
                 return Ok(self.keep(bytes));
             }
-            let digest = Digest::of(&bytes);
-            self.contents.insert(digest, Content::File(path.to_owned()));
-            Ok(digest)
-        })
+        }
+        let digest = Digest::of_file(path)?;
+        self.contents.insert(digest, Content::File(path.to_owned()));
+        Ok(digest)
     }
 }

@@ -11,6 +11,10 @@ pub const FRAME_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Most bytes that the content of a packed frame may become.
 const UNPACKED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// The same for an answer, which is no more than what a host has in words: a message of JSON takes a multiple of it in
+/// memory, and a host may be hostile.
+const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Messages from this size on are packed, in bytes.
 const PACK_BYTES_MIN: usize = 1024;
 
@@ -38,12 +42,35 @@ pub enum WireError {
     /// Nothing was heard for too long.
     #[error("the other end has said nothing for {0} s")]
     Silent(u64),
+    /// It is there, and does not answer.
+    #[error("the other end is there, and has not answered for {0} s")]
+    Late(u64),
     /// Something else answers, or printed too much before.
     #[error("the other end does not speak the protocol of a sync; it said: {0}")]
     Foreign(String),
     /// A frame is not what it should be.
     #[error("the other end broke the protocol of a sync: {0}")]
     Broken(String),
+}
+
+/// What an end takes from the other.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Taken {
+    unpacked_bytes_max: usize,
+    has_contents: bool,
+}
+
+impl Taken {
+    /// What the near end takes: answers, and nothing else.
+    pub(crate) const ANSWERS: Self = Self {
+        unpacked_bytes_max: ANSWER_BYTES_MAX,
+        has_contents: false,
+    };
+    /// What the far end takes: questions and contents.
+    pub(crate) const ALL: Self = Self {
+        unpacked_bytes_max: UNPACKED_BYTES_MAX,
+        has_contents: true,
+    };
 }
 
 /// One frame.
@@ -69,8 +96,11 @@ impl Frame {
     /// What the message says.
     pub(crate) fn parse<M: DeserializeOwned>(self) -> Result<M, WireError> {
         match self {
-            Self::Message(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|error| WireError::Broken(format!("a message that is none: {error}"))),
+            Self::Message(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
+                // The error has words of the message.
+                let error = first_words(error.to_string().as_bytes());
+                WireError::Broken(format!("a message that is none: {error}"))
+            }),
             other => Err(WireError::Broken(format!(
                 "expected a message, got {}",
                 other.name()
@@ -110,7 +140,7 @@ impl Frame {
     }
 
     /// Reads the next frame.
-    pub(crate) fn read(from: &mut impl Read) -> Result<Self, WireError> {
+    pub(crate) fn read(from: &mut impl Read, taken: Taken) -> Result<Self, WireError> {
         let mut head = [0; 5];
         from.read_exact(&mut head).map_err(WireError::Lost)?;
         let [a, b, c, d, kind] = head;
@@ -118,6 +148,12 @@ impl Frame {
         if length as usize > FRAME_BYTES_MAX {
             return Err(WireError::Broken(format!("a frame of {length} bytes")));
         }
+        if matches!(kind, CONTENTS | PIECE) && !taken.has_contents {
+            return Err(WireError::Broken(
+                "contents, which only a host is sent".to_owned(),
+            ));
+        }
+        let bytes_max = taken.unpacked_bytes_max;
         // Grows with what really comes: a length alone must not cost memory.
         let mut content = Vec::new();
         let read = from.take(length.into()).read_to_end(&mut content);
@@ -127,9 +163,9 @@ impl Frame {
         match kind {
             BEAT => Ok(Self::Beat),
             MESSAGE => Ok(Self::Message(content)),
-            PACKED_MESSAGE => Ok(Self::Message(unpack(&content)?)),
-            CONTENTS => Ok(Self::Contents(parted(&unpack(&content)?)?)),
-            PIECE => Ok(Self::Piece(unpack(&content)?)),
+            PACKED_MESSAGE => Ok(Self::Message(unpack(&content, bytes_max)?)),
+            CONTENTS => Ok(Self::Contents(parted(&unpack(&content, bytes_max)?)?)),
+            PIECE => Ok(Self::Piece(unpack(&content, bytes_max)?)),
             other => Err(WireError::Broken(format!("a frame of the kind {other}"))),
         }
     }
@@ -172,16 +208,16 @@ fn pack(bytes: &[u8]) -> Result<Vec<u8>, WireError> {
     zstd::bulk::compress(bytes, PACK_LEVEL).map_err(WireError::Lost)
 }
 
-fn unpack(bytes: &[u8]) -> Result<Vec<u8>, WireError> {
+fn unpack(bytes: &[u8], bytes_max: usize) -> Result<Vec<u8>, WireError> {
     let broken = |error: io::Error| WireError::Broken(format!("what cannot be unpacked: {error}"));
     let mut unpacked = Vec::new();
     let decoder = zstd::stream::read::Decoder::new(bytes).map_err(broken)?;
     // One more than allowed, to tell too much from just enough.
-    let bounded = &mut decoder.take(UNPACKED_BYTES_MAX as u64 + 1);
+    let bounded = &mut decoder.take(bytes_max as u64 + 1);
     bounded.read_to_end(&mut unpacked).map_err(broken)?;
-    if unpacked.len() > UNPACKED_BYTES_MAX {
+    if unpacked.len() > bytes_max {
         return Err(WireError::Broken(format!(
-            "a frame of more than {UNPACKED_BYTES_MAX} bytes, unpacked"
+            "a frame of more than {bytes_max} bytes, unpacked"
         )));
     }
     Ok(unpacked)
@@ -214,7 +250,7 @@ mod tests {
     use super::*;
 
     fn again(frame: &Frame) -> Result<Frame, WireError> {
-        Frame::read(&mut frame.to_bytes().unwrap().as_slice())
+        Frame::read(&mut frame.to_bytes().unwrap().as_slice(), Taken::ALL)
     }
 
     #[test]
@@ -237,7 +273,7 @@ mod tests {
             .to_bytes()
             .unwrap();
         for end in 0..bytes.len() {
-            let read = Frame::read(&mut &bytes[..end]);
+            let read = Frame::read(&mut &bytes[..end], Taken::ALL);
             assert!(matches!(read, Err(WireError::Lost(_))), "cut at {end}");
         }
     }
@@ -246,7 +282,7 @@ mod tests {
     fn what_would_cost_memory_is_refused_before_it_is_kept() {
         let long = [0xff, 0xff, 0xff, 0xff, MESSAGE];
         assert!(matches!(
-            Frame::read(&mut long.as_slice()),
+            Frame::read(&mut long.as_slice(), Taken::ALL),
             Err(WireError::Broken(_))
         ));
         // Less than 10 KiB that would become 65 MiB.
@@ -255,9 +291,56 @@ mod tests {
         bytes.push(PIECE);
         bytes.extend(bomb);
         assert!(matches!(
-            Frame::read(&mut bytes.as_slice()),
+            Frame::read(&mut bytes.as_slice(), Taken::ALL),
             Err(WireError::Broken(_))
         ));
+    }
+
+    #[test]
+    fn an_answer_is_words_and_not_too_many() {
+        let near =
+            |frame: &Frame| Frame::read(&mut frame.to_bytes().unwrap().as_slice(), Taken::ANSWERS);
+        near(&Frame::Message(vec![b' '; ANSWER_BYTES_MAX])).unwrap();
+        for frame in [
+            Frame::Message(vec![b' '; ANSWER_BYTES_MAX + 1]),
+            Frame::Contents(Vec::new()),
+            Frame::Piece(vec![1]),
+        ] {
+            assert!(matches!(near(&frame), Err(WireError::Broken(_))));
+        }
+        let said = Frame::Message(b"{\"answer\":\"\\u001b[2J\"}".to_vec());
+        let error = said.parse::<crate::wire::Answer>().unwrap_err().to_string();
+        assert!(!error.contains(char::is_control), "{error:?}");
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(crate::soak::cases(20_000)))]
+
+        #[test]
+        fn no_bytes_do_harm(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200), kind in 0_u8..6) {
+            // As they are, and as the content of a frame of every kind.
+            let length = u32::try_from(bytes.len()).unwrap().to_be_bytes();
+            let framed = [&length[..], &[kind], &bytes].concat();
+            for bytes in [&bytes, &framed] {
+                for taken in [Taken::ALL, Taken::ANSWERS] {
+                    let read = Frame::read(&mut bytes.as_slice(), taken);
+                    let _ = read.and_then(Frame::parse::<crate::wire::Ask>);
+                    let _ = Frame::read(&mut bytes.as_slice(), taken).and_then(Frame::parse::<crate::wire::Answer>);
+                }
+            }
+            let _ = pass_preamble(&mut bytes.as_slice());
+        }
+
+        #[test]
+        fn what_is_packed_comes_back(contents in proptest::collection::vec(proptest::collection::vec(proptest::prelude::any::<u8>(), 0..50), 0..8), bit in 0_usize..4000) {
+            let frame = Frame::Contents(contents);
+            proptest::prop_assert_eq!(&again(&frame).unwrap(), &frame);
+            // One bit is another: some frame, or an error.
+            let mut bytes = frame.to_bytes().unwrap();
+            let at = bit / 8 % bytes.len();
+            bytes[at] ^= 1 << (bit % 8);
+            let _ = Frame::read(&mut bytes.as_slice(), Taken::ALL);
+        }
     }
 
     #[test]

@@ -278,12 +278,9 @@ pub enum RefusalKind {
 
 /// Refuses a tree of which a name could lead out of a host home.
 pub(crate) fn check_tree(tree: &Tree) -> Result<(), String> {
-    for name in tree.plugins.keys() {
-        let is_plain = name.ends_with(".wasm") && !name.starts_with('.') && is_plain(name);
-        if !is_plain {
-            return Err(format!("{name:?} is no name of a plugin's file"));
-        }
-    }
+    tree.plugins
+        .keys()
+        .try_for_each(|name| check_plugin(name))?;
     if let Some(name) = tree.programs.keys().find(|name| !Programs::is_name(name)) {
         return Err(format!("{name:?} is no name of a program"));
     }
@@ -296,6 +293,15 @@ pub(crate) fn check_tree(tree: &Tree) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Refuses what is no name of a component.
+pub(crate) fn check_plugin(name: &str) -> Result<(), String> {
+    let is_plain = name.ends_with(".wasm") && !name.starts_with('.') && is_plain(name);
+    match is_plain {
+        true => Ok(()),
+        false => Err(format!("{name:?} is no name of a plugin's file")),
+    }
 }
 
 fn is_plain(name: &str) -> bool {

@@ -34,12 +34,9 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// An empty folder; from now on Ctrl-C is a request and no longer the end.
+    /// An empty folder.
     pub(super) fn open(workspace: &Workspace) -> Result<Self> {
-        let interrupted = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
-        }
+        let interrupted = interruption()?;
         let programs = workspace.programs(Profile::Debug);
         let cluster = Cluster::with_programs(&programs)?;
         let examples = workspace.root.join("examples");
@@ -167,8 +164,17 @@ impl Stage {
     }
 }
 
+/// True as soon as somebody wants it to end: from now on Ctrl-C is a request and no longer the end.
+pub(crate) fn interruption() -> Result<Arc<AtomicBool>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
+    }
+    Ok(interrupted)
+}
+
 /// The command as a person types it; a word with a space is quoted.
-fn line(words: &[&str]) -> String {
+pub(crate) fn line(words: &[&str]) -> String {
     let quoted = words.iter().map(|word| match word.contains(' ') {
         true => format!("'{word}'"),
         false => (*word).to_owned(),

@@ -20,13 +20,14 @@ use crate::syncing::{
 /// host ends at the old commit or at the new one; one that the disk fails under half-way is told as unfinished, and its
 /// daemon takes nothing new until that sync is finished. A host that is out of reach is left behind, the others go on.
 ///
-/// A remote host that has changed waits for a minute to be confirmed over a fresh connection; unless it is, it goes
-/// back by itself. Leaves the project clean; the log lies in _synclogs.
+/// A remote host that has changed waits to be confirmed over a fresh connection, for a minute or as --confirm-within says;
+/// unless it is, it goes back by itself. Leaves the project clean; the log lies in _synclogs.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   git add . && git commit -m 'First sync' && sns cluster sync
   sns cluster sync --only worker1 --only worker2/web
+  sns cluster sync --confirm-within=600      # hosts whose network takes long to come back
   sns cluster sync --pod-to-overwrite=web:1.0.0
   git checkout HEAD~1 && sns cluster sync --force")]
 pub(crate) struct SyncArgs {
@@ -51,6 +52,16 @@ pub(crate) struct SyncArgs {
     #[arg(long)]
     no_confirm: bool,
 
+    /// How long a remote host waits to be confirmed before it goes back by itself
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = syncing::CONFIRM_WITHIN_SECONDS,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(syncing::CONFIRM_WITHIN_SECONDS_MAX)),
+        conflicts_with = "no_confirm"
+    )]
+    confirm_within: u32,
+
     /// Exit with 10 when something was changed, 0 when there was nothing to do
     #[arg(long)]
     exit_code: bool,
@@ -72,7 +83,7 @@ pub(crate) fn run(context: &Context<'_>, args: &SyncArgs) -> Result<(), CommandE
     syncing::check_plugins(&source)?;
     let source = match args.no_confirm {
         true => source,
-        false => source.confirmed()?,
+        false => source.confirmed(args.confirm_within)?,
     };
     let remotes = Remotes::new(context.environment)?;
     let request = Request {
