@@ -414,3 +414,20 @@ fn of_two_operators_the_second_is_told_who_the_first_is() {
         .run_in(&clone, &["cluster", "sync", "--exit-code"]);
     assert_eq!(third.code, 0, "{third}");
 }
+
+#[test]
+fn a_confirmation_whose_answer_is_lost_is_found_out() {
+    let mut rig = Rig::new();
+    rig.change();
+    // The second connection is the one that confirms: the host has settled, and nobody hears of it.
+    rig.arm("2 answered done kill");
+    let synced = rig.sync();
+    assert_eq!(synced.code, 0, "{synced}");
+    assert!(
+        rig.place().join("ended").exists(),
+        "nothing went wrong at all"
+    );
+    assert!(!synced.stdout.contains("went back"), "{synced}");
+    let again = rig.stage.sync(&["--exit-code"]);
+    assert_eq!(again.code, 0, "{again}");
+}

@@ -11,7 +11,7 @@ use simplenetes_sync::wire::{Confirmation, Seen};
 use simplenetes_sync::{Options, Plan, Tree, plan};
 
 use super::failure::Failure;
-use super::{Source, Target, effects};
+use super::{Became, Source, Target, effects};
 use crate::command_error::{CommandError, Kind};
 use crate::environment::Environment;
 use crate::project::{Host, home_path};
@@ -254,23 +254,60 @@ impl<'s> Party<'s> {
     }
 }
 
-/// Confirms a change over a connection of its own.
-pub(super) fn confirm(
-    remotes: &Remotes,
-    environment: &Environment,
-    host: &Host,
-    cluster: &ClusterId,
-    confirmation: &Confirmation,
-) -> Result<(), Failure> {
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let receiver = Receiver::open(remotes, environment, host);
-        let confirmed =
-            receiver.and_then(|receiver| receiver.ask(|link| link.confirm(cluster, confirmation)));
-        match confirmed {
-            Err(Failure::Away(_)) if tries < CONFIRM_TRIES => remotes.forget_connections(),
-            confirmed => return confirmed,
+/// Confirms changes over connections of their own, and finds out what became of a host that does not take it.
+pub(super) struct Confirming<'s> {
+    pub(super) remotes: &'s Remotes,
+    pub(super) environment: &'s Environment,
+    pub(super) cluster: &'s ClusterId,
+    pub(super) source: &'s Source,
+    pub(super) options: &'s Options,
+}
+
+impl<'s> Confirming<'s> {
+    /// What became of a host that waits for its confirmation, or may.
+    pub(super) fn became(&self, target: &'s Target, confirmation: &Confirmation) -> Became {
+        match self.confirm(&target.host, confirmation) {
+            Ok(()) => Became::Updated,
+            Err(Failure::Away(error)) => Became::Unknown(error),
+            Err(Failure::No(error)) => self.truth(target, error),
+        }
+    }
+
+    fn confirm(&self, host: &Host, confirmation: &Confirmation) -> Result<(), Failure> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let receiver = Receiver::open(self.remotes, self.environment, host);
+            let confirmed = receiver
+                .and_then(|receiver| receiver.ask(|link| link.confirm(self.cluster, confirmation)));
+            match confirmed {
+                Err(Failure::Away(_)) if tries < CONFIRM_TRIES => self.remotes.forget_connections(),
+                confirmed => return confirmed,
+            }
+        }
+    }
+
+    /// A host that waits for nothing may have been confirmed by a try whose answer was lost, have gone back, or never
+    /// have changed: what it has tells.
+    fn truth(&self, target: &'s Target, error: CommandError) -> Became {
+        let looked = Party::open(self.remotes, self.environment, target).and_then(|mut party| {
+            party.look(self.cluster)?;
+            party.plan(self.source, self.options).map_err(Failure::No)?;
+            Ok(party)
+        });
+        let Ok(party) = looked else {
+            return Became::Unknown(error);
+        };
+        let seen = party.seen.as_ref();
+        if seen.is_none_or(|seen| seen.unconfirmed.is_some()) {
+            return Became::Unknown(error);
+        }
+        if party.plan.is_empty() {
+            return Became::Updated;
+        }
+        match seen.is_some_and(|seen| seen.reverted.is_some()) {
+            true => Became::WentBack(error),
+            false => Became::Failed(error),
         }
     }
 }

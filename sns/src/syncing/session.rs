@@ -11,7 +11,7 @@ use simplenetes_sync::chain::{Relation, relate};
 use simplenetes_sync::wire::Seen;
 
 use super::failure::Failure;
-use super::party::{self, Party};
+use super::party::{Confirming, Party};
 use super::{Became, HostOutcome, Source, Target};
 use crate::command_error::{CommandError, Kind};
 use crate::project::Cluster;
@@ -83,7 +83,7 @@ impl<'a> Session<'a> {
         }
         let staged = self.stage(parties);
         let parties = stay(staged, &mut outcomes)?;
-        outcomes.extend(self.change(parties));
+        outcomes.extend(self.change(parties, &request.options));
         Ok(sorted(outcomes))
     }
 
@@ -203,7 +203,7 @@ impl<'a> Session<'a> {
     }
 
     /// Applies on all hosts at once, then confirms on all hosts at once, over fresh connections.
-    fn change(&self, parties: Parties<'a>) -> Vec<HostOutcome> {
+    fn change(&self, parties: Parties<'a>, options: &Options) -> Vec<HostOutcome> {
         let source = self.source;
         let apply = |party: Party<'a>| {
             let applied = party.apply(source);
@@ -213,22 +213,17 @@ impl<'a> Session<'a> {
         };
         let done = at_once(parties, &apply);
         self.remotes.forget_connections();
-        let (remotes, cluster) = (self.remotes, &self.cluster.id);
-        let environment = self.cluster.environment;
+        let confirming = Confirming {
+            remotes: self.remotes,
+            environment: self.cluster.environment,
+            cluster: &self.cluster.id,
+            source,
+            options,
+        };
         at_once(done, &|(target, mut outcome, confirmation)| {
             let waits = matches!(outcome.became, Became::Updated | Became::Unknown(_));
             if let Some(confirmation) = confirmation.filter(|_| waits) {
-                outcome.became = match party::confirm(
-                    remotes,
-                    environment,
-                    &target.host,
-                    cluster,
-                    &confirmation,
-                ) {
-                    Ok(()) => Became::Updated,
-                    Err(Failure::No(error)) => Became::WentBack(error),
-                    Err(Failure::Away(error)) => Became::Unknown(error),
-                };
+                outcome.became = confirming.became(target, &confirmation);
             }
             outcome
         })
